@@ -1,0 +1,1 @@
+"""The light lip driver: mel windows to expression coefficients to lip keypoints."""

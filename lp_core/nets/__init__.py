@@ -1,0 +1,1 @@
+"""LivePortrait's networks, written from their specification."""

@@ -1,0 +1,1 @@
+"""The pack's ComfyUI nodes, one module a stage."""
