@@ -14,8 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def load_pack(name: str, root: Path = ROOT):
     """Import the pack's root under `name`, as ComfyUI's loader does with a path for a name."""
-    spec = importlib.util.spec_from_file_location(name, root / "__init__.py", submodule_search_locations=[str(root)])
-    assert spec is not None and spec.loader is not None
+    init = root / "__init__.py"
+    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(root)])
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
