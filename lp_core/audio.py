@@ -1,0 +1,89 @@
+"""Sound as it came: the value that travels beside the motion and into the video untouched."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SAMPLE_RATES = (4_000, 384_000)  # samples a second; outside of it a file is damaged or no sound
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """A sound track.
+
+    Attributes:
+        waveform: (channels, samples) float32 in -1…1.
+        sample_rate: samples a second.
+    """
+
+    waveform: Tensor
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        if self.waveform.ndim != 2 or not 1 <= len(self.waveform) <= 8:
+            raise ValueError(
+                f"A sound is (channels, samples) with 1 … 8 channels; got shape {tuple(self.waveform.shape)}."
+            )
+        if not self.waveform.shape[1]:
+            raise ValueError("The sound is empty: it has no samples. Give a recording with at least some speech.")
+        low, high = SAMPLE_RATES
+        if not low <= self.sample_rate <= high:
+            raise ValueError(f"The sample rate is {self.sample_rate}; expected {low} … {high} samples a second.")
+        if not torch.isfinite(self.waveform).all():
+            raise ValueError("The sound holds NaN or infinite samples; export it again from its source.")
+
+    @property
+    def samples(self) -> int:
+        """Samples in each channel."""
+        return self.waveform.shape[1]
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds, exactly."""
+        return Fraction(self.samples, self.sample_rate)
+
+    def mono(self, sample_rate: int) -> Tensor:
+        """The mean of all channels (S,) at another rate; S is the duration at that rate, rounded up."""
+        import librosa
+
+        mixed = self.waveform.mean(0).numpy()
+        if self.sample_rate == sample_rate:
+            return torch.from_numpy(mixed.copy())
+        resampled = librosa.resample(mixed, orig_sr=self.sample_rate, target_sr=sample_rate)
+        return torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32))
+
+
+def load_audio(path: str | os.PathLike[str]) -> Audio:
+    """The first sound track of a sound or video file, with its own rate and channels.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file cannot be read or has no sound.
+    """
+    import av
+
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no sound file {path}.")
+    try:
+        with av.open(os.fspath(path)) as container:
+            if not container.streams.audio:
+                raise ValueError(f"{path} has no sound track; give a sound file, or a video with sound.")
+            return _decoded(container, path)
+    except av.FFmpegError as error:
+        raise ValueError(f"Cannot read the sound of {path}: {error.strerror}. Is it a sound file?") from error
+
+
+def _decoded(container, path: str | os.PathLike[str]) -> Audio:
+    import av
+
+    stream = container.streams.audio[0]
+    planar = av.AudioResampler(format="fltp")  # to float only; the rate and the channels stay
+    blocks = [block.to_ndarray() for frame in container.decode(stream) for block in planar.resample(frame)]
+    blocks += [block.to_ndarray() for block in planar.resample(None)]
+    if not blocks:
+        raise ValueError(f"The sound track of {path} is empty.")
+    return Audio(torch.from_numpy(np.concatenate(blocks, axis=1)), stream.rate)
