@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +26,8 @@ def load_pack(name: str, root: Path = ROOT):
 
 
 load_pack("talking_head")
+settings.register_profile("shared machine", deadline=None, derandomize=True)
+settings.load_profile("shared machine")
 torch.set_num_threads(1)
 
 
