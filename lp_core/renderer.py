@@ -1,12 +1,30 @@
-"""The loop that draws a motion, whoever the renderer is."""
+"""The choice of a renderer, and the loop that draws a motion with it."""
 
 from collections.abc import Callable, Iterable, Iterator
 
+import torch
 from torch import Tensor
 
 from .motion import MotionSequence
-from .portrait import Portrait, RenderOptions
+from .portrait import Portrait, Renderer, RenderOptions
 from .retarget import relative_to
+
+RENDERERS = ("auto", "mesh", "liveportrait")
+
+
+def choose_renderer(name: str = "auto", device: torch.device | str = "cpu") -> Renderer:
+    """The renderer called `name`; `auto` is the built-in mesh renderer, which needs no weights.
+
+    Raises:
+        ValueError: an unknown name, or a renderer whose weights are not there.
+    """
+    from .mesh.renderer import MeshRenderer
+
+    if name not in RENDERERS:
+        raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
+    if name == "liveportrait":
+        raise ValueError("LivePortrait's weights are not installed; choose the renderer `mesh`, which needs none.")
+    return MeshRenderer(torch.device(device))
 
 
 def render(
