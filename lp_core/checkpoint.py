@@ -1,0 +1,210 @@
+"""Checkpoint files to networks: read without running anything, keys made canonical, loaded strictly."""
+
+import os
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from .nets.appearance import AppearanceExtractor
+from .nets.blocks import PublishedNetwork, fold
+from .nets.decoder import SpadeDecoder
+from .nets.motion_extractor import MotionExtractor
+from .nets.stitching import StitchingNetworks
+from .nets.warping import WarpingNetwork
+
+N = TypeVar("N", bound=PublishedNetwork)
+NETWORKS: tuple[type[PublishedNetwork], ...] = (
+    AppearanceExtractor,
+    MotionExtractor,
+    WarpingNetwork,
+    SpadeDecoder,
+    StitchingNetworks,
+)
+STITCHING_PARTS = ("retarget_shoulder.", "retarget_mouth.", "retarget_eye.")
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+COUNTER = ".num_batches_tracked"  # of batch norm's training; some files keep it, some do not; means nothing here
+NAMED_AT_MOST = 4  # keys in an error message
+
+# What torch's restricted reader has been seen to raise on files that are cut short, altered or hostile.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+    OverflowError,
+)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be used; the message names the file, what is wrong with it and what to do."""
+
+
+def load_network(path: str | os.PathLike[str], network: type[N]) -> N:
+    """A network of the given class from a checkpoint file, folded, in float32 on the CPU, ready to evaluate.
+
+    Reads LivePortrait's published `.pth` files and their safetensors conversions, in half or single precision.
+
+    Args:
+        path: a `.safetensors` or `.pth` file.
+        network: one of `NETWORKS`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file is damaged, hostile, of another network, or has a wrong key or shape.
+    """
+    return build_network(read_tensors(path), network, source=str(path))
+
+
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """All tensors of a checkpoint file under canonical keys, on the CPU, in the file's own precision.
+
+    Nothing in the file is run: safetensors holds no code, and `.pth` is read by torch's restricted reader,
+    which knows tensors and plain containers only.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointError: the file cannot be read.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"There is no checkpoint file {file}.")
+    suffix = file.suffix.lower()
+    if suffix not in (".safetensors", ".pth"):
+        raise CheckpointError(f"{file} is not a checkpoint: expected a .safetensors or a .pth file.")
+    tensors = _read_safetensors(file) if suffix == ".safetensors" else _read_pth(file)
+    return {canonical_key(key): tensor for key, tensor in tensors.items()}
+
+
+def canonical_key(key: str) -> str:
+    """A published key as the networks spell it.
+
+    Training in parallel left a leading `module.`; the stitching file has it inside each of its three parts,
+    and its safetensors conversion joins it to the part's name.
+
+    >>> canonical_key("retarget_eye_module.mlp.0.bias"), canonical_key("retarget_eye.module.mlp.0.bias")
+    ('retarget_eye.mlp.0.bias', 'retarget_eye.mlp.0.bias')
+    """
+    key = key.removeprefix("module.")
+    return re.sub(r"^(retarget_(?:shoulder|mouth|eye))[._]module\.", r"\1.", key)
+
+
+def detect(tensors: Mapping[str, Tensor]) -> type[PublishedNetwork] | None:
+    """The network a checkpoint's canonical keys belong to, or None."""
+    return next((network for network in NETWORKS if network.signature in tensors), None)
+
+
+def build_network(tensors: Mapping[str, Tensor], network: type[N], source: str) -> N:
+    """A network from tensors under canonical keys, as `load_network` gives it; `source` is for messages.
+
+    Raises:
+        CheckpointError: another network's tensors, or a wrong key, shape or type.
+    """
+    found = detect(tensors)
+    if found is not None and found is not network:
+        raise CheckpointError(f"{source} holds the {found.title}, not the {network.title}: give the right file.")
+    state = {key: tensor for key, tensor in tensors.items() if _belongs(key, network)}
+    built = _empty_network(state, network, source)
+    _check(state, built.state_dict(), source, network.title)
+    counters = {key: torch.tensor(0) for key in built.state_dict() if key.endswith(COUNTER)}
+    floats = {key: tensor.float() for key, tensor in state.items()}
+    built.load_state_dict({**floats, **counters}, strict=True, assign=True)
+    built.requires_grad_(False).eval()
+    fold(built)
+    return built
+
+
+def _belongs(key: str, network: type[PublishedNetwork]) -> bool:
+    """Whether a key counts; the published stitching file has more in it than its three networks."""
+    other = network is StitchingNetworks and not key.startswith(STITCHING_PARTS)
+    return not other and not key.endswith(COUNTER)
+
+
+def _empty_network(state: Mapping[str, Tensor], network: type[N], source: str) -> N:
+    """The network of the sizes the tensors tell, without memory for its weights yet."""
+    try:
+        with torch.device("meta"):
+            return network.for_shapes({key: tensor.shape for key, tensor in state.items()})
+    except KeyError as error:
+        raise CheckpointError(_complaint(source, network.title, f"lacks the key {error.args[0]}")) from error
+    except (IndexError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise CheckpointError(_complaint(source, network.title, f"has impossible shapes ({error})")) from error
+
+
+def _check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, title: str) -> None:
+    """Compare keys, shapes and number types; complain about the first kind of fault found."""
+    missing = [key for key in expected if key not in state and not key.endswith(COUNTER)]
+    extra = [key for key in state if key not in expected]
+    shared = [(key, tensor) for key, tensor in state.items() if key in expected]
+    shapes = [
+        f"{key} (has {list(tensor.shape)}, expected {list(expected[key].shape)})"
+        for key, tensor in shared
+        if tensor.shape != expected[key].shape
+    ]
+    types = [f"{key} ({tensor.dtype})" for key, tensor in shared if tensor.dtype not in FLOATS]
+    faults = (
+        ("lacks the key", missing),
+        ("has the unknown key", extra),
+        ("has a wrong shape at", shapes),
+        ("holds something other than 16 to 64-bit floating-point numbers at", types),
+    )
+    for what, keys in faults:
+        if keys:
+            raise CheckpointError(_complaint(source, title, f"{what} {_enumerate(keys)}"))
+
+
+def _complaint(source: str, title: str, what: str) -> str:
+    return f"{source} is not a usable checkpoint of LivePortrait's {title}: it {what}. Download the file again."
+
+
+def _enumerate(keys: list[str]) -> str:
+    named = ", ".join(keys[:NAMED_AT_MOST])
+    return named if len(keys) <= NAMED_AT_MOST else f"{named} and {len(keys) - NAMED_AT_MOST} more"
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(_unreadable(file, error)) from error
+
+
+def _read_pth(file: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise CheckpointError(_unreadable(file, error)) from error
+    if not isinstance(content, Mapping):
+        kind = type(content).__name__
+        raise CheckpointError(f"{file} holds a {kind}, expected tensors under names. Download the file again.")
+    return dict(_flatten(content))
+
+
+def _flatten(content: Mapping[object, object], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors of nested dictionaries under keys joined by dots; other values are left out."""
+    for key, value in content.items():
+        if isinstance(value, Tensor):
+            yield f"{prefix}{key}", value
+        elif isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+def _unreadable(file: Path, error: BaseException) -> str:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (
+        f"{file} cannot be read as a checkpoint: it is cut short, damaged, or holds something other than tensors, "
+        f"which is not loaded for safety. Download the file again. ({reason})"
+    )

@@ -1,0 +1,177 @@
+"""Building blocks that several LivePortrait networks share, and the folding of their normalisations.
+
+Module names follow the published checkpoints, so that a state dict's keys are the file's keys. A network is
+built and loaded in that form; `fold` then merges every normalisation with stored statistics into the
+convolution beside it.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+Shapes = Mapping[str, torch.Size]
+Convolution = nn.Conv2d | nn.Conv3d
+N = TypeVar("N", bound="PublishedNetwork")
+CONVOLUTION: dict[int, type[Convolution]] = {2: nn.Conv2d, 3: nn.Conv3d}
+BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
+POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
+HALF_PLANE = {2: (2, 2), 3: (1, 2, 2)}  # halves height and width; depth, where there is one, stays
+
+
+class PublishedNetwork(nn.Module):
+    """A network that weights are published for, in a file of its own."""
+
+    published_name: ClassVar[str]
+    """The file's name without its suffix."""
+    title: ClassVar[str]
+    """What people call the network."""
+    signature: ClassVar[str]
+    """A key that no other network's file has."""
+
+    @classmethod
+    def for_shapes(cls: type[N], shapes: Shapes) -> N:
+        """The network whose sizes a checkpoint's shapes tell.
+
+        Raises:
+            KeyError: a tensor that tells a size is not there.
+        """
+        raise NotImplementedError
+
+
+class Foldable(nn.Module):
+    """A module that can merge its normalisations into its convolutions without changing what it gives."""
+
+    def fold(self) -> None:
+        """Merge in place; a second call changes nothing."""
+        raise NotImplementedError
+
+
+def fold(network: nn.Module) -> None:
+    """Merge all batch and spectral normalisations of a loaded network in evaluation mode, in place."""
+    for module in list(network.modules()):
+        if isinstance(module, Foldable):
+            module.fold()
+
+
+def fold_batch_norm(convolution: Convolution, norm: nn.Module) -> tuple[Convolution, nn.Module]:
+    """One convolution that does what a convolution and its batch normalisation did, and what then stands for that.
+
+    norm(W x + b) = (a W) x + a (b - mean) + beta with a = gamma / sqrt(variance + eps).
+    """
+    if not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm3d):
+        return convolution, norm
+    return fuse_conv_bn_eval(convolution, norm), nn.Identity()
+
+
+class ConvNorm(Foldable):
+    """Convolution that keeps the size, batch normalisation, leaky ReLU.
+
+    `dims` is 2 or 3; `slope` is the gain below zero, 0 for a plain ReLU.
+    """
+
+    def __init__(self, inputs: int, outputs: int, dims: int, slope: float = 0.0):
+        super().__init__()
+        self.conv = CONVOLUTION[dims](inputs, outputs, kernel_size=3, padding=1)
+        self.norm: nn.Module = BATCH_NORM[dims](outputs)
+        self.dims = dims
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, ...) to (B, outputs, ...)."""
+        return F.leaky_relu(self.norm(self.conv(x)), self.slope)
+
+    def fold(self) -> None:
+        """See `Foldable`."""
+        self.conv, self.norm = fold_batch_norm(self.conv, self.norm)
+
+
+class DownBlock(ConvNorm):
+    """`ConvNorm`, then height and width are halved by averaging."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, ..., H, W) to (B, outputs, ..., H / 2, W / 2)."""
+        return POOL[self.dims](super().forward(x), HALF_PLANE[self.dims])
+
+
+class UpBlock(ConvNorm):
+    """Height and width are doubled by repetition, then `ConvNorm`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, ..., H, W) to (B, outputs, ..., 2 H, 2 W)."""
+        return super().forward(F.interpolate(x, scale_factor=HALF_PLANE[self.dims]))
+
+
+class SpectralConv2d(nn.Module):
+    """A convolution stored with spectral normalisation (Miyato et al. 2018), in evaluation mode.
+
+    The weight is `weight_orig` / sigma with sigma = uᵀ W v, W being `weight_orig` seen as a matrix of one row
+    per output. u and v are used as stored: training left sigma an estimate, and the network was trained with
+    that estimate, not with the true largest singular value.
+    """
+
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, bias: bool = True):
+        super().__init__()
+        self.weight_orig = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.register_buffer("weight_u", torch.empty(outputs))
+        self.register_buffer("weight_v", torch.empty(inputs * kernel * kernel))
+
+    def normalised_weight(self) -> Tensor:
+        """The weight as it acts, (outputs, inputs, kernel, kernel)."""
+        weight = self.weight_orig.double()
+        sigma = self.weight_u.double() @ weight.flatten(1) @ self.weight_v.double()
+        return (weight / sigma).to(self.weight_orig.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) to (B, outputs, H, W)."""
+        weight = self.normalised_weight()
+        return F.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2)
+
+    def folded(self) -> nn.Conv2d:
+        """The same convolution with its weight worked out once."""
+        outputs, inputs, kernel, _ = self.weight_orig.shape
+        has_bias = self.bias is not None
+        plain = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=has_bias, device="meta")
+        plain.weight = nn.Parameter(self.normalised_weight(), requires_grad=False)
+        plain.bias = self.bias
+        return plain
+
+
+class SlicedConv3d(nn.Conv3d):
+    """A 3-D convolution that keeps the size, done as one 2-D convolution over all slices.
+
+    Every depth tap of the kernel becomes a block of output channels of the 2-D convolution; the blocks are then
+    added, each shifted by its tap. Where torch has no fused 3-D kernel (float64, odd dtypes) it would unfold the
+    input, 12.8 GB for the 7 x 7 x 7 mask convolution; this needs tens of megabytes.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int):
+        super().__init__(inputs, outputs, kernel_size=kernel, padding=kernel // 2)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, inputs, D, H, W) to (B, outputs, D, H, W)."""
+        taps, depth = self.kernel_size[0], input.shape[2]
+        reach = taps // 2
+        flat_weight = self.weight.permute(2, 0, 1, 3, 4).flatten(0, 1)
+        slices = input.transpose(1, 2)
+        blocks = F.conv2d(slices.flatten(0, 1), flat_weight, padding=reach)
+        blocks = blocks.unflatten(1, (taps, -1)).unflatten(0, slices.shape[:2])
+        blocks = F.pad(blocks, (0, 0) * 4 + (reach, reach))
+        total = torch.stack([blocks[:, tap : tap + depth, tap] for tap in range(taps)]).sum(dim=0)
+        total = total.transpose(1, 2)
+        return total if self.bias is None else total + self.bias.reshape(-1, 1, 1, 1)
+
+
+def count(shapes: Shapes, prefix: str) -> int:
+    """One more than the highest number that follows `prefix` in any key: how many blocks a file means to have."""
+    found = (re.match(rf"{re.escape(prefix)}(\d+)\b", key) for key in shapes)
+    highest = max((int(match.group(1)) for match in found if match), default=-1)
+    return min(highest + 1, len(shapes))
