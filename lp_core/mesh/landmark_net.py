@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..face import LANDMARKS
+from ..landmarks import LANDMARKS
 
 SIZE = 128  # pixels a side of the crop
 MARGIN = 1.5  # side of the crop over the larger side of the face's box
@@ -49,7 +49,7 @@ class Convolution(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow; added to its input where the shapes agree (Sandler et al. 2018, fig. 3)."""
+    """Widen, filter each channel, narrow; added to the input where shapes agree (Sandler et al. 2018, fig. 3)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, normalised: bool) -> None:
         super().__init__()
