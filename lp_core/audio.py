@@ -81,9 +81,11 @@ def _decoded(container, path: str | os.PathLike[str]) -> Audio:
     import av
 
     stream = container.streams.audio[0]
-    planar = av.AudioResampler(format="fltp")  # to float only; the rate and the channels stay
-    blocks = [block.to_ndarray() for frame in container.decode(stream) for block in planar.resample(frame)]
-    blocks += [block.to_ndarray() for block in planar.resample(None)]
+    # To float only; the rate and the channels stay. Interleaved: PyAV 18 crashes on planar sound of eight channels.
+    interleaved = av.AudioResampler(format="flt")
+    blocks = [block.to_ndarray() for frame in container.decode(stream) for block in interleaved.resample(frame)]
+    blocks += [block.to_ndarray() for block in interleaved.resample(None)]
     if not blocks:
         raise ValueError(f"The sound track of {path} is empty.")
-    return Audio(torch.from_numpy(np.concatenate(blocks, axis=1)), stream.rate)
+    samples = np.concatenate(blocks, axis=1).reshape(-1, stream.channels)
+    return Audio(torch.from_numpy(np.ascontiguousarray(samples.T)), stream.rate)
