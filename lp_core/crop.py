@@ -112,12 +112,12 @@ def cut(picture: Tensor, to_picture: Tensor, size: int = CROP_SIZE) -> Crop:
     """The crop that `to_picture` describes, cut from a picture (H, W, 3).
 
     Bilinear; a crop that shrinks the picture is averaged over its finer samples so that nothing flickers; beyond
-    the picture its edge is mirrored, which leaves no streaks.
+    the picture its edge goes on.
     """
     shrink = math.ceil(float(torch.linalg.det(to_picture[:, :2]).abs().sqrt()) - 0.05)
     fine = max(1, min(shrink, 8))
     grid = _pixel_centres(size * fine, 1 / fine, picture.device)
-    image = sample(picture.permute(2, 0, 1)[None], apply_affine(to_picture.to(picture), grid)[None])
+    image = sample(picture.permute(2, 0, 1)[None], apply_affine(to_picture.to(picture), grid)[None], "border")
     image = F.avg_pool2d(image, fine) if fine > 1 else image
     return Crop(image[0].permute(1, 2, 0).contiguous(), to_picture.float())
 
