@@ -12,7 +12,7 @@ from .retarget import relative_to
 RENDERERS = ("auto", "mesh", "liveportrait")
 
 
-def choose_renderer(name: str = "auto", device: torch.device | str = "cpu") -> Renderer:
+def choose_renderer(name: str = "auto", device: torch.device | str = "auto") -> Renderer:
     """The renderer called `name`; `auto` is the built-in mesh renderer, which needs no weights.
 
     Raises:
@@ -24,7 +24,26 @@ def choose_renderer(name: str = "auto", device: torch.device | str = "cpu") -> R
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
     if name == "liveportrait":
         raise ValueError("LivePortrait's weights are not installed; choose the renderer `mesh`, which needs none.")
-    return MeshRenderer(torch.device(device))
+    return MeshRenderer(choose_device(device))
+
+
+def choose_device(device: torch.device | str = "auto") -> torch.device:
+    """The device called so; `auto` is CUDA (or ROCm) where there is one, else Apple's GPU, else the CPU.
+
+    Raises:
+        ValueError: torch knows no such device, or the machine has none.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"The device {device!r} cannot be used ({reason}); give auto, cpu, cuda or mps."
+        ) from error
 
 
 def render(
