@@ -1,0 +1,148 @@
+"""What a voice tells about the face that speaks, 100 times a second: loudness, brightness, hiss, a mel spectrum.
+
+Everything is measured against the recording itself, over the latest seconds and a short look-ahead, so that quiet
+and loud, near and far recordings move a face alike, and so that a stream can do the same.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .curves import ANALYSIS_RATE, Curve, narrowed, smoothed, widened
+
+SAMPLE_RATE = 16_000
+HOP = SAMPLE_RATE // ANALYSIS_RATE  # samples between frames
+WINDOW = 400  # samples, 25 ms
+FFT_LENGTH = 512
+MEL_BANDS = 32
+MEL_RANGE = (60.0, 7600.0)  # Hz
+
+POWER_FLOOR = 1e-9  # of a full-scale sine: -90 dB
+SILENCE = -72.0  # dB of a full-scale sine; quieter is never speech
+SPEECH_RANGE = 32.0  # dB below the reference level down to which sound counts as speech
+LOUD_RANGE = 22.0  # dB below the reference level down to which a frame shapes the averages
+LOUDNESS_RANGE = 24.0  # dB from loudness 0 to 1
+STEADY = 6.0  # dB between quiet and loud moments; less is hum or hiss, not speech
+MEL_SPAN = 12.0  # dB per unit of the normalised mel spectrum
+
+PAST, AHEAD, STEP = 6.0, 2.0, 0.5  # seconds the averages look back and ahead, and between their readings
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """A voice, analysed: T = samples // HOP + 1 moments, the n-th centred on second n / ANALYSIS_RATE.
+
+    Attributes:
+        mels: (T, 32) logarithmic mel spectrum less its recent mean over loud moments, in units of 12 dB,
+            clipped to -3.5 … 2.5.
+        level: (T,) decibels between 200 and 4000 Hz, 0 for a full-scale sine.
+        loudness: (T,) 0 … 1: level over the 24 dB below the recent loudest moments.
+        brightness: (T,) 0 … 1: 900-3500 against 150-700 Hz, 0.5 on the recent average; open vowels are
+            bright.
+        frication: (T,) 0 … 1: how much hiss (S, SH, F) stands above the voice.
+        activity: (T,) 0 in silence … 1 while somebody speaks, with soft edges.
+    """
+
+    mels: Curve
+    level: Curve
+    loudness: Curve
+    brightness: Curve
+    frication: Curve
+    activity: Curve
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+    @property
+    def times(self) -> Curve:
+        """(T,) seconds of the moments."""
+        return np.arange(len(self)) / ANALYSIS_RATE
+
+
+def analyse(samples: Tensor) -> Speech:
+    """The analysis of mono sound (S,) at SAMPLE_RATE (`Audio.mono(SAMPLE_RATE)`); any length from one sample."""
+    power = power_spectrum(samples.numpy())
+    level = smoothed(_band(power, 200, 4000), 0.01)
+    reference, floor = _recent_levels(level)
+    loud = level > np.maximum(reference - LOUD_RANGE, SILENCE)
+    mels = 10 * np.log10(power @ mel_filters().T + POWER_FLOOR)
+    return Speech(
+        mels=np.clip((mels - _recent_mean(mels, loud)) / MEL_SPAN, -3.5, 2.5).astype(np.float32),
+        level=level,
+        loudness=np.clip((level - np.maximum(reference, SILENCE + LOUDNESS_RANGE)) / LOUDNESS_RANGE + 1, 0, 1),
+        brightness=_brightness(power, loud),
+        frication=_frication(power),
+        activity=_activity(level, reference, floor),
+    )
+
+
+def power_spectrum(samples: NDArray[np.float32]) -> Curve:
+    """Power (T, 257) of Hann windows of samples (S,), centred on every HOP-th; a full-scale sine peaks at 1."""
+    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    padded = np.pad(samples.astype(np.float32), WINDOW // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    return np.abs(np.fft.rfft(frames * window, FFT_LENGTH)) ** 2 * (2 / window.sum()) ** 2
+
+
+def mel_filters() -> NDArray[np.float32]:
+    """Triangles (32, 257) of height 1, evenly spaced in mels (O'Shaughnessy 1987: 2595 log10(1 + f / 700))."""
+    lowest, highest = (2595 * np.log10(1 + frequency / 700) for frequency in MEL_RANGE)
+    edges = 700 * (10 ** (np.linspace(lowest, highest, MEL_BANDS + 2) / 2595) - 1)
+    frequencies = np.fft.rfftfreq(FFT_LENGTH, 1 / SAMPLE_RATE)
+    low, peak, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    rising, falling = (frequencies - low) / (peak - low), (high - frequencies) / (high - peak)
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def _band(power: Curve, low: float, high: float) -> Curve:
+    """Decibels (T,) of a frequency band."""
+    first, last = (round(frequency * FFT_LENGTH / SAMPLE_RATE) for frequency in (low, high))
+    return 10 * np.log10(power[:, first : last + 1].sum(-1) + POWER_FLOOR)
+
+
+def _brightness(power: Curve, loud: NDArray[np.bool_]) -> Curve:
+    tilt = smoothed(_band(power, 900, 3500) - _band(power, 150, 700), 0.015)
+    moments = _recent_mean(np.stack([tilt, tilt**2], -1), loud)
+    deviation = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 1.0))
+    return np.clip((tilt - moments[:, 0]) / (2 * deviation) + 0.5, 0, 1)
+
+
+def _frication(power: Curve) -> Curve:
+    excess = _band(power, 3500, 7600) - _band(power, 100, 1500)
+    return smoothed(np.clip((excess + 5) / 15, 0, 1), 0.015)
+
+
+def _activity(level: Curve, reference: Curve, floor: Curve) -> Curve:
+    """The voice-activity gate, with a hang-over of 40 ms on both sides."""
+    above_noise = np.minimum(floor + 8, reference - 12)
+    threshold = np.maximum(np.maximum(above_noise, reference - SPEECH_RANGE), SILENCE)
+    spoken = (level > threshold) & (reference - floor > STEADY)
+    bridged = narrowed(widened(spoken.astype(float), 0.08), 0.04)
+    return np.clip(smoothed(bridged, 0.05), 0, 1)
+
+
+def _recent_levels(level: Curve) -> tuple[Curve, Curve]:
+    """The loudest (95th percentile) and quietest (5th) of the levels of the seconds around, each (T,).
+
+    The loudest falls at most 12 dB below what it was before, so that a long pause does not turn breath into speech.
+    """
+    centres = np.arange(0, len(level) + STEP * ANALYSIS_RATE, STEP * ANALYSIS_RATE)
+    spans = [slice(max(0, int(c - PAST * ANALYSIS_RATE)), int(c + AHEAD * ANALYSIS_RATE)) for c in centres]
+    quiet, loudest = np.array([np.percentile(level[span], (5, 95)) for span in spans]).T
+    loudest = np.maximum(loudest, np.maximum.accumulate(loudest) - 12)
+    moments = np.arange(len(level))
+    return np.interp(moments, centres, loudest), np.interp(moments, centres, quiet)
+
+
+def _recent_mean(values: Curve, counted: NDArray[np.bool_]) -> Curve:
+    """Means (T, C) of the counted rows of values (T, C): the latest PAST + AHEAD seconds of them, looking AHEAD."""
+    if not counted.any():
+        return values
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values[counted], 0, dtype=np.float64)])
+    heard = np.cumsum(counted)
+    ahead = np.minimum(np.arange(len(values)) + int(AHEAD * ANALYSIS_RATE), len(values) - 1)
+    last = np.maximum(heard[ahead], 1)
+    first = np.maximum(last - int((PAST + AHEAD) * ANALYSIS_RATE), 0)
+    return (sums[last] - sums[first]) / (last - first)[:, None]

@@ -1,0 +1,220 @@
+"""Manner of moving: a learned code for the diffusion generator, statistics that anyone can measure and use."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..lp_core.controls import from_expression
+from ..lp_core.files import appearing_whole
+from ..lp_core.keypoints import rotation_degrees
+from ..lp_core.motion import MotionSequence
+
+FORMAT = "talking-head style 1"
+CODE_SIZE = 128
+SHORTEST_CLIP = 1.0  # seconds
+MAXIMUM_STRENGTH = 2.0
+GAIN_RANGE = (0.4, 2.5)  # how far one statistic may steer a motion away from the typical
+BLINK_CLOSED, BLINK_OPEN = 0.55, 0.3  # amounts beyond which a blink begins and ends
+TYPICAL_SECONDS = 10.0  # of a typical talker's blinks, counted in with a clip's: short clips tell little
+STILL_MOUTH = 0.003  # eye distances; a mouth that moves less has no tempo
+
+
+@dataclass(frozen=True)
+class MotionStatistics:
+    """How somebody moves; the defaults are the typical talker's.
+
+    Attributes:
+        mouth_amplitude: standard deviation of the lips' opening, eye distances.
+        mouth_tempo: mean frequency of the opening, Hz.
+        head_pitch: standard deviation, degrees.
+        head_yaw: standard deviation, degrees.
+        head_roll: standard deviation, degrees.
+        blink_rate: blinks a minute.
+        brow_activity: standard deviation of the brows' height, eye distances.
+        gaze_spread: standard deviation of the pupils' place, iris radii.
+    """
+
+    mouth_amplitude: float = 0.05
+    mouth_tempo: float = 2.8
+    head_pitch: float = 1.6
+    head_yaw: float = 1.8
+    head_roll: float = 1.2
+    blink_rate: float = 19.0
+    brow_activity: float = 0.009
+    gaze_spread: float = 0.09
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"The style's {name} is {value}; expected a number of 0 or more.")
+
+
+TYPICAL = MotionStatistics()
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """Whose manner a generated motion has.
+
+    Attributes:
+        code: (128,) from a style encoder, for generators that were trained with one; None without.
+        statistics: measured on a clip; the default steers nothing.
+        strength: 0 … 2 of the manner: 0 is exactly style-free, 1 as measured, 2 exaggerated.
+    """
+
+    code: Tensor | None = None
+    statistics: MotionStatistics = field(default_factory=MotionStatistics)
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.code is not None and tuple(self.code.shape) != (CODE_SIZE,):
+            raise ValueError(f"A style code has shape ({CODE_SIZE},); got {tuple(self.code.shape)}.")
+        if not 0 <= self.strength <= MAXIMUM_STRENGTH:
+            raise ValueError(f"The style's strength is {self.strength}; expected 0 … {MAXIMUM_STRENGTH:g}.")
+
+    def with_strength(self, strength: float) -> "Style":
+        """The same manner, more or less of it."""
+        return replace(self, strength=strength)
+
+    def gains(self) -> MotionStatistics:
+        """Every statistic as a factor on the typical talker's, raised to the strength; all 1 when style-free."""
+        pairs = zip(astuple(self.statistics), astuple(TYPICAL), strict=True)
+        low, high = GAIN_RANGE
+        return MotionStatistics(*(min(max(own / usual, low), high) ** self.strength for own, usual in pairs))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the code as safetensors and the rest into its JSON metadata, whole or not at all."""
+        from safetensors.torch import save_file
+
+        tensors = {} if self.code is None else {"code": self.code.detach().float().cpu().contiguous()}
+        about = {"statistics": asdict(self.statistics), "strength": self.strength}
+        with appearing_whole(path) as part:
+            save_file(tensors, part, metadata={"format": FORMAT, "style": json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Style":
+        """A style that `save` wrote.
+
+        Raises:
+            ValueError: the file is missing, damaged or holds something else.
+        """
+        code, metadata = _read(Path(path))
+        if metadata.get("format") != FORMAT:
+            raise ValueError(
+                f"{path} is not a style file of this pack: its format is {metadata.get('format')!r}, "
+                f"expected {FORMAT!r}. Style files are written by StyleEncode."
+            )
+        try:
+            about = json.loads(metadata["style"])
+            return cls(code, MotionStatistics(**about["statistics"]), about["strength"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"The style file {path} is damaged ({error}); save it again.") from error
+
+
+def average(styles: Sequence[Style]) -> Style:
+    """The mean manner of several styles; codes are averaged when all have one.
+
+    Raises:
+        ValueError: no style given, or some with a code and some without.
+    """
+    if not styles:
+        raise ValueError("Averaging needs at least one style; got none.")
+    return _mixed(styles, [1 / len(styles)] * len(styles))
+
+
+def interpolate(first: Style, second: Style, weight: float) -> Style:
+    """From the first style (weight 0) to the second (weight 1)."""
+    if not 0 <= weight <= 1:
+        raise ValueError(f"The weight between two styles is {weight}; expected 0 … 1.")
+    return _mixed((first, second), (1 - weight, weight))
+
+
+def motion_statistics(motion: MotionSequence) -> MotionStatistics:
+    """How a motion of at least one second moves; the tempo of a still mouth is the typical one.
+
+    The blink rate is drawn towards the typical as if ten typical seconds had been seen too.
+
+    Raises:
+        ValueError: the motion is shorter than a second.
+    """
+    if motion.duration < SHORTEST_CLIP:
+        raise ValueError(
+            f"A style needs at least {SHORTEST_CLIP:g} s of motion; got {float(motion.duration):.2f} s."
+        )
+    controls = from_expression(motion.expression - motion.rest.expression)
+    head = _circular_deviation(rotation_degrees(motion.relative_rotation()))
+    brows = (controls.brow_left + controls.brow_right) / 2
+    return MotionStatistics(
+        mouth_amplitude=_deviation(controls.jaw),
+        mouth_tempo=_mean_frequency(controls.jaw, float(motion.fps)),
+        head_pitch=head[0],
+        head_yaw=head[1],
+        head_roll=head[2],
+        blink_rate=_blink_rate((controls.blink_left + controls.blink_right) / 2, float(motion.duration)),
+        brow_activity=_deviation(brows),
+        gaze_spread=math.hypot(_deviation(controls.pupil_x), _deviation(controls.pupil_y)),
+    )
+
+
+def _mixed(styles: Sequence[Style], weights: Sequence[float]) -> Style:
+    codes = [style.code for style in styles if style.code is not None]
+    if codes and len(codes) < len(styles):
+        raise ValueError("Cannot mix styles of which some have a code and some have none; encode them all alike.")
+    code = sum((code * weight for code, weight in zip(codes, weights, strict=True)), start=torch.zeros(CODE_SIZE))
+    mixed = {
+        entry.name: sum(
+            getattr(style.statistics, entry.name) * weight for style, weight in zip(styles, weights, strict=True)
+        )
+        for entry in fields(MotionStatistics)
+    }
+    strength = sum(style.strength * weight for style, weight in zip(styles, weights, strict=True))
+    return Style(code if codes else None, MotionStatistics(**mixed), strength)
+
+
+def _deviation(values: Tensor) -> float:
+    return float(values.double().std(unbiased=False))
+
+
+def _circular_deviation(degrees: Tensor) -> list[float]:
+    """Standard deviations (3) of angles (T, 3), which may pass ±180°."""
+    angles = torch.deg2rad(degrees.double())
+    middle = torch.atan2(angles.sin().mean(0), angles.cos().mean(0))
+    apart = torch.atan2((angles - middle).sin(), (angles - middle).cos())
+    return torch.rad2deg(apart.std(0, unbiased=False)).tolist()
+
+
+def _mean_frequency(values: Tensor, fps: float) -> float:
+    """Root mean square frequency of a signal (T,), Hz: a sine has its own (Rice 1944)."""
+    spread = _deviation(values)
+    if spread < STILL_MOUTH:
+        return TYPICAL.mouth_tempo
+    speed = float(values.double().diff().square().mean().sqrt()) * fps
+    return speed / (2 * math.pi * spread)
+
+
+def _blink_rate(closed: Tensor, seconds: float) -> float:
+    """Blinks a minute in lid amounts (T,): closures against the usual lids, with hysteresis."""
+    amounts = closed - closed.median()
+    blinks, shut = 0, False
+    for amount in amounts.tolist():
+        blinks += amount > BLINK_CLOSED and not shut
+        shut = amount > (BLINK_OPEN if shut else BLINK_CLOSED)
+    return 60 * (blinks + TYPICAL.blink_rate * TYPICAL_SECONDS / 60) / (seconds + TYPICAL_SECONDS)
+
+
+def _read(path: Path) -> tuple[Tensor | None, dict[str, str]]:
+    """The code in a style file, if any, and the metadata."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            code = file.get_tensor("code") if "code" in file.keys() else None  # noqa: SIM118
+            return code, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"Cannot read the style file {path}: {error}.") from error
