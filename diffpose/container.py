@@ -1,0 +1,121 @@
+"""Checkpoint files as they lie on disk, read without running anything in them.
+
+Published files are torch containers in which the network lies beside a pickled command line (argparse.Namespace
+with pathlib paths). torch's weights-only reader reads them with those few names allowed and nothing else.
+"""
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import torch
+from torch import Tensor
+
+from ..lp_core.checkpoint import UNREADABLE, CheckpointError
+
+CONFIG_NAME = "config.json"  # lies beside a hazard-10 checkpoint
+NETWORK_NAMES = ("model", "encoder", "model_state_dict")  # under which a container keeps its network
+Arguments = Mapping[str, object]
+
+
+@dataclass(frozen=True, eq=False)
+class Container:
+    """A checkpoint as read.
+
+    Attributes:
+        path: where it was read.
+        tensors: the network, by the names in the file.
+        arguments: the settings of its training, where it carries any.
+        metadata: a safetensors file's own text.
+    """
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    arguments: Arguments
+    metadata: Mapping[str, str]
+
+
+def read_container(path: str | os.PathLike[str]) -> Container:
+    """The tensors and settings of a checkpoint file, safetensors or torch.
+
+    Raises:
+        CheckpointError: missing, damaged, or holding anything but tensors, plain values, paths and a Namespace.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(f"The checkpoint {file} does not exist. Put it there or choose another.")
+    return _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickled(file)
+
+
+def _read_safetensors(file: Path) -> Container:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            return Container(file, tensors, {}, opened.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"Cannot read {file}: {error}. Download it again.") from error
+
+
+def _read_pickled(file: Path) -> Container:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace, *_path_stand_ins()]):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise CheckpointError(_unreadable(file, error)) from error
+    return _unwrapped(file, content)
+
+
+def _path_stand_ins() -> list[type]:
+    """Pure paths under the names that pathlib's own have in pickles, so that a Linux file opens on Windows."""
+    return [
+        type(name, (base,), {"__module__": module})
+        for module in ("pathlib", "pathlib._local")
+        for name, base in (("PosixPath", PurePosixPath), ("WindowsPath", PureWindowsPath))
+    ]
+
+
+def _unwrapped(file: Path, content: object) -> Container:
+    """The network in a container, or the container itself when it is a bare network."""
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file} holds a {type(content).__name__}; expected a dictionary of tensors.")
+    network = next((content[name] for name in NETWORK_NAMES if isinstance(content.get(name), dict)), content)
+    tensors = {
+        # Distributed training puts this before every name.
+        name.removeprefix("module."): value
+        for name, value in network.items()
+        if isinstance(name, str) and isinstance(value, Tensor)
+    }
+    arguments = content.get("args")
+    if arguments is None:
+        return Container(file, tensors, _config_beside(file), {})
+    return Container(file, tensors, vars(arguments) if isinstance(arguments, argparse.Namespace) else {}, {})
+
+
+def _config_beside(file: Path) -> Arguments:
+    config = file.with_name(CONFIG_NAME)
+    if not config.is_file():
+        return {}
+    try:
+        settings = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"The settings {config} beside {file.name} are not JSON: {error}.") from error
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"The settings {config} must be a JSON object; got a {type(settings).__name__}.")
+    return settings
+
+
+def _unreadable(file: Path, error: BaseException) -> str:
+    refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if refused:
+        return (
+            f"{file} is not read for safety: besides tensors, plain values, paths and a Namespace it asks for "
+            f"{refused[1]}, which could run code. Get the file from its publisher."
+        )
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"{file} cannot be read as a checkpoint: it is cut short or damaged ({reason}). Download it again."

@@ -1,0 +1,205 @@
+"""Speech features: 16 kHz sound to what a HuBERT or wav2vec2 hears in it, one vector per video frame.
+
+The encoders give 50 frames a second; the denoisers want 25. Sources: Hsu et al. (2021), "HuBERT"; Baevski et al.
+(2020), "wav2vec 2.0"; Sun et al. (2024), "DiffPoseTalk", section 3.2.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SAMPLE_RATE = 16_000  # samples a second
+FPS = 25  # video frames a second
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+UNIT = SAMPLES_PER_FRAME // 2  # samples per encoder frame
+FIELD = 400  # samples that the encoder's convolutions see at once
+WHOLE_SECONDS = 60  # longer sounds are encoded piecewise: attention's cost grows with the square of the length
+CHUNK_FRAMES = 20 * FPS  # video frames encoded at once when piecewise
+CONTEXT_FRAMES = 4 * FPS  # heard on either side of a piece, and thrown away
+CONV_STRIDES = (5, 2, 2, 2, 2, 2, 2)  # of every published encoder; no file records them
+DIMENSIONS_PER_HEAD = 64  # likewise
+WEIGHT_NORM_NAMES = (
+    ("conv.weight_g", "conv.parametrizations.weight.original0"),
+    ("conv.weight_v", "conv.parametrizations.weight.original1"),
+)
+WEIGHT_DIRECTIONS = WEIGHT_NORM_NAMES[1]
+
+EncoderName = Literal["hubert", "wav2vec2"]
+
+
+def pad_to_units(sound: Tensor) -> Tensor:
+    """Sound (N, S) with a margin such that the encoder gives S / 320 frames, rounded down.
+
+    The margin is 40 samples on either side when S is a multiple of 320: reflected, twice over, as the published
+    networks were trained. Check: 64000 samples become 64080, which give 200 frames.
+
+    Raises:
+        ValueError: too short to reflect.
+    """
+    samples = sound.shape[-1]
+    units = samples // UNIT
+    side = -(-(UNIT * units + FIELD - UNIT - samples) // 2)
+    if side <= 0:
+        return sound
+    reflected, repeated = divmod(side, 2)
+    if samples <= reflected:
+        raise ValueError(f"The sound has {samples} samples; speech features need at least {reflected + 1}.")
+    for _ in range(2):
+        sound = F.pad(sound[:, None], (reflected, reflected), mode="reflect")[:, 0]
+    return F.pad(sound[:, None], (repeated, repeated), mode="replicate")[:, 0]
+
+
+def pair_mean(features: Tensor) -> Tensor:
+    """Features (N, 2n, C) at 50 frames a second to (N, n, C) at 25: the mean of each pair.
+
+    This is what linear interpolation by two (align_corners=False) comes to, exactly. An odd last frame is left out.
+    """
+    even = features[:, : features.shape[1] // 2 * 2]
+    return even.unflatten(1, (-1, 2)).mean(2)
+
+
+def stretched(features: Tensor, frames: int) -> Tensor:
+    """Features (N, m, C) to (N, frames, C), linearly between the two ends, which stay (hazard-10's way to 25)."""
+    return F.interpolate(features.mT, size=frames, mode="linear", align_corners=True).mT
+
+
+def levelled(sound: Tensor) -> Tensor:
+    """Sound (N, S) of zero mean and unit (unbiased) deviation, as DiffPoseTalk hears an utterance."""
+    return (sound - sound.mean(-1, keepdim=True)) / (sound.std(-1, keepdim=True) + 1e-5)
+
+
+def levelled_window(sound: Tensor) -> Tensor:
+    """Sound (N, S) of zero mean and unit (biased) variance, as Wav2Vec2's processor makes it (hazard-10)."""
+    variance = sound.var(-1, keepdim=True, unbiased=False)
+    return (sound - sound.mean(-1, keepdim=True)) / torch.sqrt(variance + 1e-7)
+
+
+class SpeechEncoder:
+    """A HuBERT or wav2vec2 that hears 16 kHz sound; float16 on CUDA, float32 elsewhere."""
+
+    def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        self.network = network.eval().requires_grad_(False).to(self.device, self.dtype)
+
+    @torch.no_grad()
+    def units(self, sound: Tensor) -> Tensor:
+        """Last hidden state (N, S // 320, C) float32, 50 frames a second, of sound (N, S) heard in one piece."""
+        padded = pad_to_units(sound.float()).to(self.device, self.dtype)
+        return self.network(padded).last_hidden_state.float()
+
+    def frames(self, sound: Tensor) -> Tensor:
+        """Features (N, S // 640, C) float32, 25 frames a second, of sound (N, S) heard in one piece.
+
+        Raises:
+            ValueError: less than one frame of sound, 640 samples.
+        """
+        whole = sound.shape[-1] // SAMPLES_PER_FRAME
+        if not whole:
+            raise ValueError(
+                f"The sound has {sound.shape[-1]} samples; "
+                f"speech features need at least {SAMPLES_PER_FRAME} (40 ms)."
+            )
+        # A remainder would be warped into the other frames, not added to them.
+        return pair_mean(self.units(sound[:, : whole * SAMPLES_PER_FRAME]))
+
+    def utterance(self, sound: Tensor) -> Tensor:
+        """Features like `frames`, of sound of any length: beyond a minute it is heard in overlapping pieces."""
+        if sound.shape[-1] <= WHOLE_SECONDS * SAMPLE_RATE:
+            return self.frames(sound)
+        count = sound.shape[-1] // SAMPLES_PER_FRAME
+        pieces = [self._piece(sound, start, count) for start in range(0, count, CHUNK_FRAMES)]
+        return torch.cat(pieces, 1)
+
+    def _piece(self, sound: Tensor, start: int, count: int) -> Tensor:
+        """Features of frames start … start + CHUNK_FRAMES of `count`, heard with context on either side."""
+        first, last = max(start - CONTEXT_FRAMES, 0), min(start + CHUNK_FRAMES + CONTEXT_FRAMES, count)
+        heard = self.frames(sound[:, first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME])
+        return heard[:, start - first : start - first + CHUNK_FRAMES]
+
+
+def speech_encoder(
+    tensors: Mapping[str, Tensor],
+    name: EncoderName = "hubert",
+    heads: int | None = None,
+    device: torch.device | str = "cpu",
+) -> SpeechEncoder:
+    """A speech encoder from its tensors, in the names of transformers, sizes read off their shapes.
+
+    Args:
+        tensors: a checkpoint's own encoder, or a stock one (its leading "hubert." or "wav2vec2." is taken off,
+            and the parts for pre-training left out).
+        name: architecture; base-sized HuBERT and wav2vec2 compute the same from the same tensors.
+        heads: attention heads; None is one per 64 dimensions.
+        device: where it runs.
+
+    Raises:
+        ValueError: tensors of something else.
+    """
+    from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model
+
+    known = _encoder_tensors(tensors, name)
+    sizes = _encoder_sizes(known, heads)
+    # The fused attention, in place of the one that keeps its weights.
+    network = (
+        HubertModel._from_config(HubertConfig(**sizes), attn_implementation="sdpa")
+        if name == "hubert"
+        else Wav2Vec2Model._from_config(Wav2Vec2Config(**sizes), attn_implementation="sdpa")
+    )
+    state = network.state_dict()
+    problems = network.load_state_dict(
+        {_weight_norm_key(key, state): value.float() for key, value in known.items()}, strict=False
+    )
+    # The vector for masked frames serves pre-training alone, and some files lack it.
+    missing = [key for key in problems.missing_keys if key != "masked_spec_embed"]
+    if missing or problems.unexpected_keys:
+        raise ValueError(f"The speech encoder lacks {missing[:4]} and has unknown {problems.unexpected_keys[:4]}.")
+    return SpeechEncoder(network, device)
+
+
+def _encoder_tensors(tensors: Mapping[str, Tensor], name: EncoderName) -> dict[str, Tensor]:
+    """The tensors of the encoder proper, without prefix."""
+    plain = {key.removeprefix(f"{name}."): value for key, value in tensors.items()}
+    parts = ("masked_spec_embed", "feature_extractor.", "feature_projection.", "encoder.")
+    known = {key: value for key, value in plain.items() if key.startswith(parts)}
+    if "feature_projection.projection.weight" not in known:
+        found = ", ".join(sorted(tensors)[:4]) or "none"
+        raise ValueError(
+            f"These {len(tensors)} tensors ({found} …) are no HuBERT or wav2vec2 in transformers' names."
+        )
+    return known
+
+
+def _encoder_sizes(tensors: Mapping[str, Tensor], heads: int | None) -> dict[str, Any]:
+    """Keyword arguments of a transformers configuration."""
+    convolutions = [tensors[f"feature_extractor.conv_layers.{i}.conv.weight"] for i in range(len(CONV_STRIDES))]
+    hidden = tensors["feature_projection.projection.weight"].shape[0]
+    position = next(value for key, value in tensors.items() if key.endswith(WEIGHT_DIRECTIONS))
+    # A norm in the second convolution marks the large kind, which also normalises before its layers.
+    large = "feature_extractor.conv_layers.1.layer_norm.weight" in tensors
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": len({key.split(".")[2] for key in tensors if key.startswith("encoder.layers.")}),
+        "num_attention_heads": heads or max(hidden // DIMENSIONS_PER_HEAD, 1),
+        "intermediate_size": tensors["encoder.layers.0.feed_forward.intermediate_dense.bias"].shape[0],
+        "conv_dim": tuple(weight.shape[0] for weight in convolutions),
+        "conv_kernel": tuple(weight.shape[2] for weight in convolutions),
+        "conv_stride": CONV_STRIDES,
+        "conv_bias": "feature_extractor.conv_layers.0.conv.bias" in tensors,
+        "num_conv_pos_embeddings": position.shape[2],
+        "num_conv_pos_embedding_groups": hidden // position.shape[1],
+        "feat_extract_norm": "layer" if large else "group",
+        "do_stable_layer_norm": large,
+    }
+
+
+def _weight_norm_key(key: str, state: Mapping[str, Tensor]) -> str:
+    """The positional convolution's key as this version of torch spells it."""
+    for old, new in WEIGHT_NORM_NAMES:
+        for given, other in ((old, new), (new, old)):
+            if key.endswith(given) and key not in state:
+                return key.removesuffix(given) + other
+    return key

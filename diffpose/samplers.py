@@ -1,0 +1,288 @@
+"""From noise to motion: guidance, ancestral and implicit (DDIM) sampling.
+
+Letters as in the papers: x_t noisy motion at step t, x̂_0 predicted clean motion, ε noise, z fresh noise,
+ᾱ_t what is left of the signal, σ_t deviation of the fresh noise, η how much of it DDIM keeps. All arithmetic is
+float32 on the motion with float64 coefficients, whatever precision the network runs in.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from .denoiser import Condition
+from .schedule import Schedule
+
+Network = Callable[[Tensor, int], Tensor]
+NoiseSource = Callable[[], Tensor]
+GuidanceMode = Literal["incremental", "independent", "independent_compat"]
+GUIDANCE_MODES = ("incremental", "independent", "independent_compat")
+
+
+@dataclass(frozen=True)
+class DynamicThreshold:
+    """Limits each prediction to a quantile of its own size (Saharia et al. 2022, section 2.3, without rescaling).
+
+    Attributes:
+        quantile: 0 … 1, of |prediction| over the window.
+        least: the limit is never below this.
+        most: the limit is never above this.
+    """
+
+    quantile: float = 0.99
+    least: float = 1.0
+    most: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile <= 1:
+            raise ValueError(f"The threshold's quantile must lie in 0 … 1; got {self.quantile}.")
+        if not 0 <= self.least <= self.most:
+            raise ValueError(f"The threshold's limits must be 0 ≤ least ≤ most; got {self.least} and {self.most}.")
+
+    def apply(self, prediction: Tensor) -> Tensor:
+        """The prediction (B, L, d), each of B held within its own limit."""
+        size = prediction.abs().flatten(1).quantile(self.quantile, dim=1)
+        limit = size.clamp(self.least, self.most)[:, None, None]
+        return prediction.clamp(-limit, limit)
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Classifier-free guidance: how far past the unguided motion to go, for each condition.
+
+    A scale of 1 is the plain conditional prediction; None leaves a condition unguided (it is then always on).
+
+    Attributes:
+        audio: scale of the speech.
+        style: scale of the style code.
+        mode: "incremental" adds style on top of audio, "independent" measures each against nothing, and
+            "independent_compat" is what DiffPoseTalk computes under that name (each scale moves on from the
+            result of the one before).
+        threshold: limits every prediction before they are combined; None is off.
+    """
+
+    audio: float | None = 2.0
+    style: float | None = None
+    mode: GuidanceMode = "incremental"
+    threshold: DynamicThreshold | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in GUIDANCE_MODES:
+            raise ValueError(f"Unknown guidance {self.mode!r}; known are {', '.join(GUIDANCE_MODES)}.")
+        for name, scale in (("audio", self.audio), ("style", self.style)):
+            if scale is not None and not math.isfinite(scale):
+                raise ValueError(f"The {name} guidance scale must be a finite number; got {scale}.")
+
+    @property
+    def scales(self) -> tuple[tuple[Condition, float], ...]:
+        """The guided conditions with their scales, in the order they are added."""
+        pairs: tuple[tuple[Condition, float | None], ...] = (("audio", self.audio), ("style", self.style))
+        return tuple((name, scale) for name, scale in pairs if scale is not None)
+
+    def dropped(self) -> tuple[frozenset[Condition], ...]:
+        """The conditions left out in each evaluation of the network; the first is without all that are guided."""
+        names: list[Condition] = [name for name, _ in self.scales]
+        everything: frozenset[Condition] = frozenset(names)
+        if self.mode == "incremental":
+            return tuple(frozenset(names[count:]) for count in range(len(names) + 1))
+        return (everything, *(frozenset(other for other in names if other != name) for name in names))
+
+    def combine(self, entries: Tensor) -> Tensor:
+        """The guided prediction (N, L, d) from those of `dropped`'s entries, (entries, N, L, d).
+
+        Source: Ho & Salimans (2022), equation 6; Sun et al. (2024), section 3.4, for two conditions.
+        """
+        guided = entries[0]
+        for index, (_, scale) in enumerate(self.scales, start=1):
+            base = {
+                "incremental": entries[index - 1],
+                "independent": entries[0],
+                "independent_compat": guided,
+            }[self.mode]
+            guided = guided + scale * (entries[index] - base)
+        return guided
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the network says at one step.
+
+    Attributes:
+        guided: (N, L, d) float32.
+        unconditional: the same with every guided condition left out.
+    """
+
+    guided: Tensor
+    unconditional: Tensor
+
+
+class Predictor(Protocol):
+    """Says what clean motion (N, L, d) lies behind noisy motion at step t."""
+
+    def __call__(self, motion: Tensor, step: int) -> Prediction:
+        """Predict at diffusion step `step`."""
+        ...
+
+
+def guided(network: Network, guidance: Guidance) -> Predictor:
+    """A predictor that evaluates all entries of `guidance.dropped()` as one batch, and combines them.
+
+    The network takes motion (entries · N, L, d) and the step; see Denoiser.window and Denoiser.new_frames.
+    """
+    count = len(guidance.dropped())
+
+    def predict(motion: Tensor, step: int) -> Prediction:
+        entries = network(motion.repeat(count, 1, 1), step).float()
+        if guidance.threshold is not None:
+            entries = guidance.threshold.apply(entries)
+        entries = entries.unflatten(0, (count, -1))
+        return Prediction(guidance.combine(entries), entries[0])
+
+    return predict
+
+
+def clean_from_noise(predictor: Predictor, schedule: Schedule) -> Predictor:
+    """Makes a predictor of noise into one of clean motion: x̂_0 = (x_t - √(1-ᾱ_t) ε̂) / √ᾱ_t."""
+
+    def predict(motion: Tensor, step: int) -> Prediction:
+        signal = schedule.alpha_bars[step].item()
+        noise = predictor(motion, step)
+
+        def clean(epsilon: Tensor) -> Tensor:
+            return (motion - math.sqrt(1 - signal) * epsilon) / math.sqrt(signal)
+
+        return Prediction(clean(noise.guided), clean(noise.unconditional))
+
+    return predict
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """How to walk from noise to motion.
+
+    Attributes:
+        method: "ancestral" visits every step; "ddim" may skip.
+        steps: how many evaluations; None visits every step of training.
+        eta: DDIM's share of fresh noise: 0 none, 1 as much as ancestral sampling.
+        flexibility: ancestral noise between the posterior's deviation (0) and √β (1).
+        start_step: begin at this step instead of T, from unit noise all the same (hazard-10); None is T.
+        guidance: classifier-free guidance.
+    """
+
+    method: Literal["ancestral", "ddim"] = "ddim"
+    steps: int | None = 10
+    eta: float = 1.0
+    flexibility: float = 0.0
+    start_step: int | None = None
+    guidance: Guidance = Guidance()
+
+    def __post_init__(self) -> None:
+        if self.method not in ("ancestral", "ddim"):
+            raise ValueError(f"Unknown sampling method {self.method!r}; known are ancestral and ddim.")
+        if self.method == "ancestral" and self.steps is not None:
+            raise ValueError("Ancestral sampling visits every step: leave steps empty or choose ddim.")
+        for name in ("steps", "start_step"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"Sampling needs {name.replace('_', ' ')} of at least 1; got {value}.")
+        for name in ("eta", "flexibility"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0 … 1; got {getattr(self, name)}.")
+
+    def times(self, schedule: Schedule) -> tuple[int, ...]:
+        """The steps visited, falling from the start to 0 (clean); at most one per step of training."""
+        start = min(self.start_step or schedule.steps, schedule.steps)
+        return respaced(start, min(self.steps or start, start))
+
+
+@dataclass(frozen=True, eq=False)
+class DenoisingState:
+    """Where a walk stands after one step.
+
+    Attributes:
+        step: t that `motion` is at; 0 is clean.
+        motion: (N, L, d) x_t.
+        prediction: what the network said on the way here.
+    """
+
+    step: int
+    motion: Tensor
+    prediction: Prediction
+
+
+def respaced(start: int, count: int) -> tuple[int, ...]:
+    """`count` + 1 evenly spaced steps from `start` down to 0, rounded as DDIM does (towards clean motion).
+
+    Check: respaced(1000, 2) == (1000, 500, 0).
+    """
+    return tuple(start * index // count for index in range(count, -1, -1))
+
+
+def walk(
+    predictor: Predictor, noise: Tensor, draw: NoiseSource, schedule: Schedule, options: SampleOptions
+) -> Iterator[DenoisingState]:
+    """Denoise `noise` (N, L, d) step by step; the last state is the motion.
+
+    Args:
+        predictor: predicts clean motion (see guided, clean_from_noise).
+        noise: x at the first step.
+        draw: gives fresh noise of the same shape; asked once per step except the last.
+        schedule: the schedule the network was trained with.
+        options: which steps, and how.
+    """
+    times = options.times(schedule)
+    motion = noise
+    for step, following in pairwise(times):
+        prediction = predictor(motion, step)
+        mean, sigma = _move(motion, prediction.guided, schedule, step, following, options)
+        motion = mean + sigma * draw().to(mean) if following else mean
+        yield DenoisingState(following, motion, prediction)
+
+
+def sample(
+    predictor: Predictor, noise: Tensor, draw: NoiseSource, schedule: Schedule, options: SampleOptions
+) -> Tensor:
+    """The motion (N, L, d) at the end of `walk`."""
+    motion = noise
+    for state in walk(predictor, noise, draw, schedule, options):
+        motion = state.motion
+    return motion
+
+
+def _move(
+    motion: Tensor, clean: Tensor, schedule: Schedule, step: int, following: int, options: SampleOptions
+) -> tuple[Tensor, float]:
+    """Mean and deviation of x at `following`, given x at `step` and the predicted clean motion."""
+    if options.method == "ancestral":
+        return _posterior(motion, clean, schedule, step), schedule.sigma(step, options.flexibility)
+    return _implicit(motion, clean, schedule, step, following, options.eta)
+
+
+def _posterior(motion: Tensor, clean: Tensor, schedule: Schedule, step: int) -> Tensor:
+    """Mean of q(x_{t-1} | x_t, x̂_0): Ho et al. (2020), equation 7."""
+    beta, bar, before = (
+        value.item() for value in (schedule.betas[step], schedule.alpha_bars[step], schedule.alpha_bars[step - 1])
+    )
+    return math.sqrt(1 - beta) * (1 - before) / (1 - bar) * motion + math.sqrt(before) * beta / (1 - bar) * clean
+
+
+def _implicit(
+    motion: Tensor, clean: Tensor, schedule: Schedule, step: int, following: int, eta: float
+) -> tuple[Tensor, float]:
+    """DDIM's step: Song et al. (2021), equations 12 and 16."""
+    bar, after = schedule.alpha_bars[step].item(), schedule.alpha_bars[following].item()
+    epsilon = (motion - math.sqrt(bar) * clean) / math.sqrt(1 - bar)
+    variance = eta**2 * (1 - after) / (1 - bar) * (1 - bar / after)
+    # The difference may fall below zero by rounding, when nearly all noise is fresh.
+    direction = math.sqrt(max(1 - after - variance, 0.0))
+    return math.sqrt(after) * clean + direction * epsilon, math.sqrt(variance)
+
+
+def seeded_noise(seed: int, shape: Sequence[int]) -> NoiseSource:
+    """Standard normal draws of one shape that are the same for a seed on every device: they come from the CPU."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return lambda: torch.randn(*shape, generator=generator)
