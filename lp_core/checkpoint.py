@@ -193,13 +193,14 @@ def _read_pth(file: Path) -> dict[str, Tensor]:
     return dict(_flatten(content))
 
 
-def _flatten(content: Mapping[object, object], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of nested dictionaries under keys joined by dots; other values are left out."""
+def _flatten(content: Mapping[object, object]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a dictionary, and of dictionaries in it under keys joined by a dot; all else is left out."""
     for key, value in content.items():
         if isinstance(value, Tensor):
-            yield f"{prefix}{key}", value
+            yield f"{key}", value
         elif isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
+            inner = ((name, tensor) for name, tensor in value.items() if isinstance(tensor, Tensor))
+            yield from ((f"{key}.{name}", tensor) for name, tensor in inner)
 
 
 def _unreadable(file: Path, error: BaseException) -> str:

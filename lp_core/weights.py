@@ -97,7 +97,7 @@ def check(entry: WeightEntry, folders: Iterable[Path], *, verify: bool = False) 
     for path in (folder / place for place in entry.places for folder in searched):
         if not path.is_file():
             continue
-        fault = _incompleteness(path) or (_checksum_fault(path, entry) if verify else "")
+        fault = _incompleteness(path, path.suffix) or (_checksum_fault(path, entry) if verify else "")
         if not fault:
             return Finding(entry, State.PRESENT, path, _difference(path, entry))
         damaged = damaged or Finding(entry, State.DAMAGED, path, fault)
@@ -230,7 +230,7 @@ def _mismatch(path: Path, published: PublishedFile) -> str:
         return f"has {size} bytes instead of {published.size}"
     if published.sha256 is not None and _sha256(path) != published.sha256:
         return "has a wrong SHA-256 checksum"
-    return _incompleteness(path)
+    return _incompleteness(path, Path(published.path).suffix)
 
 
 def _is_offline(offline: bool | None) -> bool:
@@ -265,13 +265,13 @@ def _difference(path: Path, entry: WeightEntry) -> str:
     return f"not the published file: {size} bytes instead of {sizes[0]}"
 
 
-def _incompleteness(path: Path) -> str:
-    """Why a file cannot be whole, from its container alone; empty when nothing speaks against it."""
+def _incompleteness(path: Path, suffix: str) -> str:
+    """Why a file of the format that `suffix` names cannot be whole; empty when its container speaks for it."""
     with path.open("rb") as file:
         start = file.read(8)
-    if path.suffix == ".safetensors":
+    if suffix == ".safetensors":
         return _safetensors_fault(path, int.from_bytes(start, "little"))
-    if path.suffix == ".pth":
+    if suffix == ".pth":
         whole = zipfile.is_zipfile(path) if start.startswith(b"PK") else start.startswith(PICKLE_START)
         return "" if whole else "it is cut short, or not a checkpoint at all"
     return "" if start else "it is empty"

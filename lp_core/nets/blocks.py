@@ -19,8 +19,6 @@ Convolution = nn.Conv2d | nn.Conv3d
 N = TypeVar("N", bound="PublishedNetwork")
 CONVOLUTION: dict[int, type[Convolution]] = {2: nn.Conv2d, 3: nn.Conv3d}
 BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
-HALF_PLANE = {2: (2, 2), 3: (1, 2, 2)}  # halves height and width; depth, where there is one, stays
 
 
 class PublishedNetwork(nn.Module):
@@ -78,7 +76,6 @@ class ConvNorm(Foldable):
         super().__init__()
         self.conv = CONVOLUTION[dims](inputs, outputs, kernel_size=3, padding=1)
         self.norm: nn.Module = BATCH_NORM[dims](outputs)
-        self.dims = dims
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,7 +92,8 @@ class DownBlock(ConvNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, ..., H, W) to (B, outputs, ..., H / 2, W / 2)."""
-        return POOL[self.dims](super().forward(x), HALF_PLANE[self.dims])
+        y = super().forward(x)
+        return F.avg_pool2d(planes(y), 2).unflatten(1, y.shape[1:-2])
 
 
 class UpBlock(ConvNorm):
@@ -103,7 +101,15 @@ class UpBlock(ConvNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, ..., H, W) to (B, outputs, ..., 2 H, 2 W)."""
-        return super().forward(F.interpolate(x, scale_factor=HALF_PLANE[self.dims]))
+        return super().forward(F.interpolate(planes(x), scale_factor=2).unflatten(1, x.shape[1:-2]))
+
+
+def planes(x: Tensor) -> Tensor:
+    """(B, C, H, W) or (B, C, D, H, W) as (B, planes, H, W).
+
+    Resizing leaves depth alone, and torch's 2-D resizing knows more devices and dtypes than its 3-D one.
+    """
+    return x.flatten(1, -3)
 
 
 class SpectralConv2d(nn.Module):

@@ -55,7 +55,7 @@ class SpadeDecoder(PublishedNetwork):
             features=shapes["fc.weight"][1],
             width=shapes["fc.weight"][0],
             middle=count(shapes, "G_middle_"),
-            ups=tuple(shapes[f"up_{index}.conv_0.bias"][0] for index in range(ups)),
+            ups=tuple(shapes[f"up_{index}.conv_1.bias"][0] for index in range(ups)),
             hidden=shapes["G_middle_0.norm_0.mlp_shared.0.weight"][0],
             upscale=round((shapes["conv_img.0.weight"][0] / 3) ** 0.5),
         )

@@ -199,7 +199,7 @@ class HourglassDecoder(ConvNorm):
 
 def corner_coordinates(size: int, like: Tensor) -> Tensor:
     """`size` float32 values from -1 to 1, both included, on the device of `like`."""
-    return torch.linspace(-1, 1, size, device=like.device)
+    return 2 * torch.arange(size, device=like.device) / (size - 1) - 1
 
 
 def identity_grid(size: Size3, like: Tensor) -> Tensor:
