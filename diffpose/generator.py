@@ -9,6 +9,7 @@ from ..lp_core.audio import Audio
 from ..lp_core.motion import MotionSequence
 from .style import Style
 
+GENERATORS = ("auto", "procedural")
 POSES = ("synthetic", "still")
 STRENGTHS = ("lips", "brows", "head", "blinks", "gaze")
 MAXIMUM_STRENGTH = 3.0
@@ -75,3 +76,16 @@ class MotionGenerator(Protocol):
             style: whose manner of moving; a typical talker's when None.
         """
         ...
+
+
+def choose_generator(name: str = "auto") -> MotionGenerator:
+    """The generator called `name`; `auto` is the built-in procedural one, which needs no weights.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    from .procedural import ProceduralGenerator
+
+    if name not in GENERATORS:
+        raise ValueError(f"There is no motion generator {name!r}; choose from {', '.join(GENERATORS)}.")
+    return ProceduralGenerator()

@@ -1,1 +1,41 @@
-"""Portrait and motion to frames."""
+"""Portrait and motion to frames: the public names."""
+
+from .audio import Audio, load_audio
+from .controls import Controls, from_expression, to_expression
+from .crop import Crop, CropOptions
+from .face import Face, FaceFinder, NoFaceError, find_faces
+from .motion import MotionFrame, MotionSequence, frame_count, frame_rate, join
+from .picture import as_picture, load_picture
+from .portrait import Portrait, Renderer, RenderOptions
+from .renderer import choose_renderer, render
+from .video import Video, VideoOptions, read_video, write_video
+
+__all__ = [
+    "Audio",
+    "Controls",
+    "Crop",
+    "CropOptions",
+    "Face",
+    "FaceFinder",
+    "MotionFrame",
+    "MotionSequence",
+    "NoFaceError",
+    "Portrait",
+    "RenderOptions",
+    "Renderer",
+    "Video",
+    "VideoOptions",
+    "as_picture",
+    "choose_renderer",
+    "find_faces",
+    "frame_count",
+    "frame_rate",
+    "from_expression",
+    "join",
+    "load_audio",
+    "load_picture",
+    "read_video",
+    "render",
+    "to_expression",
+    "write_video",
+]
