@@ -18,7 +18,7 @@ from torch import Tensor
 from ..lp_core.checkpoint import UNREADABLE, CheckpointError
 
 CONFIG_NAME = "config.json"  # lies beside a hazard-10 checkpoint
-NETWORK_NAMES = ("model", "encoder", "model_state_dict")  # under which a container keeps its network
+NETWORK_NAMES = ("model", "encoder", "model_state_dict", "state_dict")  # under which a container keeps its network
 Arguments = Mapping[str, object]
 
 

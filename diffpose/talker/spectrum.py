@@ -1,0 +1,129 @@
+"""SadTalker's mel spectrum: 16 kHz sound to 80 bands, 80 columns a second, and one window of it per video frame.
+
+Source: the preprocessing of Wav2Lip (Prajwal et al. 2020) as SadTalker (Zhang et al. 2023) uses it. The mathematics
+of librosa (STFT with zeros beyond both ends, Slaney's mel scale) is written out here, since its defaults changed
+between releases.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SAMPLE_RATE = 16_000
+FPS = 25
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+WINDOW = 800  # samples, 50 ms; also the FFT's length
+HOP = 200  # samples between columns
+COLUMN_RATE = SAMPLE_RATE // HOP  # columns a second
+BANDS = 80
+BAND_RANGE = (55.0, 7600.0)  # Hz
+PREEMPHASIS = 0.97
+AMPLITUDE_FLOOR = 1e-5  # -100 dB
+REFERENCE = 20.0  # dB that are taken off
+SILENCE = -4.0  # the value of every band in digital silence; the loudest is 4
+COLUMNS = 16  # in the window of one video frame
+LEAD = 2  # video frames by which a window starts before its frame
+
+
+class MelStream:
+    """Columns of the spectrum as soon as their samples are there; any chunking gives the same columns."""
+
+    def __init__(self) -> None:
+        self._waiting = torch.zeros(WINDOW // 2)  # zeros before the beginning; later, what no column has used up
+        self._last = torch.zeros(1)  # the sample before the next chunk
+
+    def push(self, samples: Tensor) -> Tensor:
+        """New columns (N, 80), N ≥ 0, after samples (S,) more."""
+        if not len(samples):
+            return torch.zeros(0, BANDS)
+        emphasised = samples - PREEMPHASIS * torch.cat([self._last, samples[:-1]])
+        self._last = samples[-1:].clone()
+        return self._columns(emphasised)
+
+    def finish(self) -> Tensor:
+        """The last columns, which look beyond the end, where all is zero."""
+        return self._columns(torch.zeros(WINDOW // 2))
+
+    def _columns(self, emphasised: Tensor) -> Tensor:
+        waiting = torch.cat([self._waiting, emphasised])
+        count = max((len(waiting) - WINDOW) // HOP + 1, 0)
+        self._waiting = waiting[count * HOP :]
+        if not count:
+            return torch.zeros(0, BANDS)
+        return _log_mel(waiting.unfold(0, WINDOW, HOP))
+
+
+def mel_spectrum(samples: Tensor) -> Tensor:
+    """The spectrum (1 + S // 200, 80) of mono sound (S,) at 16 kHz, values -4 (silence) … 4."""
+    stream = MelStream()
+    return torch.cat([stream.push(samples), stream.finish()])
+
+
+def window_start(frame: int) -> int:
+    """The first column of a video frame's window: 3.2 (frame - 2) cut towards zero, so -6 and -3 for the first two.
+
+    Flooring instead would shift frame 1 by one column.
+    """
+    start = COLUMN_RATE * abs(frame - LEAD) // FPS
+    return start if frame >= LEAD else -start
+
+
+def mel_windows(columns: Tensor, frames: range, offset: int = 0) -> Tensor:
+    """Windows (T, 80, 16) of the given video frames; columns beyond either end repeat the outermost.
+
+    Args:
+        columns: (M, 80) spectrum, the first of which is column `offset` of the whole.
+        frames: video frames, numbered from the beginning.
+        offset: how many columns were dropped before `columns`.
+    """
+    starts = torch.tensor([window_start(frame) - offset for frame in frames])
+    places = (starts[:, None] + torch.arange(COLUMNS)).clamp(0, len(columns) - 1)
+    return columns[places].mT
+
+
+def whole_frames(samples: Tensor, frames: int) -> Tensor:
+    """Sound (S,) cut, or continued with silence, to exactly `frames` video frames."""
+    wanted = frames * SAMPLES_PER_FRAME
+    return F.pad(samples[:wanted], (0, max(wanted - len(samples), 0)))
+
+
+def silent_window() -> Tensor:
+    """The window (1, 80, 16) of digital silence."""
+    return torch.full((1, BANDS, COLUMNS), SILENCE)
+
+
+def mel_filters(bands: int, fft_length: int, low: float, high: float) -> Tensor:
+    """Triangles (bands, fft_length / 2 + 1) of unit area in Hz, evenly spaced on Slaney's mel scale, for 16 kHz.
+
+    The scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (6.4-fold in 27 mels); Slaney 1998,
+    "Auditory Toolbox". Check: 1000 Hz is mel 15.
+    """
+    edges = _hertz(np.linspace(_mels(low), _mels(high), bands + 2))[:, None]
+    frequencies = np.linspace(0, SAMPLE_RATE / 2, fft_length // 2 + 1)
+    rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
+    triangles = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))
+    return torch.from_numpy(triangles.astype(np.float32))
+
+
+def _log_mel(frames: Tensor) -> Tensor:
+    """Columns (N, 80) of windows (N, 800) of emphasised sound."""
+    spectrum = torch.fft.rfft(frames * torch.hann_window(WINDOW)).abs()
+    decibels = 20 * torch.log10((spectrum @ _filters().T).clamp(min=AMPLITUDE_FLOOR)) - REFERENCE
+    return (8 * (decibels + 100) / 100 - 4).clamp(-4, 4)
+
+
+@cache
+def _filters() -> Tensor:
+    return mel_filters(BANDS, WINDOW, *BAND_RANGE)
+
+
+def _mels(hertz: float) -> float:
+    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))
+
+
+def _hertz(mels: np.ndarray) -> np.ndarray:
+    return np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * np.log(6.4) / 27))
