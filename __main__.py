@@ -104,7 +104,7 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _animate(given: argparse.Namespace) -> None:
-    from .diffpose.generate import choose_generator
+    from .diffpose.generator import choose_generator
     from .lp_core.audio import load_audio
     from .lp_core.edits import smooth
 
