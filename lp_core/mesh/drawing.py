@@ -1,0 +1,162 @@
+"""What a portrait is drawn from, prepared once.
+
+The working square stands upright around the head whatever the crop's framing, WORK_SIZE pixels a side: landmarks,
+control points and fields are kept in its pixels, so that the drawing does not depend on the size of the picture.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ..crop import Crop, CropOptions, crop_to_picture, cut, invert_affine
+from .depth import smooth_depth
+from .eyes import Eye, EyeLayer, eye_layer, find_eye
+from .face_model import FacePose, fit_pose, measure
+from .landmarks import EYES, LOWER_INNER, LOWER_LIP, UPPER_INNER, UPPER_LIP
+from .lips import LipLine, find_lip_line
+from .mouth import Mouth, find_mouth
+from .palette import find_palette
+from .rig import Rig, build_rig
+from .sheet import Grid, Sheet, spread, thin_plate_kernel
+from .view import View, view_of
+
+WORK_SIZE = 512  # pixels
+GRID = Grid(WORK_SIZE, 96)
+# Twice the head: beyond it nothing moves.
+FRAMING = CropOptions(scale=2.75, shift_y=-0.06)
+BORDER = 0.06  # of the square's side, over which all motion fades out at its border
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """A view and the eyes' layers in its resolution."""
+
+    view: View
+    eyes: tuple[EyeLayer | None, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """A face prepared for drawing; lengths in pixels of the working square.
+
+    Attributes:
+        picture: (H, W, 3) the photograph.
+        crop: the crop of the portrait, for frames without the picture around it.
+        to_picture: (2, 3) from the working square to the picture.
+        pose: of the face in the working square.
+        rig: control points and shapes.
+        upper: the sheet that all but the lower lip follow.
+        lower: the sheet that all but the upper lip follow.
+        fade: (1, 1, cells, cells) 1 inside of the square, 0 at its border.
+        mouth: what the mouth is drawn from.
+        eyes: left and right eye.
+    """
+
+    picture: Tensor
+    crop: Crop
+    to_picture: Tensor
+    pose: FacePose
+    rig: Rig
+    upper: Sheet
+    lower: Sheet
+    fade: Tensor
+    mouth: Mouth
+    eyes: tuple[Eye, ...]
+
+    @property
+    def unit(self) -> float:
+        """Pixels per eye distance."""
+        return float(self.pose.scale)
+
+    @cached_property
+    def on_picture(self) -> Canvas:
+        """The canvas of the whole picture."""
+        return self._canvas(self.picture, invert_affine(self.to_picture))
+
+    @cached_property
+    def on_crop(self) -> Canvas:
+        """The canvas of the crop by itself."""
+        return self._canvas(self.crop.image, self.crop_to_work)
+
+    @cached_property
+    def crop_to_work(self) -> Tensor:
+        """(2, 3) from pixels of the portrait's crop to those of the working square."""
+        return compose(invert_affine(self.to_picture), self.crop.to_picture)
+
+    def _canvas(self, image: Tensor, to_work: Tensor) -> Canvas:
+        view = view_of(image, to_work, GRID)
+        return Canvas(view, tuple(eye_layer(eye, view) for eye in self.eyes))
+
+
+def compose(outer: Tensor, inner: Tensor) -> Tensor:
+    """The affine map (2, 3) that does `inner` first."""
+    return torch.cat([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2:] + outer[:, 2:]], 1)
+
+
+def prepare(picture: Tensor, landmarks: Tensor, crop: Crop) -> Drawing:
+    """The drawing of a face with landmarks (478, 3) in a picture (H, W, 3), on the picture's device."""
+    to_picture = working_square(landmarks)
+    image = cut(picture, to_picture, WORK_SIZE).image.permute(2, 0, 1)[None]
+    points = in_square(landmarks, to_picture)
+    pose = fit_pose(points[None])
+    gap = float(measure(pose.to_face(points[None]))[0, 0])
+    lips = find_lip_line(image, points, gap)
+    rig, upper, lower = _sheets(points, pose, lips)
+    return Drawing(
+        picture=picture,
+        crop=crop,
+        to_picture=to_picture,
+        pose=pose,
+        rig=rig,
+        upper=upper,
+        lower=lower,
+        fade=_fade(picture.device),
+        mouth=find_mouth(points, lips, find_palette(image, points)),
+        eyes=tuple(find_eye(image, points, named, float(pose.scale)) for named in EYES),
+    )
+
+
+def working_square(landmarks: Tensor) -> Tensor:
+    """The map (2, 3) from pixels of the working square to picture pixels, for landmarks (478, 3)."""
+    around = crop_to_picture(landmarks, FRAMING, WORK_SIZE)
+    # crop.framing puts pixel (size / 2) at the middle, as LivePortrait does; here a mirrored face shall give the
+    # mirrored square, so the middle lies between the two middle pixels.
+    centred = around.clone()
+    centred[:, 2] += 0.5 * around[:, :2].sum(1)
+    return centred
+
+
+def in_square(points: Tensor, to_picture: Tensor) -> Tensor:
+    """Landmarks (478, 3) of the picture in the working square; their depth is scaled alike."""
+    to_work = invert_affine(to_picture)
+    scale = torch.linalg.det(to_work[:, :2]).abs().sqrt()
+    flat = points[:, :2] @ to_work[:, :2].T + to_work[:, 2]
+    return torch.cat([flat, points[:, 2:] * scale], 1)
+
+
+def _sheets(points: Tensor, pose: FacePose, lips: LipLine) -> tuple[Rig, Sheet, Sheet]:
+    """The rig, its depth smoothed, and the sheets of the upper and the lower lip."""
+    rough = build_rig(points, pose, lips, WORK_SIZE)
+    positions = rough.points[:, :2].clone()
+    positions[list(UPPER_INNER)] = lips.upper
+    positions[list(LOWER_INNER)] = lips.lower
+    kernel = thin_plate_kernel(GRID.places(points.device).flatten(0, 1), positions)
+    depth = smooth_depth(GRID, positions, rough.points[:, 2], kernel, float(pose.scale))
+    z = GRID.read(depth, rough.points[None, None, :, :2])[0, 0, 0]
+    rig = replace(rough, points=torch.cat([rough.points[:, :2], z[:, None]], 1))
+
+    def sheet(without: frozenset[int]) -> Sheet:
+        chosen = [index for index in range(len(positions)) if index not in without]
+        return spread(rig, torch.tensor(chosen, device=points.device), positions, GRID, kernel)
+
+    return rig, sheet(LOWER_LIP), sheet(UPPER_LIP)
+
+
+def _fade(device: torch.device) -> Tensor:
+    """Weights (1, 1, cells, cells) that hold the square's border in place."""
+    line = torch.arange(GRID.cells, device=device)
+    inset = torch.minimum(line, GRID.cells - 1 - line) / (BORDER * GRID.cells)
+    ramp = inset.clamp(0, 1) ** 2 * (3 - 2 * inset.clamp(0, 1))
+    return (ramp[:, None] * ramp)[None, None]

@@ -1,0 +1,110 @@
+"""The line where the lips part, found in the photograph to the pixel."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..crop import sample
+from .curves import look_up, tabulate
+from .filters import gaussian_blur
+from .landmarks import LOWER_INNER, UPPER_INNER
+
+OPEN_FROM = 0.06  # eye distances: a mouth at rest that opens wider than this counts as open
+REACH = 0.06  # mouth widths to either side in which the line is looked for
+FROM, TO = 0.08, 0.92  # shares of the width between which it is looked for
+PLACES = 41  # along the line
+HEIGHTS = 25  # across it
+PRIOR = 0.35 / 0.03**2  # cost of a line away from the landmarks, per squared mouth width
+BENDING = 0.6 / 0.01**2  # cost of a line that jumps between neighbouring places
+
+
+@dataclass(frozen=True, eq=False)
+class LipLine:
+    """The inner contours of both lips at rest.
+
+    Attributes:
+        upper: (11, 2) from the left to the right corner, pixels of the working square.
+        lower: (11, 2) likewise; the same line when the lips are closed.
+        gap: opening in the middle, eye distances; 0 when they are closed.
+    """
+
+    upper: Tensor
+    lower: Tensor
+    gap: float
+
+    def frame(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Points (N, 2) along (from the left corner) and below the line of the corners, and the mouth's width."""
+        origin, right, down, width = corner_frame(self.upper[0], self.upper[-1])
+        seen = points - origin
+        return seen @ right, seen @ down, width
+
+    def height_between(self, share: Tensor) -> Tensor:
+        """Height below the corners' line of the middle between the lips, at shares (N,) of the width."""
+        along, down, width = self.frame((self.upper + self.lower) / 2)
+        table = tabulate(torch.stack([along, down], -1)[None], width[None])
+        return look_up(table, share[None])[0]
+
+
+def corner_frame(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Origin (..., 2), unit vectors right and down (..., 2), and width (...) of a mouth with these corners."""
+    across = right - left
+    width = across.norm(dim=-1)
+    unit = across / width[..., None]
+    return left, unit, torch.stack([-unit[..., 1], unit[..., 0]], -1), width
+
+
+def find_lip_line(image: Tensor, points: Tensor, gap: float) -> LipLine:
+    """The lip line in a working image (1, 3, H, W) with landmarks (478, 3) there.
+
+    Args:
+        image: the photograph in the working square.
+        points: its landmarks.
+        gap: opening measured between the landmarks, eye distances.
+    """
+    upper, lower = points[list(UPPER_INNER), :2], points[list(LOWER_INNER), :2]
+    if gap > OPEN_FROM:
+        return LipLine(upper, lower, gap)
+    line = _snapped(image, (upper + lower) / 2)
+    return LipLine(line, line, 0.0)
+
+
+def _snapped(image: Tensor, line: Tensor) -> Tensor:
+    """The line (11, 2) moved onto the darkest ridge nearby."""
+    _, _, down, width = corner_frame(line[0], line[-1])
+    shares = torch.linspace(FROM, TO, PLACES, device=line.device)
+    heights = torch.linspace(-REACH, REACH, HEIGHTS, device=line.device)
+    base = _along(line, shares)
+    places = base[:, None] + heights[:, None] * width * down
+    grey = gaussian_blur(image.mean(1, keepdim=True), 1.0)
+    seen = sample(grey, places[None])[0, 0]
+    contrast = (seen - seen.mean(1, keepdim=True)) / (seen.std() + 1e-5)
+    shift = _cheapest_path(contrast + PRIOR * heights**2, heights) * width
+    smooth = F.avg_pool1d(F.pad(shift[None, None], (3, 3), mode="replicate"), 7, stride=1)[0, 0]
+    inner = torch.linspace(0, 1, len(line), device=line.device)[1:-1]
+    at = _along(smooth[:, None], (inner - FROM) / (TO - FROM))
+    return torch.cat([line[:1], line[1:-1] + at * down, line[-1:]])
+
+
+def _along(points: Tensor, shares: Tensor) -> Tensor:
+    """A polyline (n, C) read at shares (N,) of its length in points."""
+    place = shares.clamp(0, 1) * (len(points) - 1)
+    below = place.long().clamp(max=len(points) - 2)
+    return torch.lerp(points[below], points[below + 1], (place - below)[:, None])
+
+
+def _cheapest_path(cost: Tensor, heights: Tensor) -> Tensor:
+    """Heights (n,) of the path through costs (n, m) that is cheapest with its bending (dynamic programming)."""
+    bending = BENDING * (heights[:, None] - heights) ** 2
+    total, origins = cost[0], []
+    for step in cost[1:]:
+        reached, origin = (total + bending).min(1)
+        total = reached + step
+        origins.append(origin)
+    place = total.argmin()
+    path = [place]
+    for origin in reversed(origins):
+        place = origin[place]
+        path.append(place)
+    return heights[torch.stack(path[::-1])]

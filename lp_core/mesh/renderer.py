@@ -1,0 +1,137 @@
+"""The mesh renderer: a photograph warped at its own resolution, with a mouth and eyeballs painted behind it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..controls import Controls, from_expression, to_expression
+from ..crop import Crop, CropOptions, crop_to_picture, cut
+from ..face import Face
+from ..keypoints import rotation_degrees, rotation_matrix
+from ..motion import MotionFrame, MotionSequence
+from ..portrait import Portrait, RenderOptions
+from .drawing import Canvas, Drawing, in_square, prepare
+from .eyes import eye_motion
+from .face_model import face_model, fit_pose, measure
+from .landmarks import KEYPOINT_LANDMARKS
+from .painting import Moves, paint
+from .rig import NECK, HeadMotion, amounts, soft_limit
+
+UNITS_PER_EYE_DISTANCE = 2.4  # keypoint units: makes the rest scale of a usual crop about 1.3, as LivePortrait's
+PIXELS_AT_ONCE = 8 * 512 * 512  # frames are drawn in groups of at most so many pixels
+
+FARTHEST_TURN = 18.0  # degrees from the photograph
+FARTHEST_SHIFT = 0.5  # eye distances
+LARGEST_ZOOM = 0.15  # of the logarithm of the scale
+
+
+@dataclass(frozen=True)
+class MeshRenderer:
+    """Draws with no weights: lp_core.portrait.Renderer.
+
+    Attributes:
+        device: where portraits are prepared and frames drawn.
+    """
+
+    device: torch.device | str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """What the renderer is called in options and messages."""
+        return "mesh"
+
+    def portrait(self, picture: Tensor, face: Face, framing: CropOptions | None = None) -> Portrait:
+        """The portrait of one face in a picture (H, W, 3)."""
+        own = picture.to(self.device, torch.float32)
+        landmarks = face.landmarks.to(self.device, torch.float32)
+        with torch.no_grad():
+            crop = cut(own, crop_to_picture(landmarks, framing or CropOptions()))
+            return Portrait(
+                picture=own,
+                crop=crop,
+                landmarks=landmarks,
+                keypoints=canonical_keypoints(landmarks, crop),
+                rest=rest_frame(landmarks, crop),
+                renderer=self,
+                drawing=prepare(own, landmarks, crop),
+            )
+
+    def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
+        """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
+        drawing: Drawing = portrait.drawing
+        with torch.no_grad():
+            controls = from_expression(motion.expression.to(self.device) - portrait.rest.expression)
+            head = head_motion(drawing, portrait.rest, motion)
+            canvas = drawing.on_picture if options.paste_back else drawing.on_crop
+            return _frames(drawing, canvas, controls, head)
+
+
+def rest_frame(landmarks: Tensor, crop: Crop) -> MotionFrame:
+    """The pose of a face with landmarks (478, 3) in picture pixels, in units of a crop.
+
+    Convention: keypoints.transform's, with the neck as the origin of the canonical keypoints, so that a rotation
+    alone turns the head about its neck: position = scale · (face point - NECK) / 2.4 @ R + translation. The
+    expression is the opening of the mouth alone; how else a face at rest differs from the mean one is taken for
+    the person and not for an expression.
+    """
+    points = in_square(landmarks, crop.to_picture)
+    half = len(crop.image) / 2
+    pose = fit_pose(points[None])
+    neck = pose.to_picture(points.new_tensor(NECK)[None, None])[0, 0]
+    mean = face_model().mean.to(points)
+    opened = measure(pose.to_face(points[None]))[:, 0] - measure(mean[None])[:, 0]
+    middle = half - 0.5
+    return MotionFrame(
+        expression=to_expression(Controls.still(1, jaw=opened.cpu())).to(points)[0],
+        rotation=rotation_degrees(pose.rotation[0]),
+        scale=pose.scale / half * UNITS_PER_EYE_DISTANCE,
+        translation=torch.cat([(neck[:2] - middle) / half, neck.new_zeros(1)]),
+    )
+
+
+def canonical_keypoints(landmarks: Tensor, crop: Crop) -> Tensor:
+    """The 21 canonical keypoints (21, 3) of a face: the landmarks nearest in meaning, seen from the neck."""
+    points = in_square(landmarks, crop.to_picture)
+    face = fit_pose(points[None]).to_face(points[None])[0, list(KEYPOINT_LANDMARKS)]
+    return (face - face.new_tensor(NECK)) / UNITS_PER_EYE_DISTANCE
+
+
+def head_motion(drawing: Drawing, rest: MotionFrame, motion: MotionSequence) -> HeadMotion:
+    """The head's motion in the working square, within what a photograph can bear."""
+    device = rest.rotation.device
+    turn = rotation_matrix(rest.rotation).mT @ rotation_matrix(motion.rotation.to(device))
+    half = len(drawing.crop.image) / 2
+    linear = drawing.crop_to_work[:, :2]
+    axes = torch.eye(3, device=device)
+    axes[:2, :2] = linear / torch.linalg.det(linear).abs().sqrt()
+    shift = (motion.translation.to(device) - rest.translation)[:, :2] * half @ linear.T
+    length = shift.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    zoom = (motion.scale.to(device)[:, 0] / rest.scale).clamp(min=1e-3).log()
+    return HeadMotion(
+        turn=axes @ _held_back(turn) @ axes.mT,
+        scale=soft_limit(zoom, LARGEST_ZOOM).exp(),
+        shift=shift * soft_limit(length, FARTHEST_SHIFT * drawing.unit) / length,
+    )
+
+
+def _held_back(turn: Tensor) -> Tensor:
+    """Rotations (B, 3, 3) about the same axes, by no more than FARTHEST_TURN (Rodrigues' formula)."""
+    skew = (turn - turn.mT) / 2
+    sine = skew.flatten(1).norm(dim=1) / 2**0.5
+    cosine = (turn.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
+    angle = soft_limit(torch.rad2deg(torch.atan2(sine, cosine)), FARTHEST_TURN).deg2rad()[:, None, None]
+    axis = skew / sine.clamp(min=1e-6)[:, None, None]
+    return torch.eye(3, device=turn.device) + angle.sin() * axis + (1 - angle.cos()) * (axis @ axis)
+
+
+def _frames(drawing: Drawing, canvas: Canvas, controls: Controls, head: HeadMotion) -> Tensor:
+    """Frames (T, H, W, 3), drawn in groups that fit the cache and the memory."""
+    moves = Moves(amounts(controls, drawing.mouth.lips.gap), controls.tongue, head, eye_motion(controls))
+    view = canvas.view
+    frames = view.texture[0].permute(1, 2, 0).expand(len(controls), -1, -1, -1).clone()
+    group = max(1, PIXELS_AT_ONCE // max(1, view.square.height * view.square.width))
+    for start in range(0, len(frames), group):
+        stretch = slice(start, start + group)
+        paint(drawing, canvas, moves[stretch], frames[stretch])
+    return frames.clamp_(0, 1)

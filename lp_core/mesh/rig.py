@@ -1,0 +1,285 @@
+"""The rig: control points over the head and the shapes that named controls move them through.
+
+Everything is in pixels of the working square (drawing.py). A frame is E = P + Σ aₖ Sₖ, then the head's motion
+s (E - pivot) Q + pivot + shift, of which the control points around the face take a share.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..controls import NAMES, Controls
+from .curves import smoothstep
+from .face_model import FacePose, face_model, measures_of_controls
+from .landmarks import (
+    CHIN,
+    EYES,
+    FACE_EXTREMES,
+    LIP_MIDDLE,
+    LOWER_INNER,
+    LOWER_LIP_ROWS,
+    MESH_POINTS,
+    NOSE_BASE,
+    OVAL,
+    UPPER_INNER,
+    UPPER_LIP_ROWS,
+)
+from .lips import LipLine
+
+NECK = (0.0, 1.05, 0.75)  # face frame: the joint that the head turns about
+HEAD_MIDDLE = (0.0, 0.4, 0.62)  # face frame: hair and ears are taken to lie as deep as this
+
+LEARNED = ("jaw", "wide", "pout", "smile", "lip_raise", "mouth_x", "brow_left", "brow_right", "brow_inner", "frown")
+SHAPES = (*LEARNED, "close", "roll", "tuck")
+SEALED = ("wide", "pout", "smile", "mouth_x")  # shapes that do not part closed lips
+
+
+@dataclass(frozen=True)
+class Ring:
+    """Control points around the face: the oval blown up.
+
+    Attributes:
+        top: size beside the forehead, in ovals.
+        bottom: size at the chin.
+        head_top: share of the head's motion beside the forehead.
+        head_bottom: share of it at the chin.
+        jaw: share of the oval's own expression at the chin, without which its silhouette would tear.
+    """
+
+    top: float
+    bottom: float
+    head_top: float
+    head_bottom: float
+    jaw: float
+
+
+RINGS = (
+    Ring(1.22, 1.12, 1.0, 0.80, 0.72),
+    Ring(1.5, 1.34, 0.85, 0.40, 0.33),
+    Ring(1.8, 1.65, 0.22, 0.06, 0.05),
+    Ring(2.15, 2.0, 0.0, 0.0, 0.0),
+)
+FRAME_POINTS = 15  # control points along each side of the square, where nothing moves
+OUTSIDE = 0.05  # of the square: rings beyond its border by more than this are left out
+
+# How the lips close over an opening of the photograph, per row from the outer rim inwards: shares of the opening.
+UPPER_CLOSING = (0.24, 0.31, 0.34, 0.38)
+LOWER_CLOSING = (-0.48, -0.58, -0.60, -0.62)
+CHIN_CLOSING = -0.14
+# How far pressed lips roll in, per row: shares of the way to the line where they part.
+ROLLING = (0.30, 0.24, 0.12, 0.0)
+# F and V, in eye distances: the upper lip rises off the teeth, the lower one is drawn up behind them.
+TUCK_UPPER_RISE, TUCK_LOWER_RISE = 0.022, 0.004
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMotion:
+    """Motion of the head of B frames relative to the photograph.
+
+    Attributes:
+        turn: (B, 3, 3) for row vectors, in the working square's axes.
+        scale: (B,) factor.
+        shift: (B, 2) pixels.
+    """
+
+    turn: Tensor
+    scale: Tensor
+    shift: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """Control points and shapes.
+
+    Attributes:
+        points: (K, 3) at rest: the 468 landmarks of the mesh, then the points around it.
+        head: (K,) share of the head's motion, 1 on the face.
+        shapes: (N, K, 3) displacement at amount one, in the order of SHAPES.
+        pivot: (3,) that the head turns about.
+    """
+
+    points: Tensor
+    head: Tensor
+    shapes: Tensor
+    pivot: Tensor
+
+    def turned(self, head: HeadMotion, amounts: Tensor | None = None) -> Tensor:
+        """The mesh's landmarks (B, 468, 3) under a head motion, with shapes at amounts (B, N) or without."""
+        points = self.points[:MESH_POINTS] - self.pivot
+        if amounts is not None:
+            moved = amounts @ self.shapes[:, :MESH_POINTS].flatten(1)
+            points = points + moved.view(len(amounts), -1, 3)
+        shift = torch.nn.functional.pad(head.shift, (0, 1))
+        return head.scale[:, None, None] * (points @ head.turn) + self.pivot + shift[:, None]
+
+
+def build_rig(points: Tensor, pose: FacePose, lips: LipLine, size: int) -> Rig:
+    """The rig of a face whose landmarks (478, 3) stand in a square of `size` pixels."""
+    skin = points[:MESH_POINTS]
+    around, head, jaw, along = _surroundings(points, pose, size)
+    shapes = torch.cat(
+        [_learned_shapes(pose), _closing(points, lips), _rolling(points, lips), _tucking(points, pose)]
+    )
+    outer = jaw[:, None] * shapes[:, along]
+    pivot = pose.to_picture(points.new_tensor(NECK)[None, None])[0, 0]
+    return Rig(
+        points=torch.cat([skin, around]),
+        head=torch.cat([torch.ones_like(skin[:, 0]), head]),
+        shapes=torch.cat([shapes, outer], 1),
+        pivot=pivot,
+    )
+
+
+def _surroundings(points: Tensor, pose: FacePose, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Control points around the face: places (M, 3), head shares (M,), jaw shares (M,), oval landmarks (M,)."""
+    oval = list(OVAL)
+    middle = points[list(FACE_EXTREMES), :2].mean(0)
+    outward = points[oval, :2] - middle
+    height = pose.to_face(points[None])[0, oval, 1]
+    up = ((0.75 - height) / 0.8).clamp(0, 1)  # 1 beside the forehead, 0 at the chin
+    depth = pose.to_picture(points.new_tensor(HEAD_MIDDLE)[None, None])[0, 0, 2]
+    places, head, jaw = [], [], []
+    for ring in RINGS:
+        reach = torch.lerp(torch.full_like(up, ring.bottom), torch.full_like(up, ring.top), up)
+        back = ((reach - 1) / 0.6).clamp(0, 1) * 0.8
+        z = torch.lerp(points[oval, 2], depth.expand_as(up), back)
+        places.append(torch.cat([middle + outward * reach[:, None], z[:, None]], 1))
+        head.append(torch.lerp(torch.full_like(up, ring.head_bottom), torch.full_like(up, ring.head_top), up))
+        jaw.append(ring.jaw * (1 - up))
+    around, head, jaw = torch.cat(places), torch.cat(head), torch.cat(jaw)
+    along = torch.tensor(oval * len(RINGS), device=points.device)
+    inside = ((around[:, :2] > -OUTSIDE * size) & (around[:, :2] < (1 + OUTSIDE) * size)).all(1)
+    frame = _frame(size, points.device)
+    none = frame.new_zeros(len(frame))
+    return (
+        torch.cat([around[inside], torch.cat([frame, none[:, None]], 1)]),
+        torch.cat([head[inside], none]),
+        torch.cat([jaw[inside], none]),
+        torch.cat([along[inside], torch.full_like(none, CHIN, dtype=torch.long)]),
+    )
+
+
+def _frame(size: int, device: torch.device) -> Tensor:
+    """Points (M, 2) around the border of the square."""
+    line = torch.linspace(-0.5, size - 0.5, FRAME_POINTS, device=device)
+    low, high = torch.full_like(line, -0.5), torch.full_like(line, size - 0.5)
+    sides = ((line, low), (line, high), (low[1:-1], line[1:-1]), (high[1:-1], line[1:-1]))
+    return torch.cat([torch.stack(side, 1) for side in sides])
+
+
+def _learned_shapes(pose: FacePose) -> Tensor:
+    """Displacements (10, 468, 3) of the controls that the face model knows, at one unit each."""
+    model = face_model()
+    amounts = torch.zeros(len(LEARNED), len(NAMES))
+    for row, name in enumerate(LEARNED):
+        amounts[row, NAMES.index(name)] = 1.0
+    measures = measures_of_controls(Controls.unstack(amounts))
+    moved = torch.einsum("nm,mkc->nkc", measures, model.basis)
+    still = _with_still_eyes(_with_sealed_lips(moved))[:, :MESH_POINTS]
+    return pose.scale * (still.to(pose.rotation) @ pose.rotation[0])
+
+
+def _with_sealed_lips(moved: Tensor) -> Tensor:
+    """Shapes (10, 478, 3) in which those of SEALED move both lips alike along the line where they part."""
+    sealed = moved.clone()
+    rows = [LEARNED.index(name) for name in SEALED]
+    upper, lower = list(UPPER_INNER), list(LOWER_INNER)
+    together = (moved[rows][:, upper] + moved[rows][:, lower]) / 2
+    for row, both in zip(rows, together, strict=True):
+        sealed[row, upper] = both
+        sealed[row, lower] = both
+    return sealed
+
+
+def _with_still_eyes(moved: Tensor) -> Tensor:
+    """Shapes (10, 478, 3) that leave the lids' contours in place: the eyes are drawn apart."""
+    still = moved.clone()
+    for eye in EYES:
+        still[:, list(eye.upper + eye.lower)] = 0
+    return still
+
+
+def _closing(points: Tensor, lips: LipLine) -> Tensor:
+    """Displacement (1, 468, 3) that shuts the opening which the lips have in the photograph."""
+    opening = lips.lower - lips.upper  # (11, 2)
+    shape = torch.zeros_like(points[:MESH_POINTS])
+    below = _chin_shares(points, lips)
+    shape[:, :2] = below[:, None] * opening[LIP_MIDDLE]
+    for rows, shares in ((UPPER_LIP_ROWS, UPPER_CLOSING), (LOWER_LIP_ROWS, LOWER_CLOSING)):
+        for row, share in zip(rows, shares, strict=True):
+            shape[list(row[1:-1]), :2] = share * opening[1:-1]
+    return shape[None]
+
+
+def _chin_shares(points: Tensor, lips: LipLine) -> Tensor:
+    """Shares (468,) of the middle opening by which the skin under the mouth and under the nose follows the lips."""
+    along, down, width = lips.frame(points[:MESH_POINTS, :2])
+    lower_rim, upper_rim = down[LOWER_LIP_ROWS[0][LIP_MIDDLE]], down[UPPER_LIP_ROWS[0][LIP_MIDDLE]]
+    chin, nose = down[CHIN], down[NOSE_BASE]
+    beside = smoothstep(1.25 - (along / width - 0.5).abs() * 1.6)
+    to_chin = ((down - lower_rim) / (chin - lower_rim)).clamp(0, 1)
+    to_nose = ((upper_rim - down) / (upper_rim - nose)).clamp(0, 1)
+    under = torch.lerp(torch.full_like(down, LOWER_CLOSING[0]), torch.full_like(down, CHIN_CLOSING), to_chin.sqrt())
+    above = UPPER_CLOSING[0] * (1 - to_nose)
+    line = lips.height_between(along / width)
+    fade = smoothstep((down - line) / (0.25 * width))
+    return beside * torch.where(down > line, under * fade, above * smoothstep((line - down) / (0.12 * width)))
+
+
+def _rolling(points: Tensor, lips: LipLine) -> Tensor:
+    """Displacement (1, 468, 3) of lips that are pressed: their rims come nearer to the line where they part."""
+    shape = torch.zeros_like(points[:MESH_POINTS])
+    for rows, line in ((UPPER_LIP_ROWS, lips.upper), (LOWER_LIP_ROWS, lips.lower)):
+        for row, share in zip(rows, ROLLING, strict=True):
+            index = list(row[1:-1])
+            shape[index, :2] = share * (line[1:-1] - points[index, :2])
+    return shape[None]
+
+
+def _tucking(points: Tensor, pose: FacePose) -> Tensor:
+    """Displacement (1, 468, 3) of F and V: upper lip off the teeth, lower lip rolled in beneath them."""
+    down = torch.nn.functional.normalize(points[CHIN, :2] - points[NOSE_BASE, :2], dim=0)
+    shape = torch.zeros_like(points[:MESH_POINTS])
+    arch = torch.sin(torch.linspace(0, torch.pi, len(UPPER_INNER), device=points.device))[1:-1, None]
+    for row, share in zip(UPPER_LIP_ROWS, (0.55, 0.75, 0.9, 1.0), strict=True):
+        shape[list(row[1:-1]), :2] = -share * TUCK_UPPER_RISE * pose.scale * arch * down
+    inner = points[list(LOWER_INNER[1:-1]), :2]
+    for row, share in zip(LOWER_LIP_ROWS, (0.30, 0.34, 0.2, 0.0), strict=True):
+        index = list(row[1:-1])
+        rolled = share * (inner - points[index, :2])
+        shape[index, :2] = rolled - TUCK_LOWER_RISE * pose.scale * arch * down
+    return shape[None]
+
+
+# What the photograph can be asked for before it tears; amounts are free up to two thirds of these.
+HIGHEST = {
+    "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.08, "mouth_x": 0.12,
+    "brow_left": 0.13, "brow_right": 0.13, "brow_inner": 0.10, "frown": 0.10,
+}  # fmt: skip
+LARGEST_CLOSING = 0.22  # eye distances of an opening that lips are drawn over; wider mouths close by so much
+
+
+def amounts(controls: Controls, gap: float) -> Tensor:
+    """How far each shape goes (T, N), in the order of SHAPES, within what a photograph can bear.
+
+    The opening becomes gap · (1 - press) + jaw, never below zero.
+
+    Args:
+        controls: what is asked for.
+        gap: the opening of the lips in the photograph, eye distances; 0 when they are closed.
+    """
+    press, tuck = controls.press.clamp(0, 1), controls.tuck.clamp(0, 1)
+    change = controls.jaw - press * gap
+    asked = {name: getattr(controls, name) for name in LEARNED} | {"jaw": change.clamp(min=0)}
+    held = [soft_limit(asked[name], HIGHEST[name]) for name in LEARNED]
+    most = min(1.0, LARGEST_CLOSING / gap) if gap else 0.0
+    close = (-change / gap).clamp(0, most) if gap else torch.zeros_like(change)
+    return torch.stack([*held, close, press, tuck], -1)
+
+
+def soft_limit(values: Tensor, limit: float, free: float = 2 / 3) -> Tensor:
+    """Values held within ±limit: unchanged up to the share `free` of it, then bending smoothly."""
+    inside = free * limit
+    room = limit - inside
+    return values.clamp(-inside, inside) + room * torch.tanh((values - values.clamp(-inside, inside)) / room)

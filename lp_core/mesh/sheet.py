@@ -1,0 +1,151 @@
+"""Elastic sheets: the displacement of every place of the working square, spread from control points and inverted.
+
+Everything here is in pixels of the working square (drawing.py), x right, y down, z away.
+
+A frame's displacement is linear in how far each shape of the rig goes, so each shape is spread over the grid once,
+when the portrait is prepared; a frame is then a small matrix product and not a spline.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .rig import HeadMotion, Rig
+
+SMOOTHING = 2e-4  # of the thin plate, which then passes control points by less than a tenth of a pixel
+LENGTH_UNIT = 100.0  # pixels: keeps the spline's system well conditioned
+NEAREST = 0.5  # pixels: control points closer than this say the same thing
+NEWTON_STEPS = 4
+SMALLEST_STRETCH = 0.25  # determinant below which a Newton step is held back
+LONGEST_STEP = 12.0  # pixels
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An even grid of cell centres over a square of `size` pixels.
+
+    Attributes:
+        size: side of the square in pixels.
+        cells: cells a side.
+    """
+
+    size: int
+    cells: int
+
+    @property
+    def step(self) -> float:
+        """Pixels from one cell to the next."""
+        return self.size / self.cells
+
+    def places(self, device: torch.device | str) -> Tensor:
+        """Positions (cells, cells, 2) of the cell centres as x, y."""
+        line = (torch.arange(self.cells, device=device) + 0.5) * self.step - 0.5
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        return torch.stack([x, y], -1)
+
+    def read(self, fields: Tensor, positions: Tensor, padding: str = "border") -> Tensor:
+        """Fields (B, C, cells, cells) at pixel positions (B, h, w, 2): (B, C, h, w), bilinear."""
+        grid = (positions + 0.5) * (2 / self.size) - 1
+        return F.grid_sample(fields, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A rig's control points spread over a grid of G² cells.
+
+    Attributes:
+        grid: the cells.
+        rest: (G², 3) head share times the place relative to the pivot.
+        share: (G², 1) share of the head's motion.
+        shapes: (N, G², 3) displacement of each shape at amount one.
+    """
+
+    grid: Grid
+    rest: Tensor
+    share: Tensor
+    shapes: Tensor
+
+    def displacement(self, amounts: Tensor, head: HeadMotion) -> Tensor:
+        """Forward displacement (B, 2, cells, cells) of shapes at amounts (B, N) under a head motion."""
+        moved = (amounts @ self.shapes.flatten(1)).view(len(amounts), -1, 3) + self.rest
+        turned = head.scale[:, None, None] * (moved @ head.turn[:, :, :2])
+        field = turned - self.rest[:, :2] + self.share * head.shift[:, None]
+        return field.mT.unflatten(-1, (self.grid.cells, self.grid.cells)).contiguous()
+
+
+def spread(rig: Rig, chosen: Tensor, positions: Tensor, grid: Grid, kernel: Tensor) -> Sheet:
+    """The sheet that follows the chosen control points (indices).
+
+    Args:
+        rig: control points and shapes.
+        chosen: which of them.
+        positions: (K, 2) where all of them stand.
+        grid: where to.
+        kernel: `thin_plate_kernel` between the grid's places and all positions.
+    """
+    index = distinct(positions, chosen)
+    centred = rig.head[:, None] * (rig.points - rig.pivot)
+    values = torch.cat([centred, rig.head[:, None], rig.shapes.permute(1, 0, 2).flatten(1)], 1)
+    over = thin_plate(positions, values, index, kernel, SMOOTHING).float()
+    shapes = over[:, 4:].unflatten(1, (-1, 3)).permute(1, 0, 2).contiguous()
+    return Sheet(grid, over[:, :3].contiguous(), over[:, 3:4].contiguous(), shapes)
+
+
+def distinct(positions: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen indices without those that stand nearer than half a pixel to an earlier one."""
+    near = torch.cdist(positions[chosen], positions[chosen]) < NEAREST
+    return chosen[~near.tril(-1).any(1)]
+
+
+def thin_plate_kernel(places: Tensor, points: Tensor) -> Tensor:
+    """Thin-plate functions at places (M, 2): r² log r of K points (K, 2), 1, x and y, as (M, K + 3) float64."""
+    near, far = points.double() / LENGTH_UNIT, places.double() / LENGTH_UNIT
+    square = (far[:, None, 0] - near[None, :, 0]).square_() + (far[:, None, 1] - near[None, :, 1]).square_()
+    bent = square * (square + 1e-12).log_() * 0.5
+    return torch.cat([bent, torch.ones_like(far[:, :1]), far], 1)
+
+
+def thin_plate(positions: Tensor, values: Tensor, index: Tensor, kernel: Tensor, smoothing: float) -> Tensor:
+    """Values (K, C) at the points `index` spread by a thin-plate spline (Bookstein 1989): (M, C), float64.
+
+    Args:
+        positions: (K, 2) of all points.
+        values: (K, C) at all points.
+        index: the points that the spline follows.
+        kernel: `thin_plate_kernel` from all points to the places wanted.
+        smoothing: 0 passes through every point.
+    """
+    count = len(index)
+    own = thin_plate_kernel(positions[index], positions[index])
+    system = own.new_zeros(count + 3, count + 3)
+    system[:count] = own
+    system[count:, :count] = own[:, count:].mT
+    system[range(count), range(count)] += smoothing
+    wanted = torch.cat([values[index].double(), own.new_zeros(3, values.shape[1])])
+    coefficients = torch.linalg.solve(system, wanted)
+    columns = torch.cat([index, torch.arange(len(positions), len(positions) + 3, device=index.device)])
+    return kernel[:, columns] @ coefficients
+
+
+def invert(grid: Grid, field: Tensor) -> Tensor:
+    """Backward displacement (B, 2, cells, cells) of a forward one: x - y where x + field(x) = y at the cells y.
+
+    Newton's method with the field's finite differences.
+    """
+    across, down = torch.zeros_like(field), torch.zeros_like(field)
+    across[..., 1:-1] = (field[..., 2:] - field[..., :-2]) / (2 * grid.step)
+    down[..., 1:-1, :] = (field[..., 2:, :] - field[..., :-2, :]) / (2 * grid.step)
+    local = torch.cat([field, across, down], 1)
+    places = grid.places(field.device).permute(2, 0, 1)
+    back = -field
+    for _ in range(NEWTON_STEPS):
+        fx, fy, xx, yx, xy, yy = grid.read(local, (places + back).permute(0, 2, 3, 1)).unbind(1)
+        off_x, off_y = back[:, 0] + fx, back[:, 1] + fy
+        stretch_x, stretch_y = 1 + xx, 1 + yy
+        determinant = (stretch_x * stretch_y - xy * yx).clamp(min=SMALLEST_STRETCH)
+        step_x = (stretch_y * off_x - xy * off_y) / determinant
+        step_y = (stretch_x * off_y - yx * off_x) / determinant
+        back = back - torch.stack([step_x, step_y], 1).clamp(-LONGEST_STEP, LONGEST_STEP)
+    return back

@@ -1,0 +1,150 @@
+"""What is drawn on: the picture itself, or the crop by itself, and how its pixels lie in the working square."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..crop import apply_affine, invert_affine
+from .sheet import Grid
+
+
+@dataclass(frozen=True)
+class Box:
+    """Pixels of a view, `bottom` and `right` excluded."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def empty(self) -> bool:
+        """It holds no pixel."""
+        return self.bottom <= self.top or self.right <= self.left
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    def within(self, other: "Box") -> "Box":
+        """The part of it inside another."""
+        return Box(
+            max(self.top, other.top),
+            max(self.left, other.left),
+            min(self.bottom, other.bottom),
+            min(self.right, other.right),
+        )
+
+    def inside(self, other: "Box") -> tuple[slice, slice]:
+        """Its rows and columns, counted from the corner of a box that holds it."""
+        return (
+            slice(self.top - other.top, self.bottom - other.top),
+            slice(self.left - other.left, self.right - other.left),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A picture to draw on.
+
+    Attributes:
+        texture: (1, 3, H, W) the photograph in 0…1.
+        to_work: (2, 3) from its pixels to pixels of the working square.
+        square: the pixels that the working square covers, counted from its corner in steps of `step`.
+        step: pixels from one coarse cell to the next.
+    """
+
+    texture: Tensor
+    to_work: Tensor
+    square: Box
+    step: int
+
+    @property
+    def bounds(self) -> Box:
+        """All of it."""
+        return Box(0, 0, self.texture.shape[-2], self.texture.shape[-1])
+
+    @property
+    def pixel(self) -> float:
+        """Side of its pixels in the working square's pixels."""
+        return float(torch.linalg.det(self.to_work[:, :2]).abs().sqrt())
+
+    @property
+    def from_work(self) -> Tensor:
+        """(2, 3) from pixels of the working square."""
+        return invert_affine(self.to_work)
+
+    def pixels(self, box: Box) -> Tensor:
+        """Positions (h, w, 2) of a box's pixels as x, y."""
+        x = torch.arange(box.left, box.right, device=self.texture.device, dtype=torch.float32)
+        y = torch.arange(box.top, box.bottom, device=self.texture.device, dtype=torch.float32)
+        down, across = torch.meshgrid(y, x, indexing="ij")
+        return torch.stack([across, down], -1)
+
+    def box_around(self, points: Tensor) -> Box:
+        """The pixels of the square that lie between points (..., 2) of the working square."""
+        places = apply_affine(self.from_work, points.flatten(0, -2))
+        left, top = (math.floor(value) for value in places.amin(0).tolist())
+        right, bottom = (math.ceil(value) + 1 for value in places.amax(0).tolist())
+        return Box(top, left, bottom, right).within(self.square).within(self.bounds)
+
+    def aligned(self, box: Box) -> Box:
+        """The box grown to whole coarse cells, so that what is drawn does not depend on where it begins."""
+        top = self.square.top + (box.top - self.square.top) // self.step * self.step
+        left = self.square.left + (box.left - self.square.left) // self.step * self.step
+        return Box(top, left, box.bottom, box.right)
+
+    def sources(self, box: Box, grid: Grid, back: Tensor) -> Tensor:
+        """Where an aligned box's pixels come from under a backward displacement (B, 2, cells, cells): (B, h, w, 2).
+
+        The displacement is read at the middles of coarse cells and interpolated between them.
+        """
+        rows, columns = (math.ceil(count / self.step) for count in (box.height, box.width))
+        middle = (self.step - 1) / 2
+        cells = self.pixels(Box(0, 0, rows, columns)) * self.step
+        places = apply_affine(self.to_work, cells + cells.new_tensor([box.left + middle, box.top + middle]))
+        coarse = grid.read(back, places.expand(len(back), -1, -1, -1), padding="zeros")
+        linear = self.from_work[:, :2]
+        coarse = torch.einsum("ij,bjhw->bihw", linear, coarse)
+        fine = F.interpolate(coarse, scale_factor=self.step, mode="bilinear", align_corners=False)
+        fine = fine[..., : box.height, : box.width] + self.pixels(box).permute(2, 0, 1)
+        return fine.permute(0, 2, 3, 1).contiguous()
+
+    def read(self, images: Tensor, positions: Tensor, box: Box | None = None) -> Tensor:
+        """Images (1, C, h, w) of a box, or of the whole view, at pixel positions (B, h', w', 2): (B, C, h', w').
+
+        Beyond the image its edge is mirrored, which leaves no streaks.
+        """
+        held = box or self.bounds
+        corner = positions.new_tensor([held.left, held.top])
+        size = positions.new_tensor([held.width, held.height])
+        grid = (positions - corner + 0.5) * (2 / size) - 1
+        images = images.expand(len(positions), -1, -1, -1)
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def view_of(image: Tensor, to_work: Tensor, grid: Grid) -> View:
+    """The view of a picture (H, W, 3) whose pixels `to_work` (2, 3) places in the grid's square."""
+    from_work = invert_affine(to_work)
+    edge = grid.size - 0.5
+    corners = to_work.new_tensor([[-0.5, -0.5], [edge, -0.5], [-0.5, edge], [edge, edge]])
+    places = apply_affine(from_work, corners)
+    left, top = (math.floor(value) for value in places.amin(0).tolist())
+    right, bottom = (math.ceil(value) + 1 for value in places.amax(0).tolist())
+    bounds = Box(0, 0, image.shape[0], image.shape[1])
+    scale = float(torch.linalg.det(from_work[:, :2]).abs().sqrt())
+    return View(
+        texture=image.permute(2, 0, 1)[None].contiguous(),
+        to_work=to_work,
+        square=Box(top, left, bottom, right).within(bounds),
+        step=max(1, round(grid.step * scale)),
+    )
