@@ -19,10 +19,11 @@ FFT_LENGTH = 512
 MEL_BANDS = 32
 MEL_RANGE = (60.0, 7600.0)  # Hz
 
-POWER_FLOOR = 1e-9  # of a full-scale sine: -90 dB
-SILENCE = -72.0  # dB of a full-scale sine; quieter is never speech
+POWER_FLOOR = 1e-10  # of a full-scale sine: -100 dB
+SILENCE = -85.0  # dB of a full-scale sine; quieter is never speech
 SPEECH_RANGE = 32.0  # dB below the reference level down to which sound counts as speech
 LOUD_RANGE = 22.0  # dB below the reference level down to which a frame shapes the averages
+REFERENCE_FALL = 6.0  # dB that the reference level may fall below what it was before
 LOUDNESS_RANGE = 24.0  # dB from loudness 0 to 1
 STEADY = 6.0  # dB between quiet and loud moments; less is hum or hiss, not speech
 MEL_SPAN = 12.0  # dB per unit of the normalised mel spectrum
@@ -41,7 +42,7 @@ class Speech:
         loudness: (T,) 0 … 1: level over the 24 dB below the recent loudest moments.
         brightness: (T,) 0 … 1: 900-3500 against 150-700 Hz, 0.5 on the recent average; open vowels are
             bright.
-        frication: (T,) 0 … 1: how much hiss (S, SH, F) stands above the voice.
+        frication: (T,) 0 … 1: how much hiss (S, SH, F) stands above the voice while somebody speaks.
         activity: (T,) 0 in silence … 1 while somebody speaks, with soft edges.
     """
 
@@ -68,13 +69,14 @@ def analyse(samples: Tensor) -> Speech:
     reference, floor = _recent_levels(level)
     loud = level > np.maximum(reference - LOUD_RANGE, SILENCE)
     mels = 10 * np.log10(power @ mel_filters().T + POWER_FLOOR)
+    activity = _activity(level, reference, floor)
     return Speech(
         mels=np.clip((mels - _recent_mean(mels, loud)) / MEL_SPAN, -3.5, 2.5).astype(np.float32),
         level=level,
-        loudness=np.clip((level - np.maximum(reference, SILENCE + LOUDNESS_RANGE)) / LOUDNESS_RANGE + 1, 0, 1),
+        loudness=np.clip((level - np.maximum(reference, SILENCE + 10)) / LOUDNESS_RANGE + 1, 0, 1),
         brightness=_brightness(power, loud),
-        frication=_frication(power),
-        activity=_activity(level, reference, floor),
+        frication=activity * _frication(power),
+        activity=activity,
     )
 
 
@@ -126,12 +128,12 @@ def _activity(level: Curve, reference: Curve, floor: Curve) -> Curve:
 def _recent_levels(level: Curve) -> tuple[Curve, Curve]:
     """The loudest (95th percentile) and quietest (5th) of the levels of the seconds around, each (T,).
 
-    The loudest falls at most 12 dB below what it was before, so that a long pause does not turn breath into speech.
+    The loudest falls little below what it was before, so that a long pause does not turn breath into speech.
     """
     centres = np.arange(0, len(level) + STEP * ANALYSIS_RATE, STEP * ANALYSIS_RATE)
     spans = [slice(max(0, int(c - PAST * ANALYSIS_RATE)), int(c + AHEAD * ANALYSIS_RATE)) for c in centres]
     quiet, loudest = np.array([np.percentile(level[span], (5, 95)) for span in spans]).T
-    loudest = np.maximum(loudest, np.maximum.accumulate(loudest) - 12)
+    loudest = np.maximum(loudest, np.maximum.accumulate(loudest) - REFERENCE_FALL)
     moments = np.arange(len(level))
     return np.interp(moments, centres, loudest), np.interp(moments, centres, quiet)
 

@@ -2,7 +2,7 @@
 
 The driver (diffpose/viseme_net.safetensors) moves the built-in generator's lips; the judge
 (tests/benchmarks/judge_net.safetensors) measures lip sync and shares neither voices, languages nor seed with it.
-Each takes about five minutes on one core.
+Each takes about ten minutes on one core.
 """
 
 import argparse
@@ -197,8 +197,8 @@ def main() -> None:
     """Train one net and write it over the shipped one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("net", choices=RECIPES)
-    parser.add_argument("--utterances", type=int, default=1500)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--utterances", type=int, default=1600)
+    parser.add_argument("--steps", type=int, default=8000)
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = RECIPES[chosen.net]

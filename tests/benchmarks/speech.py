@@ -1,0 +1,167 @@
+"""The built-in generator, measured on synthetic voices that its net never heard: `python tests/benchmarks/speech.py`.
+
+Prints bilabials closed at 25 frames a second, F/V tucked, correlation with the targets and with the judge (a net of
+another seed, other voices and other languages), the sync meter on matched and mismatched sound, and processor time.
+Give sound files to have their figures printed too. Needs espeak-ng.
+"""
+
+import itertools
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+import conftest  # noqa: E402, F401  (gives the pack its import name)
+from talking_head.diffpose.audio import SAMPLE_RATE, analyse  # noqa: E402
+from talking_head.diffpose.curves import ANALYSIS_RATE  # noqa: E402
+from talking_head.diffpose.procedural import ProceduralGenerator  # noqa: E402
+from talking_head.diffpose.training.espeak import Phoneme, speak  # noqa: E402
+from talking_head.diffpose.training.phonemes import BILABIALS, segments, shape_targets  # noqa: E402
+from talking_head.diffpose.training.sentences import UNHEARD_VOICES  # noqa: E402
+from talking_head.diffpose.visemes import load_viseme_net, visemes  # noqa: E402
+from talking_head.lp_core.audio import Audio, load_audio  # noqa: E402
+from talking_head.lp_core.controls import Controls, from_expression  # noqa: E402
+
+JUDGE = Path(__file__).with_name("judge_net.safetensors")
+FPS = 25
+CLOSED = 0.02  # eye distances
+SLACK = 0.03  # seconds around a sound in which its shape counts
+LARGEST_LAG = 7  # frames
+# Not among the sentences that the nets were trained on.
+SENTENCES = (
+    "Maybe Bobby's mother will bump her thumb on the lamp. Poor Pam, no problem, my baby brother map pins up.",
+    "Every evening, five brave families leave the village and drive over the river to visit a friend for coffee.",
+    "What would people in a big public library prefer: a warm room, a comfortable armchair, or both?",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Talk:
+    """One utterance and the motion made for it."""
+
+    audio: Audio
+    phonemes: tuple[Phoneme, ...]
+    controls: Controls
+
+
+def talk(text: str, voice: str) -> Talk:
+    spoken = speak(text, voice)
+    noise = np.random.default_rng(0).normal(0, 1e-4, len(spoken.samples))
+    audio = Audio(torch.from_numpy((spoken.samples + noise).astype(np.float32))[None], spoken.rate)
+    motion = ProceduralGenerator().generate(audio, FPS, seed=1)
+    return Talk(audio, spoken.phonemes, from_expression(motion.expression))
+
+
+def extremes(talk: Talk, symbols: tuple[str, ...], amounts: np.ndarray, pick) -> list[float]:
+    """The extreme of frame amounts (T,) around every sound of the given symbols."""
+    found = []
+    for segment in segments(talk.phonemes):
+        if segment.symbol in symbols:
+            first, last = np.ceil((segment.start - SLACK) * FPS), np.floor((segment.end + SLACK) * FPS)
+            found.append(float(pick(amounts[max(0, int(first)) : int(last) + 1])))
+    return found
+
+
+def judged(audio: Audio, frames: int) -> np.ndarray:
+    """Opening and width (frames, 2) that the judge hears."""
+    shapes = visemes(analyse(audio.mono(SAMPLE_RATE)), load_viseme_net(JUDGE))
+    times = np.arange(frames) / FPS
+    moments = np.arange(len(shapes.opening)) / ANALYSIS_RATE
+    return np.stack([np.interp(times, moments, curve) for curve in (shapes.opening, shapes.width)], -1)
+
+
+def shown(controls: Controls) -> np.ndarray:
+    return torch.stack([controls.jaw, controls.wide], -1).numpy()
+
+
+def sync(mouth: np.ndarray, heard: np.ndarray) -> tuple[float, int]:
+    """The sync meter: mean correlation of opening and width at the best lag, and that lag (below zero: lips lead)."""
+    frames = min(len(mouth), len(heard))
+    best = (-1.0, 0)
+    for lag in range(-LARGEST_LAG, LARGEST_LAG + 1):
+        late, early = max(lag, 0), max(-lag, 0)
+        pairs = zip(mouth[late : frames - early].T, heard[early : frames - late].T, strict=True)
+        best = max(best, (float(np.mean([np.corrcoef(*pair)[0, 1] for pair in pairs])), lag))
+    return best
+
+
+def report_closures(talks: list[Talk]) -> None:
+    gaps = [gap for one in talks for gap in extremes(one, BILABIALS, one.controls.jaw.numpy(), np.min)]
+    press = [amount for one in talks for amount in extremes(one, BILABIALS, one.controls.press.numpy(), np.max)]
+    tuck = [amount for one in talks for amount in extremes(one, ("f", "v"), one.controls.tuck.numpy(), np.max)]
+    vowels = [gap for one in talks for gap in extremes(one, ("ɑ", "æ", "a"), one.controls.jaw.numpy(), np.max)]
+    print(f"bilabials {len(gaps)}: closed {share(gaps, lambda g: g <= CLOSED)}, median {np.median(gaps):.4f}")
+    print(f"  pressed above 0.8: {share(press, lambda p: p > 0.8)}")
+    print(f"F and V {len(tuck)}: tucked above 0.5 {share(tuck, lambda t: t > 0.5)}, median {np.median(tuck):.2f}")
+    print(f"open vowels: median of the largest opening {np.median(vowels):.3f}")
+
+
+def share(values: list[float], fits) -> str:
+    return f"{100 * np.mean([fits(value) for value in values]):.1f} %"
+
+
+def report_targets(talks: list[Talk]) -> None:
+    rows = []
+    for one in talks:
+        samples = one.audio.mono(SAMPLE_RATE)
+        speech = analyse(samples)
+        wanted = shape_targets(one.phonemes, len(speech)).T
+        ours, judge = visemes(speech), visemes(speech, load_viseme_net(JUDGE))
+        given = [getattr(ours, name) for name in vars(ours)]
+        heard = [getattr(judge, name) for name in vars(judge)]
+        rows.append(
+            [
+                np.corrcoef(*pair)[0, 1]
+                for pair in (*zip(given, wanted, strict=True), *zip(given, heard, strict=True))
+            ]
+        )
+    values = np.nanmean(rows, 0)
+    print("net against targets:", values[:6].round(2), " against the judge:", values[6:].round(2))
+
+
+def report_sync(clips: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+    """Every mouth against every sound."""
+    table = np.array([[sync(mouth, heard)[0] for _, _, heard in clips] for _, mouth, _ in clips])
+    lags = [sync(mouth, heard)[1] for _, mouth, heard in clips]
+    matched, others = np.diag(table), table[~np.eye(len(clips), dtype=bool)]
+    wins = (table.argmax(1) == np.arange(len(clips))).sum()
+    print(f"sync: matched mean {matched.mean():.2f}, least {matched.min():.2f}, lags {sorted(set(lags))}")
+    print(
+        f"  mismatched mean {others.mean():.2f}, most {others.max():.2f}; the right voice wins {wins}/{len(clips)}"
+    )
+    for (name, _, _), value, lag in zip(clips, matched, lags, strict=True):
+        print(f"    {name}: {value:.2f} at {lag}")
+
+
+def report_time(audio: Audio) -> None:
+    six = Audio(audio.waveform[:, : 6 * audio.sample_rate], audio.sample_rate)
+    times = []
+    for seed in range(6):
+        start = time.process_time()
+        ProceduralGenerator().generate(six, FPS, seed=seed)
+        times.append(time.process_time() - start)
+    print(f"{float(six.duration):.1f} s of speech to motion: {1000 * np.median(times[1:]):.0f} ms of processor")
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    talks = [talk(text, voice) for text, voice in itertools.product(SENTENCES, UNHEARD_VOICES)]
+    report_closures(talks)
+    report_targets(talks)
+    clips = [(f"espeak {i}", shown(t.controls), judged(t.audio, len(t.controls))) for i, t in enumerate(talks[::4])]
+    for path in sys.argv[1:]:
+        audio = load_audio(path)
+        motion = ProceduralGenerator().generate(audio, FPS, seed=1)
+        controls = from_expression(motion.expression)
+        clips.append((Path(path).name, shown(controls), judged(audio, len(motion))))
+    report_sync(clips)
+    report_time(talks[0].audio)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Sound as it is loaded (lp_core.audio) and analysed (diffpose.audio)."""
+
+import wave
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from talking_head.diffpose.audio import HOP, SAMPLE_RATE, analyse, mel_filters, power_spectrum
+from talking_head.lp_core.audio import Audio, load_audio
+
+
+def tone(frequency: float, seconds: float, rate: int = SAMPLE_RATE, amplitude: float = 0.3) -> torch.Tensor:
+    time = torch.arange(round(seconds * rate), dtype=torch.float64) / rate
+    return (amplitude * torch.sin(2 * torch.pi * frequency * time)).float()
+
+
+def syllables(seconds: float, amplitude: float = 0.3) -> torch.Tensor:
+    """Bursts of a buzzing vowel with pauses: 0.4 s on, 0.6 s off, beginning with silence."""
+    time = torch.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    buzz = sum(tone(130 * harmonic, seconds, amplitude=1 / harmonic) for harmonic in range(1, 20))
+    return amplitude * buzz / buzz.abs().max() * ((time % 1) > 0.6)
+
+
+class TestAudio:
+    @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100, 48_000, 96_000])
+    def test_resampling_keeps_duration_and_pitch(self, rate):
+        mono = Audio(tone(440, 1.0, rate)[None], rate).mono(SAMPLE_RATE)
+        assert abs(len(mono) - SAMPLE_RATE) <= 1
+        spectrum = torch.fft.rfft(mono[:SAMPLE_RATE]).abs()
+        assert abs(int(spectrum.argmax()) - 440) <= 1
+
+    def test_mono_is_the_mean_of_the_channels(self):
+        waveform = torch.randn(6, 1000) * 0.1
+        torch.testing.assert_close(Audio(waveform, SAMPLE_RATE).mono(SAMPLE_RATE), waveform.mean(0))
+
+    def test_mono_does_not_share_memory(self):
+        audio = Audio(torch.zeros(1, 100), SAMPLE_RATE)
+        audio.mono(SAMPLE_RATE).add_(1)
+        assert not audio.waveform.any()
+
+    def test_duration_is_exact(self):
+        assert Audio(torch.zeros(1, 44_101), 44_100).duration == Fraction(44_101, 44_100)
+
+    @pytest.mark.parametrize(
+        ("waveform", "rate", "message"),
+        [
+            (torch.zeros(100), 16_000, "channels, samples"),
+            (torch.zeros(9, 100), 16_000, "1 … 8 channels"),
+            (torch.zeros(1, 0), 16_000, "empty"),
+            (torch.zeros(1, 100), 100, "sample rate is 100"),
+            (torch.full((1, 100), torch.nan), 16_000, "NaN"),
+        ],
+    )
+    def test_bad_sound_is_refused(self, waveform, rate, message):
+        with pytest.raises(ValueError, match=message):
+            Audio(waveform, rate)
+
+    def test_loading_gives_the_file_s_own_rate_and_samples(self, tmp_path):
+        samples = (np.random.default_rng(0).uniform(-0.9, 0.9, (500, 2)) * 32767).astype("<i2")
+        path = tmp_path / "sound.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(2)
+            file.setframerate(11_025)
+            file.writeframes(samples.tobytes())
+        audio = load_audio(path)
+        assert audio.sample_rate == 11_025
+        np.testing.assert_allclose(audio.waveform.numpy().T, samples / 32768, atol=1e-6)
+
+    def test_a_missing_file_and_a_text_file_are_named(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r"nothing\.wav"):
+            load_audio(tmp_path / "nothing.wav")
+        text = tmp_path / "text.wav"
+        text.write_text("not a sound")
+        with pytest.raises(ValueError, match=r"text\.wav"):
+            load_audio(text)
+
+
+class TestAnalysis:
+    def test_full_scale_sine_peaks_at_one(self):
+        power = power_spectrum(tone(1000, 1.0, amplitude=1.0).numpy())
+        assert power[50].max() == pytest.approx(1.0, abs=1e-3)
+        assert power[50].argmax() == 1000 * 512 // SAMPLE_RATE
+
+    def test_mel_filters_are_librosa_s(self):
+        import librosa
+
+        theirs = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=512, n_mels=32, fmin=60, fmax=7600, htk=True, norm=None)
+        np.testing.assert_allclose(mel_filters(), theirs, atol=1e-5)
+
+    @pytest.mark.parametrize("samples", [1, 159, 160, 480, 16_000])
+    def test_one_moment_per_hop(self, samples):
+        speech = analyse(torch.randn(samples) * 0.1)
+        assert len(speech) == samples // HOP + 1
+        assert speech.mels.shape == (len(speech), 32)
+
+    def test_activity_follows_the_syllables(self):
+        speech = analyse(syllables(4) + 1e-4 * torch.randn(4 * SAMPLE_RATE))
+        phase = speech.times % 1
+        assert (speech.activity[(phase > 0.7) & (phase < 0.95)] > 0.9).all()
+        assert (speech.activity[(phase > 0.2) & (phase < 0.45)] < 0.05).all()
+
+    @pytest.mark.parametrize("gain", [0.003, 0.1, 1.0, 3.0])
+    def test_loudness_of_the_recording_does_not_matter(self, gain):
+        sound = syllables(3) + 1e-3 * torch.randn(3 * SAMPLE_RATE)
+        plain, other = analyse(sound), analyse(gain * sound)
+        np.testing.assert_allclose(other.activity, plain.activity, atol=0.15)
+        active = plain.activity > 0.9
+        np.testing.assert_allclose(other.loudness[active], plain.loudness[active], atol=0.02)
+
+    @pytest.mark.parametrize(
+        "sound",
+        [
+            torch.zeros(48_000),
+            1e-5 * torch.randn(48_000),
+            0.1 * torch.randn(48_000, generator=torch.Generator().manual_seed(0)),
+            tone(50, 3) + tone(150, 3, amplitude=0.1) + tone(250, 3, amplitude=0.1),
+            torch.full((48_000,), 0.5),
+        ],
+        ids=["digital silence", "dither", "noise", "hum", "offset"],
+    )
+    def test_what_is_not_speech_is_silence(self, sound):
+        assert not analyse(sound).activity.any()
+
+    def test_hiss_is_frication_and_a_buzz_is_not(self):
+        hiss = torch.randn(SAMPLE_RATE)
+        hiss = 0.1 * (hiss - torch.nn.functional.avg_pool1d(hiss[None], 5, 1, 2)[0])
+        hiss[:4000] *= 1e-3
+        assert analyse(hiss).frication[40:80].mean() > 0.5
+        assert analyse(syllables(2)).frication.mean() < 0.02
+
+    def test_a_long_pause_does_not_turn_breath_into_speech(self):
+        breath = 0.0007 * torch.randn(20 * SAMPLE_RATE) * (1 + torch.sin(torch.arange(20 * SAMPLE_RATE) / 4000))
+        speech = analyse(torch.cat([syllables(4), breath]))
+        assert speech.activity[500:].max() < 0.05
+
+    def test_the_past_is_settled_two_seconds_later(self):
+        """So that a stream can exist: what comes more than the look-ahead later changes nothing."""
+        sound = syllables(9) + 1e-3 * torch.randn(9 * SAMPLE_RATE)
+        whole, part = analyse(sound), analyse(sound[: 6 * SAMPLE_RATE])
+        np.testing.assert_allclose(part.mels[:300], whole.mels[:300], atol=1e-5)
+        np.testing.assert_allclose(part.activity[:300], whole.activity[:300], atol=1e-5)
+
+    @settings(deadline=None, max_examples=40)
+    @given(length=st.integers(1, 3000), amplitude=st.floats(0, 100), seed=st.integers(0, 99))
+    def test_everything_is_finite_and_in_range(self, length, amplitude, seed):
+        noise = torch.randn(length, generator=torch.Generator().manual_seed(seed))
+        speech = analyse(amplitude * noise)
+        for curve in (speech.loudness, speech.brightness, speech.frication, speech.activity):
+            assert ((curve >= 0) & (curve <= 1)).all()
+        assert np.isfinite(speech.level).all()
+        assert (np.abs(speech.mels) <= 3.5).all()
