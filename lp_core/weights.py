@@ -197,7 +197,7 @@ class _Growing(io.FileIO):
 
 
 def _transfer(url: str, part: Path, size: int | None, report: Report | None) -> None:
-    """Append to `part` what it lacks of `url`; the Hub's library tries again when the connection breaks."""
+    """Append to `part` what it lacks of `url`; newer Hub libraries try again when the connection breaks."""
     from huggingface_hub.file_download import http_get
 
     if part.exists() and size is not None and part.stat().st_size > size:
@@ -272,9 +272,18 @@ def _incompleteness(path: Path, suffix: str) -> str:
     if suffix == ".safetensors":
         return _safetensors_fault(path, int.from_bytes(start, "little"))
     if suffix == ".pth":
-        whole = zipfile.is_zipfile(path) if start.startswith(b"PK") else start.startswith(PICKLE_START)
+        whole = _is_whole_zip(path) if start.startswith(b"PK") else start.startswith(PICKLE_START)
         return "" if whole else "it is cut short, or not a checkpoint at all"
     return "" if start else "it is empty"
+
+
+def _is_whole_zip(path: Path) -> bool:
+    """Whether the directory, which stands at an archive's end, can be read."""
+    try:
+        zipfile.ZipFile(path).close()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError):
+        return False
+    return True
 
 
 def _safetensors_fault(path: Path, header_length: int) -> str:
