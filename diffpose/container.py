@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import torch
 from torch import Tensor
 
-from ..lp_core.checkpoint import UNREADABLE, CheckpointError
+from ..lp_core.checkpoint import CheckpointError
 
 CONFIG_NAME = "config.json"  # lies beside a hazard-10 checkpoint
 NETWORK_NAMES = ("model", "encoder", "model_state_dict", "state_dict")  # under which a container keeps its network
@@ -66,7 +66,7 @@ def _read_pickled(file: Path) -> Container:
     try:
         with torch.serialization.safe_globals([argparse.Namespace, *_path_stand_ins()]):
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
+    except Exception as error:  # an altered file makes the reader trip in ever new ways, struct.error among them
         raise CheckpointError(_unreadable(file, error)) from error
     return _unwrapped(file, content)
 

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .card import Level
+
 SAMPLE_RATE = 16_000  # samples a second
 FPS = 25  # video frames a second
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
@@ -75,6 +77,13 @@ def levelled_window(sound: Tensor) -> Tensor:
     """Sound (N, S) of zero mean and unit (biased) variance, as Wav2Vec2's processor makes it (hazard-10)."""
     variance = sound.var(-1, keepdim=True, unbiased=False)
     return (sound - sound.mean(-1, keepdim=True)) / torch.sqrt(variance + 1e-7)
+
+
+def at_level(sound: Tensor, level: Level) -> Tensor:
+    """Sound (N, S) as a network wants its level."""
+    if level == "as_is":
+        return sound
+    return levelled(sound) if level == "utterance" else levelled_window(sound)
 
 
 class SpeechEncoder:

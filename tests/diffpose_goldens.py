@@ -6,6 +6,7 @@ the rest. `published_shapes` lists the tensors of a published network of any siz
 
 import zlib
 from argparse import Namespace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path, PosixPath
 
@@ -198,19 +199,22 @@ DIFFLIVEHEAD = {
 @cache
 def denoiser(kind, position=None, heads=8, mask_width=1, **sizes):
     """The network of a synthetic published checkpoint, as the loader builds it; sizes as in denoiser_shapes."""
-    from dataclasses import replace
-
-    from talking_head.diffpose.container import Container
     from talking_head.diffpose.denoiser import Denoiser
-    from talking_head.diffpose.published import canonical, diffusion_card
+    from talking_head.diffpose.published import canonical
 
-    tensors = dict(published(kind, **sizes))
+    layout = card(kind, heads, mask_width, **sizes).layout
+    network = Denoiser(replace(layout, position=position or layout.position))
+    network.load_state_dict(canonical(published(kind, **sizes)))
+    return network.eval().requires_grad_(False)
+
+
+def card(kind, heads=8, mask_width=1, **sizes):
+    """The card that the loader gives a synthetic published checkpoint."""
+    from talking_head.diffpose.container import Container
+    from talking_head.diffpose.published import diffusion_card
+
     arguments = {
         "n_heads": heads, "num_attention_heads": heads, "align_mask_width": mask_width,
         "n_motions": sizes["new"], "n_prev_motions": sizes["context"],
     }  # fmt: skip
-    card = diffusion_card(Container(Path("synthetic"), tensors, arguments, {}), kind)
-    layout = replace(card.layout, position=position or card.layout.position)
-    network = Denoiser(layout)
-    network.load_state_dict(canonical(tensors))
-    return network.eval().requires_grad_(False)
+    return diffusion_card(Container(Path("synthetic"), published(kind, **sizes), arguments, {}), kind)

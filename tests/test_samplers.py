@@ -3,7 +3,7 @@ from itertools import islice, pairwise
 
 import pytest
 import torch
-from diffpose_goldens import DIFFPOSETALK, DIFFPOSETALK_FULL, JOYVASA, denoiser, golden
+from diffpose_goldens import DIFFLIVEHEAD, DIFFPOSETALK, DIFFPOSETALK_FULL, JOYVASA, denoiser, golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -307,3 +307,33 @@ def test_flexible_noise_reaches_from_the_posterior_to_beta():
 def test_options_say_what_is_wrong(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("window", "context"), [(0, 10), (1, 67)])
+def test_hazard_10_window_goldens(window, context):
+    """Ten of fifty steps from unit noise, with the unguided prediction of the last one beside the motion."""
+    network = denoiser("difflivehead", **DIFFLIVEHEAD)
+    mapped = network.audio_map(golden("hazard10", "stream.audio_latent", 4, 75, 768)[window : window + 1])
+    still = torch.zeros(1, context, 25)
+    inputs = WindowInput(
+        mapped[:, context:],
+        mapped[:, :context],
+        still if window == 0 else torch.cat((still, golden("hazard10", "stream.w0.gen")), 1)[:, -context:],
+        shape=golden("hazard10", "stream.shape"),
+        mouth_open_ratio=golden("hazard10", "stream.mouth", 1, 1),
+        mean_expression=golden("hazard10", "stream.mean_exp"),
+    )
+    case, new = f"stream.w{window}", 75 - context
+    options = SampleOptions("ancestral", None, start_step=10)
+    # hazard-10 adds its scale, 0.65, to the conditional prediction.
+    states = walk(
+        predictor(network, inputs, Guidance(audio=1.65)),
+        golden("hazard10", f"{case}.motion_at_T", 1, new, 25),
+        replay(golden("hazard10", f"{case}.z")),
+        Schedule.named("cosine", 50),
+        options,
+    )
+    *_, last = states
+    torch.testing.assert_close(last.motion, golden("hazard10", f"{case}.gen"), atol=SAMPLED, rtol=0)
+    unguided = last.prediction.unconditional
+    torch.testing.assert_close(unguided, golden("hazard10", f"{case}.null"), atol=SAMPLED, rtol=0)

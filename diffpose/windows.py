@@ -1,0 +1,190 @@
+"""Motion out of a voice, window by window: settled frames as soon as there is sound for them, and no drift.
+
+    |----context----|--hop--|-ahead-|                 a window denoises hop + ahead frames and settles the hop
+            |----context----|--hop--|-ahead-|         the next one begins where that ended
+
+The frames ahead of a hop are denoised again by the next window, with more sound, which fades over from them. Frame
+n belongs to samples n·640 … (n+1)·640, however long the stream. Offline is the same stream fed at once.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .denoiser import WindowInput
+from .features import SAMPLES_PER_FRAME, SpeechEncoder
+from .hearing import Ear
+from .samplers import NoiseSource, SampleOptions, clean_from_noise, guided, sample
+from .weights import DiffusionModel
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """How a stream is cut.
+
+    Attributes:
+        hop: frames settled by each window.
+        ahead: frames denoised beyond the hop.
+        fade: frames over which a window takes over from the one before it.
+    """
+
+    hop: int
+    ahead: int = 0
+    fade: int = 0
+
+    def __post_init__(self) -> None:
+        if self.hop < 1 or self.ahead < 0:
+            raise ValueError(f"A window settles at least one frame; got hop {self.hop} and ahead {self.ahead}.")
+        shared = min(self.ahead, self.hop)
+        if not 0 <= self.fade <= shared:
+            raise ValueError(f"Windows can fade over the {shared} frames they share; got {self.fade}.")
+
+    @property
+    def frames(self) -> int:
+        """Frames denoised at once."""
+        return self.hop + self.ahead
+
+    def covering(self, frames: int) -> int:
+        """Frames of all windows that settle `frames`."""
+        return math.ceil(frames / self.hop) * self.hop + self.ahead
+
+
+LIVE = WindowPlan(hop=5, ahead=2, fade=2)  # the first frames after 7 · 40 = 280 ms of sound
+
+
+def trained_plan(model: DiffusionModel) -> WindowPlan:
+    """The windows of the network's training, side by side, as the published drivers cut them."""
+    return WindowPlan(hop=model.card.layout.new_frames)
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """What the person token is told, where the network has one; shapes as in denoiser.WindowInput."""
+
+    shape: Tensor | None = None
+    style: Tensor | None = None
+    mouth_open_ratio: Tensor | None = None
+    mean_expression: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a window hands to the next.
+
+    Attributes:
+        motion: (1, P, d) clean motion before it.
+        audio: (1, P, D) mapped speech features before it.
+        guess: (1, ahead, d) motion that the window before expected in it.
+    """
+
+    motion: Tensor
+    audio: Tensor
+    guess: Tensor
+
+
+class WindowedMotion:
+    """Normalised motion of the sound in an ear, window by window.
+
+    The same sound and noise give the same motion however the sound arrived, and later sound changes no frame
+    given out before.
+
+    Args:
+        model: the denoiser with its schedule.
+        ear: where the sound arrives.
+        plan: how it is cut.
+        options: how windows are sampled.
+        draw: noise of shape (1, plan.frames, d); see samplers.seeded_noise.
+        person: whose motion it is, where the network is told.
+        silence: mapped features (1, P, D) before the start, for networks without learned start tokens.
+    """
+
+    def __init__(
+        self,
+        model: DiffusionModel,
+        ear: Ear,
+        plan: WindowPlan,
+        options: SampleOptions,
+        draw: NoiseSource,
+        person: Person | None = None,
+        silence: Tensor | None = None,
+    ) -> None:
+        self._model, self._ear, self._plan, self._options = model, ear, plan, options
+        self._person = person or Person()
+        # Every window sets out from the same noise, as in the published drivers.
+        self._draw, self._noise = draw, draw()
+        self._past = _beginning(model, silence)
+        self._next = 0  # the first frame that is not settled yet
+
+    def settled(self) -> Tensor:
+        """The frames (n, d) that became settled since the last call; n may be 0."""
+        windows = [self._nothing()]
+        while self._ear.samples >= (self._next + self._plan.frames) * SAMPLES_PER_FRAME:
+            windows.append(self._window())
+        return torch.cat(windows)
+
+    def rest(self) -> Tensor:
+        """The frames (n, d) still open when no more sound comes: in all there are ceil(samples / 640)."""
+        total = math.ceil(self._ear.samples / SAMPLES_PER_FRAME)
+        windows = [self.settled()]
+        while self._next < total:
+            wanted = total - self._next
+            windows.append(self._window()[:wanted])
+        return torch.cat(windows)
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(0, self._model.card.layout.motion_dims)
+
+    @torch.no_grad()
+    def _window(self) -> Tensor:
+        """Denoise the next window, settle its hop (hop, d), and remember what the one after it needs."""
+        heard = self._ear.features(self._next, self._next + self._plan.frames)
+        audio = self._model.denoiser.audio_map(heard.to(self._past.audio))
+        motion = _faded(self._past.guess, self._denoised(audio), self._plan.fade)
+        hop, context = self._plan.hop, self._model.card.layout.context_frames
+        self._past = Past(
+            motion=torch.cat((self._past.motion, motion[:, :hop]), 1)[:, -context:],
+            audio=torch.cat((self._past.audio, audio[:, :hop]), 1)[:, -context:],
+            guess=motion[:, hop:],
+        )
+        self._next += hop
+        self._ear.forget(self._next)
+        return motion[0, :hop].cpu()
+
+    def _denoised(self, audio: Tensor) -> Tensor:
+        """Motion (1, frames, d) of the next window, under mapped features of the same length."""
+        model, guidance = self._model, self._options.guidance
+        flags = torch.arange(self._plan.frames) + self._next < self._ear.samples // SAMPLES_PER_FRAME
+        inputs = WindowInput(
+            audio, self._past.audio, self._past.motion, indicator=flags[None], **vars(self._person)
+        )
+        window = model.denoiser.window(inputs, guidance.dropped())
+        predictor = guided(lambda motion, step: model.denoiser.new_frames(motion, step, window), guidance)
+        if model.card.target == "noise":
+            predictor = clean_from_noise(predictor, model.schedule)
+        return sample(predictor, self._noise.to(audio), self._draw, model.schedule, self._options)
+
+
+def silent_context(model: DiffusionModel, encoder: SpeechEncoder) -> Tensor | None:
+    """Mapped features (1, P, D) of silence, for networks that begin in it; None for those with start tokens."""
+    if model.card.layout.start_tokens:
+        return None
+    silence = encoder.frames(torch.zeros(1, model.card.layout.context_frames * SAMPLES_PER_FRAME))
+    return model.denoiser.audio_map(silence.to(model.denoiser.audio_map.weight))
+
+
+def _beginning(model: DiffusionModel, silence: Tensor | None) -> Past:
+    """What comes before the first window."""
+    motion, audio = model.denoiser.start(1)
+    audio = silence if audio is None else audio
+    if audio is None:
+        raise ValueError("This network has no start tokens: give the features of silence (see silent_context).")
+    return Past(motion, audio, motion[:, :0])
+
+
+def _faded(guess: Tensor, motion: Tensor, frames: int) -> Tensor:
+    """Motion (1, L, d) whose first `frames` lead over, linearly, from an earlier guess of them."""
+    count = min(frames, guess.shape[1])
+    weight = (torch.arange(1, count + 1, device=motion.device) / (count + 1))[:, None]
+    return torch.cat((torch.lerp(guess[:, :count], motion[:, :count], weight), motion[:, count:]), 1)

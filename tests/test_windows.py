@@ -1,0 +1,265 @@
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+import torch
+from diffpose_goldens import DIFFPOSETALK, JOYVASA, card, denoiser, golden, published
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talking_head.diffpose.features import SAMPLES_PER_FRAME, levelled, speech_encoder
+from talking_head.diffpose.hearing import StreamingEar, UtteranceEar
+from talking_head.diffpose.normalise import FlameSpace, JoyvasaSpace
+from talking_head.diffpose.samplers import Guidance, SampleOptions, seeded_noise
+from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.weights import DiffusionModel
+from talking_head.diffpose.windows import (
+    LIVE,
+    Person,
+    WindowedMotion,
+    WindowPlan,
+    silent_context,
+    trained_plan,
+)
+
+SAMPLED = 1e-4
+
+
+def model_of(kind, heads=8, **sizes):
+    network = denoiser(kind, heads=heads, **sizes)
+    encoder = {key.removeprefix("audio_encoder."): value for key, value in published("encoder").items()}
+    return DiffusionModel(card(kind, heads, **sizes), network, Schedule.named("cosine", 10), encoder)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    model = model_of("joyvasa", **JOYVASA)
+    return speech_encoder(model.encoder, heads=4)
+
+
+def replay(first, rest):
+    draws = iter([first, *rest])
+    return lambda: next(draws)
+
+
+def options(**guidance):
+    return SampleOptions("ancestral", None, guidance=Guidance(**guidance))
+
+
+def test_joyvasa_driver_golden(encoder):
+    """Two windows side by side, each heard by itself, as FasterLivePortrait drives them."""
+    case = "e2e.flp_legacy"
+    model = model_of("joyvasa", **JOYVASA)
+    plan = trained_plan(model)
+    ear = StreamingEar(encoder, model.card.speech, hearing=plan.frames)
+    draw = replay(golden("joyvasa", f"{case}.motion_at_T", 1, 20, 70), golden("joyvasa", f"{case}.z"))
+    ear.push(golden("joyvasa", f"{case}.wav"))
+    vectors = WindowedMotion(model, ear, plan, options(audio=2.8), draw).rest()
+    # The reference leaves out the 33rd frame, of which there is sound for 111 samples.
+    assert len(vectors) == 33
+    motion = joyvasa_space().motion(vectors[:32], Fraction(25))
+    expected = {name: golden("joyvasa", f"{case}.out.{name}") for name in ("exp", "scale", "t")}
+    torch.testing.assert_close(motion.expression, expected["exp"], atol=SAMPLED, rtol=0)
+    torch.testing.assert_close(motion.scale, expected["scale"], atol=SAMPLED, rtol=0)
+    torch.testing.assert_close(motion.translation, expected["t"], atol=SAMPLED, rtol=0)
+    turns = torch.cat([golden("joyvasa", f"{case}.out.{name}") for name in ("pitch", "yaw", "roll")], 1)
+    torch.testing.assert_close(motion.rotation, turns, atol=1e-3, rtol=0)
+
+
+def joyvasa_space():
+    return JoyvasaSpace.from_template({key.removeprefix("tmpl."): golden("joyvasa", key) for key in TEMPLATE})
+
+
+TEMPLATE = ["tmpl.mean_exp", "tmpl.std_exp"] + [
+    f"tmpl.{bound}_{name}" for bound in ("min", "max") for name in ("scale", "t", "pitch", "yaw", "roll")
+]
+
+
+def flame_space(case):
+    names = {"exp": 50, "pose": 6, "shape": 100}
+    return FlameSpace.from_statistics(
+        {
+            f"{name}_{kind}": golden("diffposetalk", f"windows.{case}.stats.{name}_{kind}", size)
+            for name, size in names.items()
+            for kind in ("mean", "std")
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "motion", "whole", "repetition"),
+    [
+        ("context", 54, True, 0),
+        ("context", 54, True, 1),
+        ("nocontext", 54, False, 0),
+        ("short_nohead", 51, None, 0),
+    ],
+)
+def test_diffposetalk_driver_goldens(case, motion, whole, repetition, encoder):
+    model = model_of("diffposetalk", heads=4, **(DIFFPOSETALK | {"motion": motion}))
+    name, plan = f"windows.{case}", trained_plan(model)
+    sound = golden("diffposetalk", f"{name}.wav")
+    count = len(sound) // SAMPLES_PER_FRAME
+    as_is = replace(model.card.speech, level="as_is")
+    # The reference levels the whole utterance, and drops a last frame that it has too little sound for.
+    level = levelled(sound[None])[0]
+    if whole is False:
+        ear = StreamingEar(encoder, as_is, plan.frames)
+        ear.push(level)
+    else:
+        ear = UtteranceEar(encoder, as_is, level, plan.covering(count))
+    space = flame_space(case)
+    person = Person(
+        shape=space.normalised_shape(golden("diffposetalk", f"{name}.shape", 100))[None],
+        style=golden("diffposetalk", f"{name}.style", 128)[None],
+    )
+    noise = golden("diffposetalk", f"{name}.motion_at_T", 2 if case == "context" else 1, 12, motion)
+    draws = golden("diffposetalk", f"{name}.z")[:, repetition : repetition + 1]
+    draw = replay(noise[repetition : repetition + 1], draws)
+    vectors = WindowedMotion(model, ear, plan, options(audio=1.15, style=3.0), draw, person).rest()
+    got = space.coefficients(vectors[:count])
+    expression = golden("diffposetalk", f"{name}.out.exp")[repetition]
+    torch.testing.assert_close(got.expression, expression, atol=SAMPLED, rtol=0)
+    torch.testing.assert_close(
+        got.pose, golden("diffposetalk", f"{name}.out.pose")[repetition], atol=SAMPLED, rtol=0
+    )
+
+
+class CountingEar:
+    """Features that tell which frames were asked for, without a network; knows only what was pushed."""
+
+    def __init__(self, channels=48):
+        self.samples, self.channels, self.asked = 0, channels, []
+
+    def features(self, start, end):
+        self.asked.append((start, end))
+        known = torch.arange(start, end) < self.samples // SAMPLES_PER_FRAME
+        wave = torch.sin(torch.arange(start, end)[:, None] * torch.linspace(0.1, 2, self.channels))
+        return (wave * known[:, None])[None]
+
+    def forget(self, frame):
+        pass
+
+
+@pytest.fixture(scope="module")
+def small():
+    return model_of("joyvasa", **(JOYVASA | {"layers": 1, "width": 16}))
+
+
+def stream(model, ear, plan=LIVE, seed=3, steps=2):
+    draw = seeded_noise(seed, (1, plan.frames, model.card.layout.motion_dims))
+    return WindowedMotion(model, ear, plan, SampleOptions(steps=steps), draw)
+
+
+def fed(model, encoder, chunks, plan=LIVE, seed=3):
+    """Motion of chunks of sound, pushed one after another."""
+    ear = StreamingEar(encoder, model.card.speech, hearing=25)
+    motion = stream(model, ear, plan, seed)
+    settled = []
+    for chunk in chunks:
+        ear.push(chunk)
+        settled.append(motion.settled())
+    return torch.cat([*settled, motion.rest()])
+
+
+@given(cuts=st.lists(st.integers(0, 9000), max_size=6), samples=st.integers(1, 9000))
+@settings(max_examples=12, deadline=None)
+def test_chunked_equals_whole(cuts, samples, small, encoder):
+    sound = 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(samples))
+    edges = sorted({0, samples, *(cut for cut in cuts if cut < samples)})
+    chunks = [sound[start:end] for start, end in pairwise(edges)]
+    whole = fed(small, encoder, [sound])
+    assert len(whole) == -(-samples // SAMPLES_PER_FRAME)
+    assert torch.equal(fed(small, encoder, chunks), whole)
+
+
+@pytest.mark.parametrize("plan", [LIVE, WindowPlan(4), WindowPlan(6, ahead=3, fade=1)])
+def test_later_sound_changes_no_settled_frame(plan, small, encoder):
+    sound = 0.1 * torch.randn(12_000)
+    frames = len(sound) // SAMPLES_PER_FRAME
+    first = fed(small, encoder, [sound], plan)
+    other = fed(small, encoder, [torch.cat((sound, torch.randn(5000)))], plan)
+    settled = (frames - plan.ahead) // plan.hop * plan.hop
+    assert settled >= 6
+    assert torch.equal(first[:settled], other[:settled])
+    assert not torch.equal(first[settled:frames], other[settled:frames])
+
+
+def test_live_windows_settle_after_280_ms(small, encoder):
+    ear = StreamingEar(encoder, small.card.speech, hearing=25)
+    motion = stream(small, ear)
+    ear.push(torch.zeros(16 * 280 - 1))
+    assert not len(motion.settled())
+    ear.push(torch.zeros(1))
+    assert len(motion.settled()) == LIVE.hop
+
+
+def test_ten_minutes_do_not_drift(small):
+    """Every window asks for exactly the frames it settles and those ahead, to the last."""
+    ear = CountingEar()
+    ear.samples = 10 * 60 * 16_000 + 17
+    plan = WindowPlan(hop=50, ahead=2, fade=2)
+    assert len(stream(small, ear, plan, steps=1).rest()) == 15_001
+    assert ear.asked == [(start, start + 52) for start in range(0, 15_001, 50)]
+
+
+def test_sound_that_is_no_longer_heard_is_let_go(small, encoder):
+    ear = StreamingEar(encoder, small.card.speech, hearing=10)
+    motion = stream(small, ear, steps=1)
+    for _ in range(20):
+        ear.push(torch.zeros(6400))
+        motion.settled()
+    assert len(ear._sound) <= (10 + 10 + LIVE.frames) * SAMPLES_PER_FRAME
+
+
+def test_the_seed_tells_the_motion(small, encoder):
+    sound = 0.1 * torch.randn(6000)
+    first, second, other = (fed(small, encoder, [sound], seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_windows_fade_over_what_they_share(small):
+    """With a fade, the step between windows is no larger than without."""
+
+    def steps_at_seams(fade):
+        ear = CountingEar()
+        ear.samples = 60 * SAMPLES_PER_FRAME
+        motion = stream(small, ear, WindowPlan(hop=6, ahead=6, fade=fade)).rest()
+        return (motion[6::6] - motion[5:-1:6]).abs().mean()
+
+    assert steps_at_seams(6) < steps_at_seams(0)
+
+
+def test_a_network_without_start_tokens_begins_in_silence(encoder):
+    sizes = JOYVASA | {"layers": 1, "width": 16, "start": False}
+    model = model_of("joyvasa", **sizes)
+    ear = CountingEar()
+    ear.samples = 5000
+    with pytest.raises(ValueError, match="give the features of silence"):
+        stream(model, ear)
+    silence = silent_context(model, encoder)
+    assert silence is not None
+    assert silence.shape == (1, 5, 16)
+    draw = seeded_noise(1, (1, LIVE.frames, 70))
+    assert len(WindowedMotion(model, ear, LIVE, SampleOptions(steps=1), draw, silence=silence).rest()) == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hop": 0}, "at least one frame; got hop 0"),
+        ({"hop": 5, "ahead": -1}, "ahead -1"),
+        ({"hop": 5, "ahead": 2, "fade": 3}, "over the 2 frames they share; got 3"),
+    ],
+)
+def test_plans_say_what_is_wrong(changes, message):
+    with pytest.raises(ValueError, match=message):
+        WindowPlan(**changes)
+
+
+@pytest.mark.parametrize("sound", [torch.zeros(1, 640), torch.tensor([0.0, float("nan")])])
+def test_unusable_sound_is_refused(sound, encoder, small):
+    with pytest.raises(ValueError, match="finite mono sound"):
+        StreamingEar(encoder, small.card.speech, 25).push(sound)
