@@ -70,9 +70,41 @@ def window_index(frames: int, window: int, ahead: int | None = None) -> Tensor:
     return torch.minimum((middle - PAST + torch.arange(window)).clamp(min=0), newest)
 
 
+def lips_at(
+    network: MappingNetwork,
+    coefficients: Tensor,
+    frames: range,
+    window: int = SHORT_WINDOW,
+    ahead: int | None = None,
+    offset: int = 0,
+) -> Tensor:
+    """Lip keypoints (N, 6, 3) of the given frames.
+
+    Args:
+        network: the MappingNet.
+        coefficients: (L, 64) a stretch of the track; frames beyond its ends repeat the outermost.
+        frames: consecutive frames, numbered from the track's beginning.
+        window: frames in a window.
+        ahead: see `window_index`; with None, or all of the window, each frame is convolved once.
+        offset: the frame that `coefficients` begin with.
+    """
+    starts = range(frames.start, frames.stop, CHUNK)
+    chunks = [range(start, min(start + CHUNK, frames.stop)) for start in starts]
+    lips = [_lips_of_chunk(network, coefficients, chunk, window, ahead, offset) for chunk in chunks]
+    return torch.cat(lips) if lips else coefficients.new_zeros(0, len(LIPS), 3)
+
+
 def lips_of_track(network: MappingNetwork, coefficients: Tensor, window: int = SHORT_WINDOW) -> Tensor:
-    """Lip keypoints (T, 6, 3) of a whole track of coefficients (T, 64), each frame computed once."""
-    after = window - PAST - 1
-    padded = F.pad(coefficients.T[None], (PAST, after), mode="replicate")
-    starts = range(0, len(coefficients), CHUNK)
-    return torch.cat([network(padded[..., start : start + CHUNK + window - 1], window)[0] for start in starts])
+    """Lip keypoints (T, 6, 3) of a whole track of coefficients (T, 64)."""
+    return lips_at(network, coefficients, range(len(coefficients)), window)
+
+
+def _lips_of_chunk(
+    network: MappingNetwork, coefficients: Tensor, frames: range, window: int, ahead: int | None, offset: int
+) -> Tensor:
+    newest = offset + len(coefficients)
+    if ahead is None or ahead >= window - PAST - 1:
+        seen = torch.arange(frames.start - PAST, frames.stop - PAST + window - 1)
+        return network(coefficients[seen.clamp(offset, newest - 1) - offset].T[None], window)[0]
+    seen = window_index(newest, window, ahead)[frames.start : frames.stop]
+    return network(coefficients[(seen - offset).clamp(min=0)].mT, window)[:, 0]

@@ -1,0 +1,226 @@
+"""The light driver: a voice to the motion of the lips, on a CPU, as a stream or at once.
+
+Mel windows → ExpNet → MappingNet → six lip keypoints, measured from how the networks shape silent lips. About 13
+million parameters. Every frame of the mouth is settled `TalkerOptions.latency` seconds after its moment.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ...lp_core.audio import Audio
+from ...lp_core.edits import shift
+from ...lp_core.keypoints import LIPS
+from ...lp_core.motion import MotionSequence, frame_count, frame_rate
+from ..generator import MotionOptions
+from ..procedural import ProceduralGenerator
+from ..style import Style
+from .expression import COEFFICIENTS, ExpressionNetwork
+from .mapping import PAST, SHORT_WINDOW, TRAINED_WINDOW, MappingNetwork, lips_at
+from .spectrum import (
+    BANDS,
+    COLUMNS,
+    FPS,
+    HOP,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    WINDOW,
+    MelStream,
+    mel_windows,
+    silent_window,
+    window_start,
+)
+
+LipReference = Literal["silence", "first frame", "mean", "none"]
+LIP_REFERENCES: tuple[LipReference, ...] = get_args(LipReference)
+SYLLABLE_PERIOD = 5  # frames after which the windows' places repeat against the frames': 16 columns
+
+
+@dataclass(frozen=True)
+class TalkerOptions:
+    """How the networks are run.
+
+    Attributes:
+        window: 28 frames as LivePortraitTalker runs its MappingNet, or 29 as it was trained.
+        lip_reference: what lip motion is measured from: the lips of silence, those of the first frame (as
+            LivePortraitTalker does; a clip that begins inside a vowel is then biased by it), their mean (not in a
+            stream), or none.
+        ahead: frames after the present one that the MappingNet may hear, 0 … 14; each is 40 ms of latency. 13 is
+            all that a window of 28 frames reaches.
+        gain: of the lips' x, y and z; 1 keeps it.
+    """
+
+    window: int = SHORT_WINDOW
+    lip_reference: LipReference = "silence"
+    ahead: int = SHORT_WINDOW - PAST - 1
+    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.window not in (SHORT_WINDOW, TRAINED_WINDOW):
+            raise ValueError(f"The window is {self.window} frames; expected {SHORT_WINDOW} or {TRAINED_WINDOW}.")
+        if self.lip_reference not in LIP_REFERENCES:
+            raise ValueError(
+                f"The lip reference is {self.lip_reference!r}; choose from {', '.join(LIP_REFERENCES)}."
+            )
+        if not 0 <= self.ahead <= PAST:
+            raise ValueError(f"The look-ahead is {self.ahead} frames; expected 0 … {PAST}.")
+
+    @property
+    def latency(self) -> Fraction:
+        """Seconds from a frame's moment until a stream gives it, at most: 0.6525 for 13 frames ahead."""
+        late = max(
+            HOP * (window_start(frame + self.ahead) + COLUMNS - 1) + WINDOW // 2 - SAMPLES_PER_FRAME * frame
+            for frame in range(PAST, PAST + SYLLABLE_PERIOD)
+        )
+        return Fraction(late, SAMPLE_RATE)
+
+
+class Talker:
+    """Implements `generator.MotionGenerator`: lips by the networks, all else by the built-in generator.
+
+    Args:
+        expression: ExpNet.
+        mapping: MappingNet.
+        person: (64,) expression coefficients of the portrait (see `reconstruction`); the mean face's when None.
+        options: how the networks are run.
+    """
+
+    def __init__(
+        self,
+        expression: ExpressionNetwork,
+        mapping: MappingNetwork,
+        person: Tensor | None = None,
+        options: TalkerOptions | None = None,
+    ) -> None:
+        self.expression = expression
+        self.mapping = mapping
+        self.person = torch.zeros(COEFFICIENTS) if person is None else person[:COEFFICIENTS]
+        self.options = options or TalkerOptions()
+
+    def generate(
+        self,
+        audio: Audio,
+        fps: float | Fraction,
+        options: MotionOptions | None = None,
+        seed: int = 0,
+        style: Style | None = None,
+    ) -> MotionSequence:
+        """The motion of a face that says `audio`; see `MotionGenerator`. The seed does not change the lips."""
+        wanted, rate = options or MotionOptions(), frame_rate(fps)
+        frames = frame_count(audio.samples, audio.sample_rate, rate)
+        deltas = wanted.lips * self.lip_deltas(audio.mono(SAMPLE_RATE))
+        lips = shift(lip_motion(deltas).resampled(rate, frames), -wanted.lip_lead_ms / 1000)
+        if wanted.lips_only:
+            return lips
+        rest = ProceduralGenerator().generate(audio, rate, replace(wanted, lips=0.0), seed, style)
+        return replace(rest, expression=rest.expression + lips.expression)
+
+    def lip_deltas(self, samples: Tensor) -> Tensor:
+        """Lip motion (T, 6, 3) in crop units, 25 frames a second, of mono sound (S,) at 16 kHz."""
+        mean = self.options.lip_reference == "mean"
+        stream = TalkerStream(self, replace(self.options, lip_reference="none") if mean else self.options)
+        deltas = torch.cat([stream.push(samples), stream.finish()])
+        return deltas - deltas.mean(0) if mean else deltas
+
+    def silent_lips(self, window: int) -> Tensor:
+        """The lip keypoints (6, 3) of a face that has long been silent."""
+        coefficients = self.coefficients(silent_window())
+        return lips_at(self.mapping, coefficients, range(1), window)[0]
+
+    @torch.no_grad()
+    def coefficients(self, windows: Tensor) -> Tensor:
+        """Expression coefficients (T, 64) of mel windows (T, 80, 16)."""
+        return self.expression(windows, self.person)
+
+
+class TalkerStream:
+    """Lip motion of a voice that arrives in chunks; any chunking gives the same motion.
+
+    Raises:
+        ValueError: lips measured from the mean, which a stream cannot know.
+    """
+
+    def __init__(self, talker: Talker, options: TalkerOptions | None = None) -> None:
+        self.options = options or talker.options
+        if self.options.lip_reference == "mean":
+            raise ValueError(
+                "A stream does not know the mean of what is still to come; choose another lip reference."
+            )
+        self._talker = talker
+        self._mel = MelStream()
+        self._samples = 0
+        self._columns, self._first_column = torch.zeros(0, BANDS), 0
+        self._coefficients, self._first_frame = torch.zeros(0, COEFFICIENTS), 0
+        self._given = 0  # frames
+        self._reference = talker.silent_lips(self.options.window) if self._measures_silence else None
+
+    @property
+    def _measures_silence(self) -> bool:
+        return self.options.lip_reference == "silence"
+
+    def push(self, samples: Tensor) -> Tensor:
+        """Lip motion (N, 6, 3), N ≥ 0, of the frames that mono sound (S,) at 16 kHz has settled."""
+        self._samples += len(samples)
+        self._take_columns(self._mel.push(samples))
+        self._take_coefficients(self._heard_frames())
+        return self._give(self._first_frame + len(self._coefficients) - self.options.ahead)
+
+    def finish(self) -> Tensor:
+        """The motion of the remaining frames; the last frame may last beyond the sound."""
+        frames = frame_count(self._samples, SAMPLE_RATE, Fraction(FPS))
+        self._take_columns(self._mel.push(torch.zeros(frames * SAMPLES_PER_FRAME - self._samples)))
+        self._take_columns(self._mel.finish())
+        self._take_coefficients(frames)
+        return self._give(frames)
+
+    def _heard_frames(self) -> int:
+        """How many frames' windows are complete."""
+        columns = self._first_column + len(self._columns)
+        frame = self._first_frame + len(self._coefficients)
+        while window_start(frame) + COLUMNS <= columns:
+            frame += 1
+        return frame
+
+    def _take_columns(self, columns: Tensor) -> None:
+        self._columns = torch.cat([self._columns, columns])
+
+    def _take_coefficients(self, until: int) -> None:
+        """Work out the coefficients of all frames before `until`, and drop the columns that are used up."""
+        frames = range(self._first_frame + len(self._coefficients), until)
+        if not frames:
+            return
+        windows = mel_windows(self._columns, frames, self._first_column)
+        self._coefficients = torch.cat([self._coefficients, self._talker.coefficients(windows)])
+        used = max(window_start(until) - self._first_column, 0)
+        self._columns, self._first_column = self._columns[used:], self._first_column + min(used, len(self._columns))
+
+    @torch.no_grad()
+    def _give(self, until: int) -> Tensor:
+        """Lip motion of the frames before `until` that were not given yet."""
+        frames = range(self._given, max(until, self._given))
+        lips = lips_at(
+            self._talker.mapping,
+            self._coefficients,
+            frames,
+            self.options.window,
+            self.options.ahead,
+            self._first_frame,
+        )
+        self._given = frames.stop
+        used = max(self._given - PAST - self._first_frame, 0)
+        self._coefficients, self._first_frame = self._coefficients[used:], self._first_frame + used
+        return (lips - self._measured_from(lips)) * torch.tensor(self.options.gain)
+
+    def _measured_from(self, lips: Tensor) -> Tensor:
+        if self._reference is None and self.options.lip_reference == "first frame" and len(lips):
+            self._reference = lips[0]
+        return torch.zeros(len(LIPS), 3) if self._reference is None else self._reference
+
+
+def lip_motion(deltas: Tensor) -> MotionSequence:
+    """Motion at 25 frames a second in which the lip keypoints move by (T, 6, 3) and nothing else does."""
+    still = MotionSequence.still(len(deltas), FPS)
+    return replace(still, expression=still.expression.index_copy(1, torch.tensor(LIPS), deltas))
