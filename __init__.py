@@ -1,7 +1,30 @@
 """ComfyUI's door to the pack: the tables of nodes and the folder of browser scripts."""
 
-NODE_CLASS_MAPPINGS: dict[str, type] = {}
-NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
+from .nodes import host
+from .nodes.edit import PupilControl, RetargetEye, RetargetLip
+from .nodes.motion import AudioToMotion, DriveFromVideo, LoadMotion, SaveMotion, StyleEncode
+from .nodes.node import Node
+from .nodes.portrait import LoadPortrait
+from .nodes.render import LivePortraitRender
+from .nodes.video import VideoCombine
+
+NODES: dict[type[Node], str] = {
+    LoadPortrait: "Load Portrait",
+    AudioToMotion: "Audio to Motion",
+    StyleEncode: "Style Encode",
+    DriveFromVideo: "Drive from Video",
+    LoadMotion: "Load Motion",
+    SaveMotion: "Save Motion",
+    RetargetLip: "Retarget Lip",
+    RetargetEye: "Retarget Eye",
+    PupilControl: "Pupil Control",
+    LivePortraitRender: "LivePortrait Render",
+    VideoCombine: "Video Combine (Talking Head)",
+}
+NODE_CLASS_MAPPINGS: dict[str, type] = {node.__name__: node for node in NODES}  # ids stand in every saved workflow
+NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {node.__name__: title for node, title in NODES.items()}
 WEB_DIRECTORY = "./web/js"
 
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]
+
+host.report_clashes(NODE_CLASS_MAPPINGS)

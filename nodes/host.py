@@ -1,0 +1,227 @@
+"""The only module that touches ComfyUI; every function does its work without ComfyUI too.
+
+Host modules are looked up when a function needs them, so that the nodes can be imported and called anywhere.
+"""
+
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+FolderKind = Literal["input", "output", "temp"]
+PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
+
+_log = logging.getLogger(__name__)
+_told: set[str] = set()  # ids whose clash has been logged in this process
+
+
+def _module(name: str) -> ModuleType | None:
+    """ComfyUI's module of that name, or None outside ComfyUI."""
+    if "folder_paths" not in sys.modules:  # ComfyUI itself imports it first; another `comfy` would be no host
+        return None
+    return importlib.import_module(name)
+
+
+def folder(kind: FolderKind) -> Path:
+    """ComfyUI's input, output or temp folder; outside ComfyUI a folder of that name in the current one."""
+    paths = _module("folder_paths")
+    place = Path(paths.get_directory_by_type(kind)) if paths else Path.cwd() / kind
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def find_file(name: str, kind: FolderKind = "input") -> Path:
+    """The file that a widget names, such as "clip.mp4" or "motion/nod.safetensors [output]".
+
+    Raises:
+        FileNotFoundError: there is no such file in that folder.
+    """
+    for other in ("input", "output", "temp"):
+        if name.endswith(f"[{other}]"):
+            name, kind = name.removesuffix(f"[{other}]").rstrip(), other
+    root = os.path.abspath(folder(kind))
+    path = os.path.abspath(os.path.join(root, name))
+    if os.path.commonpath((root, path)) != root or not os.path.isfile(path):
+        raise FileNotFoundError(f"There is no file {name!r} in ComfyUI's {kind} folder {root}; put it there first.")
+    return Path(path)
+
+
+def fingerprint(name: str | None) -> str:
+    """What changes whenever the file that a widget names changes; for ComfyUI's IS_CHANGED."""
+    if not name:
+        return ""
+    state = find_file(name).stat()
+    return f"{state.st_mtime_ns} {state.st_size}"
+
+
+def list_files(kind: FolderKind, suffixes: tuple[str, ...]) -> list[str]:
+    """Files with one of the suffixes in a folder and the folders directly in it, by the names that widgets show."""
+    root = folder(kind)
+    found = [path for pattern in ("*", "*/*") for path in root.glob(pattern) if path.suffix.lower() in suffixes]
+    mark = "" if kind == "input" else f" [{kind}]"
+    return sorted(path.relative_to(root).as_posix() + mark for path in found)
+
+
+@dataclass(frozen=True)
+class SavePlace:
+    """Where a result goes.
+
+    Attributes:
+        path: the file to write; it does not exist yet.
+        shown: the same place as ComfyUI's page asks for it.
+    """
+
+    path: Path
+    shown: dict[str, str]
+
+
+def save_place(
+    prefix: str, suffix: str, kind: Literal["output", "temp"] = "output", size: tuple[int, int] = (0, 0)
+) -> SavePlace:
+    """The next free place "prefix_00001.mp4" in the output or temp folder.
+
+    Args:
+        prefix: name, with folders if wished; %width%, %height%, %year% … are filled in by ComfyUI.
+        suffix: the ending, such as ".mp4".
+        kind: which folder.
+        size: width and height of the pictures, pixels.
+
+    Raises:
+        ValueError: the prefix leads out of the folder.
+    """
+    root = os.path.abspath(folder(kind))
+    place = os.path.abspath(os.path.join(root, prefix))
+    if os.path.commonpath((root, place)) != root or not prefix.strip():
+        raise ValueError(f"The name {prefix!r} leads out of the {kind} folder; give a plain name or subfolder.")
+    paths = _module("folder_paths")
+    if paths:
+        directory, name, counter, subfolder, _ = paths.get_save_image_path(prefix, root, *size)
+    else:
+        directory, name = os.path.split(place)
+        os.makedirs(directory, exist_ok=True)
+        counter = _next_counter(Path(directory), name)
+        subfolder = "" if directory == root else os.path.relpath(directory, root)
+    file = f"{name}_{counter:05}_{suffix}"
+    return SavePlace(Path(directory, file), {"filename": file, "subfolder": subfolder, "type": kind})
+
+
+def _next_counter(directory: Path, name: str) -> int:
+    counters = (path.stem[len(name) + 1 :].split("_")[0] for path in directory.glob(f"{name}_*"))
+    return max((int(counter) for counter in counters if counter.isdigit()), default=0) + 1
+
+
+def device() -> torch.device:
+    """Where to compute: ComfyUI's choice, else CUDA, Apple's GPU or the CPU."""
+    management = _module("comfy.model_management")
+    if management:
+        return management.get_torch_device()
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def result_device() -> torch.device:
+    """Where ComfyUI wants the pictures that nodes hand out."""
+    management = _module("comfy.model_management")
+    return management.intermediate_device() if management else torch.device("cpu")
+
+
+def stop_if_asked() -> None:
+    """Raise ComfyUI's own exception when Stop was pressed."""
+    management = _module("comfy.model_management")
+    if management:
+        management.throw_exception_if_processing_interrupted()
+
+
+class Progress:
+    """The progress bar of the running node; outside ComfyUI one on the console.
+
+    Attributes:
+        total: steps to do.
+        done: steps done.
+    """
+
+    def __init__(self, total: int, what: str = "frames") -> None:
+        self.total = total
+        self.done = 0
+        utilities = _module("comfy.utils")
+        self._host = utilities.ProgressBar(total) if utilities else None
+        self._console = None if utilities else _console_bar(total, what)
+
+    def step(self, count: int = 1, preview: Tensor | None = None) -> None:
+        """Note `count` steps done, with a picture (H, W, 3) to show, and honour Stop."""
+        stop_if_asked()
+        self.done += count
+        if self._host is not None:
+            self._host.update_absolute(self.done, self.total, None if preview is None else _preview(preview))
+        if self._console is not None:
+            self._console.update(count)
+
+
+def _console_bar(total: int, what: str) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=what, disable=None)  # None: silent unless the console is a person's
+
+
+def _preview(picture: Tensor) -> tuple[str, Any, int]:
+    """What ComfyUI's progress bar takes for a picture."""
+    return ("JPEG", _pillow(picture), PREVIEW_SIDE)
+
+
+def _pillow(picture: Tensor) -> Any:
+    """A picture (H, W, 3) in 0…1 as Pillow has it."""
+    from PIL import Image
+
+    pixels = picture.detach().float().mul(255).round().clamp(0, 255)
+    return Image.fromarray(pixels.to("cpu", torch.uint8).numpy())
+
+
+def save_picture(picture: Tensor, name: str) -> Path:
+    """A picture (H, W, 3) saved in the temporary folder, for somebody to look at."""
+    path = save_place(name, ".png", "temp").path
+    _pillow(picture).save(path)
+    return path
+
+
+def embedded_workflow(prompt: object, extra: Mapping[str, object] | None) -> dict[str, str]:
+    """Texts that let ComfyUI open a file as the workflow that made it; none when the user switched that off.
+
+    Args:
+        prompt: the hidden input PROMPT.
+        extra: the hidden input EXTRA_PNGINFO.
+    """
+    arguments = _module("comfy.cli_args")
+    if arguments and arguments.args.disable_metadata:
+        return {}
+    parts = {"prompt": prompt, **(extra or {})}
+    return {name: json.dumps(value) for name, value in parts.items() if value is not None}
+
+
+def report_clashes(ours: Mapping[str, type]) -> None:
+    """Say in the log, once for each, which of our node ids another pack has registered as well."""
+    comfy_nodes = sys.modules.get("nodes")
+    registered = getattr(comfy_nodes, "NODE_CLASS_MAPPINGS", {})
+    for name, our_class in ours.items():
+        other = registered.get(name)
+        if other is None or other is our_class or name in _told:
+            continue
+        _told.add(name)
+        _log.warning(
+            "Two packs have a node called %s: %s and %s. ComfyUI uses the one imported last; disable one of them.",
+            name, _origin(our_class), _origin(other),
+        )  # fmt: skip
+
+
+def _origin(node_class: type) -> str:
+    """The pack that a node class comes from, as ComfyUI or Python names it."""
+    return getattr(node_class, "RELATIVE_PYTHON_MODULE", node_class.__module__)

@@ -1,0 +1,283 @@
+"""Where motion comes from: a voice, a clip, a file."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from ..diffpose.generator import GENERATORS, MAXIMUM_STRENGTH, POSES, MotionOptions, choose_generator
+from ..diffpose.style import MAXIMUM_STRENGTH as MAXIMUM_STYLE
+from ..diffpose.style import Style, motion_statistics
+from ..lp_core.motion import MotionSequence, frame_rate
+from . import host
+from .node import Node
+from .wires import audio_of, frames_of, sound_of, stack_of
+
+if TYPE_CHECKING:
+    from ..lp_core.video import Video
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")
+MOTION_SUFFIXES = (".safetensors",)
+FRAMES_AT_ONCE = 16
+
+
+def _strength(what: str) -> tuple[str, dict[str, Any]]:
+    tooltip = f"Strength of {what}: 1 as it comes, 0 none."
+    return ("FLOAT", {"default": 1.0, "min": 0.0, "max": MAXIMUM_STRENGTH, "step": 0.05, "tooltip": tooltip})
+
+
+class AudioToMotion(Node):
+    """AUDIO to MOTION."""
+
+    DESCRIPTION = "Turns a voice into lips, blinks, gaze and head motion. The same seed gives the same motion."
+    SEARCH_ALIASES = ("talking head", "lip sync", "speech to motion", "audio driven")
+    RETURN_TYPES = ("MOTION", "AUDIO", "FLOAT", "INT")
+    RETURN_NAMES = ("motion", "audio", "fps", "frames")
+    OUTPUT_TOOLTIPS = (
+        "The motion, as long as the sound.",
+        "The sound as it came in, for VideoCombine.",
+        "Frames a second of the motion.",
+        "How many frames the motion has.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "audio": ("AUDIO", {"tooltip": "A voice, at any sample rate, in any language."}),
+                "motion": (list(GENERATORS), {"default": "auto", "tooltip": (
+                    "What makes the motion. procedural is built in; auto takes the best one that is installed."
+                )}),
+                "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
+                    "Frames a second. 23.976, 29.97 and 59.94 are taken as the exact broadcast rates."
+                )}),
+                "seed": ("INT", {
+                    "default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True,
+                    "tooltip": "Chooses blinks, glances and nods; the lips follow the voice with every seed.",
+                }),
+                "lips": _strength("lip motion"),
+                "blinks": _strength("blinking, as how often"),
+                "gaze": _strength("glances"),
+                "brows": _strength("brow motion"),
+                "head": _strength("head motion"),
+                "pose": (list(POSES), {"default": POSES[0], "tooltip": (
+                    "synthetic moves the head with the speech; still leaves it as it is in the portrait."
+                )}),
+                "lip_lead_ms": ("FLOAT", {"default": 30.0, "min": -300.0, "max": 300.0, "step": 5.0, "tooltip": (
+                    "How far the lips are ahead of the sound, milliseconds; a little looks natural."
+                )}),
+            },
+            "optional": {
+                "style": ("STYLE", {"tooltip": "Somebody's manner of moving, from StyleEncode."}),
+            },
+        }  # fmt: skip
+
+    def run(
+        self,
+        audio: dict[str, Any],
+        motion: str,
+        fps: float,
+        seed: int,
+        lips: float,
+        blinks: float,
+        gaze: float,
+        brows: float,
+        head: float,
+        pose: str,
+        lip_lead_ms: float,
+        style: Style | None = None,
+    ) -> tuple[MotionSequence, dict[str, Any], float, int]:
+        """The motion, the sound untouched, the frame rate and the number of frames."""
+        options = MotionOptions(
+            lips=lips, brows=brows, head=head, blinks=blinks, gaze=gaze, pose=pose, lip_lead_ms=lip_lead_ms
+        )
+        made = choose_generator(motion).generate(audio_of(audio), frame_rate(fps), options, seed, style)
+        return made, audio, float(made.fps), len(made)
+
+
+class StyleEncode(Node):
+    """MOTION to STYLE."""
+
+    DESCRIPTION = "Measures how somebody moves in a clip, so that AudioToMotion can speak in that manner."
+    SEARCH_ALIASES = ("talking head", "talking style", "style transfer")
+    RETURN_TYPES = ("STYLE",)
+    RETURN_NAMES = ("style",)
+    OUTPUT_TOOLTIPS = ("The manner of moving, for AudioToMotion.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": ("MOTION", {"tooltip": (
+                    "Motion of somebody speaking, from DriveFromVideo; ten seconds or more tell the manner well."
+                )}),
+                "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": MAXIMUM_STYLE, "step": 0.05, "tooltip": (
+                    "How much of the manner: 0 none, 1 as measured, 2 exaggerated."
+                )}),
+            }
+        }  # fmt: skip
+
+    def run(self, motion: MotionSequence, strength: float) -> tuple[Style]:
+        """The style of the motion."""
+        return (Style(statistics=motion_statistics(motion), strength=strength),)
+
+
+class DriveFromVideo(Node):
+    """A clip to MOTION."""
+
+    DESCRIPTION = (
+        "Reads the motion of a face in a clip, measured from its most neutral frame, to move a portrait by."
+    )
+    SEARCH_ALIASES = ("talking head", "driving video", "motion capture", "expression from video")
+    RETURN_TYPES = ("MOTION", "AUDIO", "FLOAT", "INT")
+    RETURN_NAMES = ("motion", "audio", "fps", "frames")
+    OUTPUT_TOOLTIPS = (
+        "The motion of the clip's face.",
+        "The clip's sound, for VideoCombine; nothing when the clip is silent.",
+        "Frames a second of the motion.",
+        "How many frames the motion has.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "video": (host.list_files("input", VIDEO_SUFFIXES), {"video_upload": True, "tooltip": (
+                    "A clip with one face, from ComfyUI's input folder. Not looked at when frames are connected."
+                )}),
+                "target_fps": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 120.0, "step": 0.001, "tooltip": (
+                    "Frames a second to bring the motion to; 0 keeps the clip's."
+                )}),
+                "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
+                    "Frames a second of the frames input; a file tells its own."
+                )}),
+            },
+            "optional": {
+                "frames": ("IMAGE", {"tooltip": "The clip as pictures from another node, in place of a file."}),
+            },
+        }  # fmt: skip
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, video: str | None) -> bool | str:
+        """Whether the clip exists; files uploaded a moment ago are not in the list yet."""
+        return _exists(video)
+
+    @classmethod
+    def IS_CHANGED(cls, video: str | None, **_others: Any) -> str:
+        """What changes when the file does."""
+        return host.fingerprint(video)
+
+    def run(
+        self, video: str, target_fps: float, frames_fps: float, frames: Tensor | None = None
+    ) -> tuple[MotionSequence, dict[str, Any] | None, float, int]:
+        """The motion, the sound or None, the frame rate and the number of frames."""
+        audio = None
+        if frames is not None:
+            parts = (frames_of(part) for part in stack_of(frames).split(FRAMES_AT_ONCE))
+            motion = _extracted(parts, frame_rate(frames_fps), len(frames))
+        else:
+            clip = _clip(video)
+            motion = _extracted(clip.frames(), clip.fps, clip.frame_count or 1)
+            audio = clip.audio()
+        motion = motion.resampled(target_fps) if target_fps else motion
+        return motion, audio and sound_of(audio), float(motion.fps), len(motion)
+
+
+class SaveMotion(Node):
+    """MOTION to a file."""
+
+    DESCRIPTION = "Saves motion to ComfyUI's output folder, for LoadMotion or the command line."
+    SEARCH_ALIASES = ("talking head", "export motion")
+    OUTPUT_NODE = True
+    RETURN_TYPES = ("MOTION", "STRING")
+    RETURN_NAMES = ("motion", "filename")
+    OUTPUT_TOOLTIPS = ("The motion as it came in.", "The file that was written.")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": ("MOTION", {"tooltip": "What is saved."}),
+                "filename_prefix": ("STRING", {"default": "motion/talking_head", "tooltip": (
+                    "Name in the output folder, with a subfolder if wished; a number is added."
+                )}),
+            }
+        }  # fmt: skip
+
+    def run(self, motion: MotionSequence, filename_prefix: str) -> dict[str, Any]:
+        """The motion and the path, and what the page shows."""
+        place = host.save_place(filename_prefix, ".safetensors")
+        motion.save(place.path)
+        return {"ui": {"text": [str(place.path)]}, "result": (motion, str(place.path))}
+
+
+class LoadMotion(Node):
+    """A file to MOTION."""
+
+    DESCRIPTION = "Loads motion that SaveMotion or the command line wrote."
+    SEARCH_ALIASES = ("talking head", "import motion")
+    RETURN_TYPES = ("MOTION", "FLOAT", "INT")
+    RETURN_NAMES = ("motion", "fps", "frames")
+    OUTPUT_TOOLTIPS = ("The motion.", "Frames a second of the motion.", "How many frames the motion has.")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        files = [name for kind in ("output", "input") for name in host.list_files(kind, MOTION_SUFFIXES)]
+        tooltip = (
+            "A motion file (.safetensors) in ComfyUI's output or input folder; reload the page to list new ones."
+        )
+        return {"required": {"file": (files, {"tooltip": tooltip})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, file: str | None) -> bool | str:
+        """Whether the file exists; one saved a moment ago is not in the list yet."""
+        return _exists(file)
+
+    @classmethod
+    def IS_CHANGED(cls, file: str | None) -> str:
+        """What changes when the file does."""
+        return host.fingerprint(file)
+
+    def run(self, file: str) -> tuple[MotionSequence, float, int]:
+        """The motion, its frame rate and its number of frames."""
+        motion = MotionSequence.load(host.find_file(file))
+        return motion, float(motion.fps), len(motion)
+
+
+def _exists(name: str | None) -> bool | str:
+    """True, or the sentence that ComfyUI shows; linked or empty names are left to the run."""
+    if not name:
+        return True
+    try:
+        host.find_file(name)
+    except FileNotFoundError as error:
+        return str(error)
+    return True
+
+
+def _clip(name: str) -> "Video":
+    from ..lp_core.video import read_video
+
+    if not name:
+        raise ValueError("There is no driving clip: choose or upload a video, or connect frames.")
+    return read_video(host.find_file(name))
+
+
+def _extracted(frames: Iterator[Tensor], fps: Fraction, count: int) -> MotionSequence:
+    from ..lp_core.mesh.extractor import LandmarkExtractor
+
+    progress = host.Progress(count)
+    return LandmarkExtractor().extract(_watched(frames, progress), fps).motion
+
+
+def _watched(frames: Iterator[Tensor], progress: host.Progress) -> Iterator[Tensor]:
+    """The same frames, each batch noted as it is taken."""
+    for batch in frames:
+        progress.step(len(batch), batch[-1])
+        yield batch

@@ -1,0 +1,150 @@
+"""LoadPortrait: a picture with a face, made ready to move."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..lp_core.crop import CropOptions, apply_affine
+from ..lp_core.face import ORDERS, Face, NoFaceError, box_of_mask, find_faces, ordered
+from ..lp_core.picture import limited
+from ..lp_core.portrait import Portrait
+from ..lp_core.renderer import RENDERERS, choose_renderer
+from . import host
+from .node import Node
+from .wires import picture_of
+
+Box = tuple[float, float, float, float]
+LANDMARK_COLOUR = (0.1, 1.0, 0.4)
+
+
+class LoadPortrait(Node):
+    """An IMAGE to a PORTRAIT."""
+
+    DESCRIPTION = "Finds a face in a picture and prepares it to be moved. Photo, painting or generated image."
+    SEARCH_ALIASES = ("talking head", "face crop", "liveportrait source", "find face")
+    RETURN_TYPES = ("PORTRAIT", "IMAGE", "INT")
+    RETURN_NAMES = ("portrait", "preview", "face_count")
+    OUTPUT_TOOLTIPS = (
+        "The prepared face, for LivePortraitRender.",
+        "The square that was cut out, with the landmarks that were found, to check the face.",
+        "How many faces were found; one when a box or mask names the face.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "image": ("IMAGE", {"tooltip": "A picture with a face; of a batch the first one is used."}),
+                "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
+                    "What draws the frames. mesh moves the picture itself and needs no download; liveportrait uses "
+                    "LivePortrait's networks; auto takes the best one whose weights are installed."
+                )}),
+                "face_order": (list(ORDERS), {"default": ORDERS[0], "tooltip": "How several faces are counted."}),
+                "face_index": ("INT", {"default": 0, "min": 0, "max": 99, "tooltip": (
+                    "Which face of the picture, in that order; 0 is the first."
+                )}),
+                "face_box": ("STRING", {"default": "", "tooltip": (
+                    "Where the face is, as left, top, right, bottom in pixels of the picture, such as "
+                    "120, 80, 340, 360. Empty: it is looked for. Helps when none is found."
+                )}),
+                "longest_side": ("INT", {"default": 1024, "min": 64, "max": 8192, "step": 8, "tooltip": (
+                    "Larger pictures are shrunk to this many pixels on their longer side. Frames have this size, "
+                    "and each costs 12 bytes a pixel of memory."
+                )}),
+                "crop_scale": ("FLOAT", {"default": 2.3, "min": 1.0, "max": 8.0, "step": 0.05, "tooltip": (
+                    "Side of the square around the face, in face sizes. More takes in more hair and shoulders."
+                )}),
+                "crop_x": ("FLOAT", {"default": 0.0, "min": -1.0, "max": 1.0, "step": 0.005, "tooltip": (
+                    "Moves the square right, in its sides; below zero left."
+                )}),
+                "crop_y": ("FLOAT", {"default": -0.125, "min": -1.0, "max": 1.0, "step": 0.005, "tooltip": (
+                    "Moves the square down, in its sides; below zero up."
+                )}),
+                "upright": ("BOOLEAN", {"default": True, "tooltip": (
+                    "Turns the square with the eyes, so that a tilted head stands upright in it."
+                )}),
+            },
+            "optional": {
+                "mask": ("MASK", {"tooltip": (
+                    "Paint over the face to say where it is. An empty mask is ignored."
+                )}),
+            },
+        }  # fmt: skip
+
+    def run(
+        self,
+        image: Tensor,
+        renderer: str,
+        face_order: str,
+        face_index: int,
+        face_box: str,
+        longest_side: int,
+        crop_scale: float,
+        crop_x: float,
+        crop_y: float,
+        upright: bool,
+        mask: Tensor | None = None,
+    ) -> tuple[Portrait, Tensor, int]:
+        """The portrait, its crop with landmarks (1, 512, 512, 3), and the number of faces."""
+        whole = picture_of(image)
+        picture = limited(whole, longest_side)
+        shrunk = len(picture) / len(whole)
+        faces = _faces(picture, _box(face_box, shrunk) or _box_of_wire(mask, picture))
+        face = _chosen(faces, face_order, face_index)
+        framing = CropOptions(crop_scale, crop_x, crop_y, upright)
+        portrait = choose_renderer(renderer, host.device()).portrait(picture, face, framing)
+        return portrait, _crop_with_landmarks(portrait)[None], len(faces)
+
+
+def _box(text: str, shrunk: float) -> Box | None:
+    """The box that a text names, in pixels of the shrunk picture; None when the text is empty."""
+    if not text.strip():
+        return None
+    try:
+        left, top, right, bottom = (float(part) * shrunk for part in text.replace(",", " ").split())
+    except ValueError as error:
+        raise ValueError(
+            f"The face box is {text!r}; give left, top, right, bottom in pixels, such as 120, 80, 340, 360."
+        ) from error
+    return left, top, right, bottom
+
+
+def _box_of_wire(mask: Tensor | None, picture: Tensor) -> Box | None:
+    """The box around what a MASK (B, h, w) marks; None without a mask or with an empty one, LoadImage's default."""
+    if mask is None or not mask.numel() or not (mask[0] > 0.5).any():
+        return None
+    fitted = F.interpolate(mask[:1, None].float(), size=picture.shape[:2], mode="nearest")
+    return box_of_mask(fitted[0, 0])
+
+
+def _faces(picture: Tensor, box: Box | None) -> tuple[Face, ...]:
+    """The faces found; when there is none, the picture that was searched is kept for the user to see."""
+    try:
+        return find_faces(picture, box=box)
+    except NoFaceError as error:
+        shown = host.save_picture(error.looked_at, "talking_head_no_face")
+        raise ValueError(f"{error} The picture that was searched is {shown}.") from error
+
+
+def _chosen(faces: tuple[Face, ...], order: str, index: int) -> Face:
+    if index >= len(faces):
+        raise ValueError(
+            f"The picture has {len(faces)} face{'s' * (len(faces) > 1)}; face_index {index} is beyond them: "
+            f"give 0 … {len(faces) - 1}."
+        )
+    return ordered(faces, order)[index]
+
+
+def _crop_with_landmarks(portrait: Portrait) -> Tensor:
+    """The portrait's crop (512, 512, 3) with a dot of 2×2 pixels on each landmark."""
+    drawn = portrait.crop.image.cpu().clone()
+    size = drawn.shape[0]
+    points = apply_affine(portrait.crop.to_crop.cpu(), portrait.landmarks[:, :2].cpu()).floor().long()
+    for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        x, y = points[:, 0] + dx, points[:, 1] + dy
+        inside = (x >= 0) & (x < size) & (y >= 0) & (y < size)
+        drawn[y[inside], x[inside]] = torch.tensor(LANDMARK_COLOUR)
+    return drawn

@@ -1,0 +1,562 @@
+"""The nodes: their contract with ComfyUI as data, and what they do inside a stand-in for it."""
+
+import importlib
+import inspect
+import json
+import logging
+import re
+import types
+from fractions import Fraction
+
+import pytest
+import torch
+from conftest import ROOT
+from host import Host, defaults_of, inputs_of, is_widget, load_as_comfyui
+
+PACK = load_as_comfyui()
+NODES = PACK.NODE_CLASS_MAPPINGS
+OWN_TYPES = {"PORTRAIT", "MOTION", "STYLE"}
+CORE_TYPES = {"IMAGE", "AUDIO", "MASK", "FLOAT", "INT", "STRING", "BOOLEAN"}
+
+# Widgets are saved by position: append to these lists, never reorder or remove.
+SAVED_WIDGETS = {
+    "LoadPortrait": (
+        "renderer face_order face_index face_box longest_side crop_scale crop_x crop_y upright"
+    ),
+    "AudioToMotion": "motion fps seed lips blinks gaze brows head pose lip_lead_ms",
+    "StyleEncode": "strength",
+    "DriveFromVideo": "video target_fps frames_fps",
+    "LoadMotion": "file",
+    "SaveMotion": "filename_prefix",
+    "RetargetLip": "gain opening wide smile",
+    "RetargetEye": "gain close_left close_right",
+    "PupilControl": "x y gain eye_contact",
+    "LivePortraitRender": "paste_back relative batch_size",
+    "VideoCombine": (
+        "frame_rate loop_count filename_prefix format crf save_metadata pingpong save_output trim_to_audio"
+    ),
+}  # fmt: skip
+
+
+def pack_module(name: str) -> types.ModuleType:
+    """A module of the pack as ComfyUI's loader named it."""
+    return importlib.import_module(f"{PACK.__name__}.{name}")
+
+
+motion_module = pack_module("lp_core.motion")
+video_module = pack_module("lp_core.video")
+
+
+@pytest.fixture
+def host(tmp_path):
+    with Host(tmp_path, PACK) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return pack_module("lp_core.picture").load_picture(ROOT / "workflows" / "demo_portrait.jpg")
+
+
+@pytest.fixture(scope="module")
+def small_portrait(picture):
+    """A portrait prepared once, of a picture small enough to be drawn quickly."""
+    return run("LoadPortrait", image=picture[None, :256, 100:356])[0]
+
+
+def run(node_id: str, **given):
+    """One node by itself, with its defaults for what is not given; gives its outputs."""
+    result = NODES[node_id]().execute(**(defaults_of(NODES[node_id]) | given))
+    return result["result"] if isinstance(result, dict) else result
+
+
+def wave(seconds=0.5, rate=16_000, channels=1):
+    time = torch.arange(round(seconds * rate)) / rate
+    return {"waveform": (0.3 * torch.sin(time * 900)).expand(1, channels, -1).clone(), "sample_rate": rate}
+
+
+def nodding(frames=10, fps=25):
+    still = motion_module.MotionSequence.still(frames, fps)
+    rotation = torch.linspace(-4, 4, frames)[:, None] * torch.tensor([1.0, 0.5, 0.2])
+    return motion_module.MotionSequence(
+        still.expression + 0.01, rotation, still.scale, still.translation, still.fps, still.rest
+    )
+
+
+# ------------------------------------------------------------------------------------------- the contract, as data
+
+
+def test_the_ids_are_the_promised_ones():
+    assert set(NODES) == set(SAVED_WIDGETS)
+    assert set(PACK.NODE_DISPLAY_NAME_MAPPINGS) == set(NODES)
+    assert len(set(PACK.NODE_DISPLAY_NAME_MAPPINGS.values())) == len(NODES)
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_widgets_stay_where_saved_workflows_have_them(node_id):
+    widgets = [name for name, spec in inputs_of(NODES[node_id]).items() if is_widget(*spec)]
+    assert widgets == SAVED_WIDGETS[node_id].split()
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_every_input_is_explained_and_has_a_default_in_range(host, node_id):
+    for name, (kind, options) in inputs_of(NODES[node_id]).items():
+        assert options["tooltip"].rstrip().endswith("."), f"{node_id}.{name} has no tooltip in sentences"
+        if isinstance(kind, list):
+            assert options.get("default") in [*kind, None], f"{node_id}.{name}"
+            continue
+        assert kind in OWN_TYPES | CORE_TYPES, f"{node_id}.{name} is of unknown type {kind}"
+        if kind in ("INT", "FLOAT"):
+            assert options["min"] <= options["default"] <= options["max"], f"{node_id}.{name}"
+        if kind in CORE_TYPES - {"IMAGE", "AUDIO", "MASK"}:
+            assert "default" in options, f"{node_id}.{name} has no default"
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_every_output_is_named_and_explained(node_id):
+    node = NODES[node_id]
+    assert node.CATEGORY == "talking head"
+    assert node.DESCRIPTION.endswith(".")
+    assert node.SEARCH_ALIASES
+    assert set(node.RETURN_TYPES) <= OWN_TYPES | CORE_TYPES
+    assert len(node.RETURN_TYPES) == len(node.RETURN_NAMES) == len(node.OUTPUT_TOOLTIPS)
+    assert all(tooltip.endswith(".") for tooltip in node.OUTPUT_TOOLTIPS)
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_run_takes_exactly_the_inputs(node_id):
+    node = NODES[node_id]
+    described = node.INPUT_TYPES()
+    parameters = dict(inspect.signature(node.run).parameters)
+    del parameters["self"]
+    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    assert required == list(described["required"])
+    assert list(parameters)[len(required) :] == [*described.get("optional", {}), *described.get("hidden", {})]
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_nodes_keep_nothing(node_id):
+    assert "__init__" not in vars(NODES[node_id])
+    first, second = NODES[node_id].INPUT_TYPES(), NODES[node_id].INPUT_TYPES()
+    first["required"].clear()
+    assert second["required"]
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_the_help_page_names_every_input_and_output(node_id):
+    page = (ROOT / "web" / "js" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
+    for name in [*inputs_of(NODES[node_id]), *NODES[node_id].RETURN_NAMES]:
+        assert re.search(rf"`{name}`", page), f"the help page of {node_id} does not explain {name}"
+
+
+def test_there_are_no_help_pages_of_nothing():
+    assert {page.stem for page in (ROOT / "web" / "js" / "docs").glob("*.md")} == set(NODES)
+
+
+def test_the_page_can_be_told_about_every_node(host):
+    assert set(NODES) <= set(host.object_info())
+
+
+def test_only_the_seed_changes_after_a_run():
+    controlled = {
+        (node_id, name)
+        for node_id, node in NODES.items()
+        for name, (_, options) in inputs_of(node).items()
+        if options.get("control_after_generate")
+    }
+    assert controlled == {("AudioToMotion", "seed")}
+
+
+# --------------------------------------------------------------------------------------------- pictures and faces
+
+
+def test_a_portrait_is_found_and_shown(picture):
+    portrait, preview, count = run("LoadPortrait", image=picture[None])
+    assert count == 1
+    assert portrait.picture.shape == picture.shape
+    assert preview.shape == (1, 512, 512, 3)
+    dots = (preview[0] - torch.tensor([0.1, 1.0, 0.4])).abs().amax(-1) < 1e-6
+    assert dots.sum() > 478
+
+
+@pytest.mark.parametrize("form", ["rgba", "half", "batch", "grey"])
+def test_other_forms_of_pictures_are_taken(picture, form):
+    part = picture[None, :256, 100:356]
+    image = {
+        "rgba": torch.cat([part, torch.zeros_like(part[..., :1])], -1),
+        "half": part.half(),
+        "batch": torch.cat([part, torch.full_like(part, torch.nan)]),
+        "grey": part.mean(-1, keepdim=True),
+    }[form]
+    portrait, _, _ = run("LoadPortrait", image=image)
+    assert portrait.picture.shape == (256, 256, 3)
+    assert portrait.picture.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (torch.zeros(0, 64, 64, 3), "empty"),
+        (torch.full((1, 64, 64, 3), torch.nan), "NaN"),
+        (torch.zeros(1, 8, 8, 3), "8×8"),
+        (torch.zeros(1, 33, 12_000, 3), "12000×33"),
+        (torch.zeros(1, 64, 64, 2), "channels"),
+        (torch.zeros(64, 64, 3), "batch"),
+    ],
+)
+def test_what_is_no_picture_is_said(image, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run("LoadPortrait", image=image)
+
+
+def test_without_a_face_the_user_sees_what_was_searched(host):
+    with pytest.raises(ValueError, match="No face was found") as told:
+        run("LoadPortrait", image=torch.full((1, 96, 128, 3), 0.5))
+    shown = next(host.folders["temp"].glob("*.png"))
+    assert str(shown) in str(told.value)
+    from PIL import Image
+
+    with Image.open(shown) as searched:
+        assert searched.size == (128, 96)
+
+
+def test_a_box_or_a_mask_says_where_the_face_is(picture):
+    found, _, _ = run("LoadPortrait", image=picture[None])
+    left, top, right, bottom = pack_module("lp_core.face").Face(found.landmarks).box
+    boxed, _, count = run("LoadPortrait", image=picture[None], face_box=f"{left} {top}, {right}, {bottom}")
+    assert count == 1
+    mask = torch.zeros(1, *picture.shape[:2])
+    mask[:, int(top) : int(bottom), int(left) : int(right)] = 1
+    masked, _, _ = run("LoadPortrait", image=picture[None], mask=mask)
+    for other in (boxed, masked):
+        assert (other.landmarks - found.landmarks)[:, :2].norm(dim=-1).mean() < 0.05 * (right - left)
+
+
+def test_boxes_are_in_pixels_of_the_picture_that_came(picture):
+    whole, _, _ = run("LoadPortrait", image=picture[None], face_box="170 30 290 190")
+    shrunk, _, _ = run("LoadPortrait", image=picture[None], face_box="170 30 290 190", longest_side=256)
+    assert shrunk.picture.shape == (256, 256, 3)
+    assert (shrunk.landmarks[:, :2] * 2 - whole.landmarks[:, :2]).norm(dim=-1).mean() < 6
+
+
+def test_an_empty_mask_is_no_mask(picture):
+    assert run("LoadPortrait", image=picture[None], mask=torch.zeros(1, 64, 64))[2] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"face_index": 3}, "1 face; face_index 3"),
+        ({"face_box": "left top"}, "left, top, right, bottom"),
+        ({"face_box": "600, 600, 700, 700"}, "box"),
+        ({"renderer": "liveportrait"}, "weights"),
+        ({"crop_scale": 20.0}, "scale"),
+    ],
+)
+def test_wishes_that_cannot_be_met_are_said(picture, given, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run("LoadPortrait", image=picture[None], **given)
+
+
+# --------------------------------------------------------------------------------------------- motion and edits
+
+
+def test_a_voice_becomes_motion_of_its_length():
+    audio = wave(1.01, 44_100, 2)
+    motion, same, fps, frames = run("AudioToMotion", audio=audio, fps=29.97)
+    assert same is audio
+    assert motion.fps == Fraction(30_000, 1001)
+    assert frames == len(motion) == 31
+    assert fps == pytest.approx(29.97, abs=1e-3)
+
+
+def test_the_seed_decides():
+    def made(seed):
+        return run("AudioToMotion", audio=wave(2.0), seed=seed)[0]
+
+    assert torch.equal(made(7).rotation, made(7).rotation)
+    assert not torch.equal(made(7).rotation, made(8).rotation)
+    assert made(2**64 - 1).rotation.isfinite().all()
+
+
+def test_a_style_changes_the_manner():
+    spoken = run("AudioToMotion", audio=wave(2.0))[0]
+    still = motion_module.MotionSequence.still(50, 25)
+    rolling = torch.linspace(0, 12, 50).sin()[:, None] * torch.tensor([6.0, 6.0, 6.0])
+    lively = motion_module.MotionSequence(
+        still.expression, rolling, still.scale, still.translation, still.fps, still.rest
+    )
+    (style,) = run("StyleEncode", motion=lively)
+    styled = run("AudioToMotion", audio=wave(2.0), style=style)[0]
+    assert styled.rotation.std() > 1.3 * spoken.rotation.std()
+
+
+@pytest.mark.parametrize(
+    ("audio", "sentence"),
+    [
+        (None, "no sound"),
+        ({"waveform": torch.zeros(1, 1, 0), "sample_rate": 16_000}, "empty"),
+        ({"waveform": torch.full((1, 1, 9), torch.nan), "sample_rate": 16_000}, "NaN"),
+        ({"waveform": torch.zeros(1, 9), "sample_rate": 16_000}, "batch"),
+    ],
+)
+def test_what_is_no_sound_is_said(audio, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run("AudioToMotion", audio=audio)
+
+
+def test_of_several_sounds_the_first_is_taken_and_it_is_said(caplog):
+    several = {"waveform": torch.zeros(2, 1, 16_000), "sample_rate": 16_000}
+    assert run("AudioToMotion", audio=several)[3] == 25
+    assert "2 sounds" in caplog.text
+
+
+@pytest.mark.parametrize("node_id", ["RetargetLip", "RetargetEye", "PupilControl"])
+def test_edits_change_nothing_by_default_and_never_their_input(node_id):
+    motion = nodding()
+    before = motion.expression.clone()
+    (same,) = run(node_id, motion=motion)
+    torch.testing.assert_close(same.expression, before, atol=1e-6, rtol=0)
+    moved = {name: options["max"] for name, (kind, options) in inputs_of(NODES[node_id]).items() if kind == "FLOAT"}
+    (edited,) = run(node_id, motion=motion, **moved)
+    assert (edited.expression - before).abs().max() > 1e-3
+    assert torch.equal(motion.expression, before)
+
+
+def test_motion_is_saved_listed_and_loaded(host):
+    motion = nodding(fps=29.97)
+    same, path = run("SaveMotion", motion=motion)
+    assert same is motion
+    (listed,), _ = inputs_of(NODES["LoadMotion"])["file"]
+    assert listed == "motion/talking_head_00001_.safetensors [output]"
+    assert path.endswith("motion/talking_head_00001_.safetensors")
+    assert NODES["LoadMotion"].VALIDATE_INPUTS(file=listed) is True
+    loaded, fps, frames = run("LoadMotion", file=listed)
+    assert torch.equal(loaded.rotation, motion.rotation)
+    assert (loaded.fps, frames) == (motion.fps, 10)
+    assert fps == pytest.approx(29.97, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "gone.safetensors [output]", "x/../../y"])
+def test_files_outside_the_folders_are_not_reached(host, name):
+    (host.folders["input"].parent / "secret.safetensors").write_text("")
+    assert "There is no file" in NODES["LoadMotion"].VALIDATE_INPUTS(file=name)
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        run("LoadMotion", file=name)
+
+
+def test_a_changed_file_is_read_again(host):
+    run("SaveMotion", motion=nodding())
+    name = "motion/talking_head_00001_.safetensors [output]"
+    before = NODES["LoadMotion"].IS_CHANGED(file=name)
+    assert NODES["LoadMotion"].IS_CHANGED(file=name) == before
+    nodding(5).save(host.folders["output"] / "motion" / "talking_head_00001_.safetensors")
+    assert NODES["LoadMotion"].IS_CHANGED(file=name) != before
+
+
+# ------------------------------------------------------------------------------------------- frames and video
+
+
+def test_frames_are_drawn_with_progress_and_pictures(host, small_portrait):
+    frames, fps = run("LivePortraitRender", portrait=small_portrait, motion=nodding(), batch_size=4)
+    assert frames.shape == (10, 256, 256, 3)
+    assert fps == 25.0
+    assert [(done, total) for done, total, _ in host.progress] == [(4, 10), (8, 10), (10, 10)]
+    kind, shown, _ = host.progress[-1][2]
+    assert (kind, shown.size) == ("JPEG", (256, 256))
+
+
+def test_the_crop_alone_can_be_drawn(small_portrait):
+    frames, _ = run("LivePortraitRender", portrait=small_portrait, motion=nodding(2), paste_back=False)
+    assert frames.shape == (2, 512, 512, 3)
+
+
+def combine(**given):
+    given.setdefault("images", torch.rand(5, 32, 32, 3))
+    result = NODES["VideoCombine"]().execute(**(defaults_of(NODES["VideoCombine"]) | given))
+    return video_module.read_video(result["result"][0]), result
+
+
+def brightness(video):
+    return (torch.cat(list(video.frames())).mean((1, 2, 3)) * 10).round().int().tolist()
+
+
+def test_a_video_is_written_and_shown(host):
+    images = torch.rand(5, 33, 48, 3)
+    video, result = combine(
+        images=images, audio=wave(0.2, 44_100, 2), frame_rate=29.97, filename_prefix="a/b_%width%"
+    )
+    assert result["ui"] == {
+        "images": [{"filename": "b_48_00001_.mp4", "subfolder": "a", "type": "output"}],
+        "animated": (True,),
+    }
+    assert result["result"][1] is images
+    assert video.path == host.folders["output"] / "a" / "b_48_00001_.mp4"
+    assert (video.width, video.height, video.frame_count, video.fps) == (48, 34, 5, Fraction(30_000, 1001))
+    sound = video.audio()
+    assert sound is not None
+    assert (sound.sample_rate, len(sound.waveform)) == (44_100, 2)
+
+
+def test_names_are_counted_up_and_looks_go_to_the_temporary_folder(host):
+    names = [combine()[0].path.name for _ in range(2)]
+    assert names == ["talking_head_00001_.mp4", "talking_head_00002_.mp4"]
+    _, result = combine(save_output=False)
+    assert result["ui"]["images"][0]["type"] == "temp"
+    assert next(host.folders["temp"].glob("*.mp4"))
+
+
+def test_the_workflow_travels_in_the_file_unless_it_may_not(host):
+    workflow, prompt = {"nodes": [1]}, {"1": {"class_type": "LoadImage"}}
+    wires = {"prompt": prompt, "extra_pnginfo": {"workflow": workflow}}
+    metadata = combine(**wires)[0].metadata
+    assert json.loads(metadata["workflow"]) == workflow
+    assert json.loads(metadata["prompt"]) == prompt
+    assert "workflow" not in combine(save_metadata=False, **wires)[0].metadata
+    host.arguments.disable_metadata = True
+    assert "workflow" not in combine(**wires)[0].metadata
+
+
+def test_frames_are_repeated_and_turned_round(host):
+    images = (torch.arange(4.0) / 10 + 0.2).view(4, 1, 1, 1).expand(4, 32, 32, 3)
+    assert brightness(combine(images=images, loop_count=1)[0]) == [2, 3, 4, 5, 2, 3, 4, 5]
+    assert brightness(combine(images=images, pingpong=True)[0]) == [2, 3, 4, 5, 4, 3]
+    assert brightness(combine(images=images[:1], pingpong=True)[0]) == [2]
+
+
+def test_a_video_can_end_with_its_sound(host):
+    images = torch.zeros(50, 32, 32, 3)
+    assert combine(images=images, audio=wave(0.5), trim_to_audio=True)[0].frame_count == 13
+    assert combine(images=images, audio=wave(0.5))[0].frame_count == 50
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"images": torch.full((20, 32, 32, 3), torch.nan)}, "NaN"),
+        ({"images": torch.zeros(0, 32, 32, 3)}, "empty"),
+        ({"filename_prefix": "../out"}, "leads out"),
+        ({"filename_prefix": ""}, "leads out"),
+        ({"format": "video/betamax"}, "format"),
+        ({"frame_rate": 1000.0}, "frame rate"),
+        ({"crf": 99}, "crf"),
+    ],
+)
+def test_what_cannot_be_written_is_said_and_leaves_no_file(host, given, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        combine(**given)
+    assert not [path for folder in host.folders.values() for path in folder.rglob("*") if path.is_file()]
+
+
+def test_without_comfyui_the_nodes_work_in_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert combine(filename_prefix="a/b")[0].path == tmp_path / "output" / "a" / "b_00001_.mp4"
+    assert combine(filename_prefix="a/b")[0].path.name == "b_00002_.mp4"
+    assert run("SaveMotion", motion=nodding())[1] == str(tmp_path / "output/motion/talking_head_00001_.safetensors")
+
+
+# ------------------------------------------------------------------------------------------- inside the executor
+
+
+def prompt_for(seed=0, crf=18):
+    """A voice moves the demo portrait, drawn alone and small."""
+
+    def node(node_id, **given):
+        own = defaults_of(NODES[node_id]) if node_id in NODES else {}
+        return {"class_type": node_id, "inputs": own | given}
+
+    return {
+        "1": node("LoadImage", image="portrait.jpg"),
+        "2": node("LoadAudio", audio="voice.wav"),
+        "3": node("LoadPortrait", image=["1", 0], mask=["1", 1], longest_side=256),
+        "4": node("AudioToMotion", audio=["2", 0], seed=seed),
+        "5": node("LivePortraitRender", portrait=["3", 0], motion=["4", 0], batch_size=2),
+        "6": node("VideoCombine", images=["5", 0], audio=["4", 1], frame_rate=["5", 1], crf=crf),
+    }
+
+
+@pytest.fixture
+def stocked(host):
+    """The stand-in with a portrait and half a second of voice in its input folder."""
+    (host.folders["input"] / "portrait.jpg").write_bytes((ROOT / "workflows" / "demo_portrait.jpg").read_bytes())
+    import soundfile
+
+    soundfile.write(host.folders["input"] / "voice.wav", wave(0.5)["waveform"][0, 0].numpy(), 16_000)
+    return host
+
+
+def test_a_workflow_runs_and_unchanged_nodes_are_not_run_again(stocked):
+    first = stocked.run(prompt_for(), {"workflow": {}})
+    assert (first.status, first.errors) == ("success", {})
+    assert first.executed == ["1", "3", "2", "4", "5", "6"]
+    video = video_module.read_video(stocked.folders["output"] / first.shown["6"]["images"][0]["filename"])
+    assert (video.frame_count, video.width) == (13, 256)
+    assert stocked.run(prompt_for()).executed == []
+    assert stocked.run(prompt_for(crf=30)).executed == ["6"]
+    assert stocked.run(prompt_for(seed=1, crf=30)).executed == ["4", "5", "6"]
+
+
+def test_what_travels_on_the_wires_is_never_written_into(stocked):
+    first = stocked.run(prompt_for())
+    image, sound, motion = first.values["1"][0], first.values["2"][0]["waveform"], first.values["4"][0]
+    frames = first.values["5"][0]
+    before = [value.clone() for value in (image, sound, motion.expression, motion.rotation, frames)]
+    assert stocked.run(prompt_for(crf=30)).values["5"][0] is frames
+    with torch.inference_mode():
+        run("LoadPortrait", image=image)
+        run("AudioToMotion", audio=first.values["2"][0], seed=5)
+        again, _ = run("LivePortraitRender", portrait=first.values["3"][0], motion=motion, batch_size=2)
+    assert torch.equal(again, frames)
+    for value, earlier in zip((image, sound, motion.expression, motion.rotation, frames), before, strict=True):
+        assert torch.equal(value, earlier)
+
+
+@pytest.mark.parametrize("node_id", ["5", "6"])
+def test_stop_is_honoured_within_a_batch_and_leaves_no_video(stocked, monkeypatch, node_id):
+    bar = importlib.import_module("comfy.utils").ProgressBar
+    update = bar.update_absolute
+
+    def press_stop(self, *given):
+        if stocked.running == node_id:
+            stocked.interrupted.set()
+        update(self, *given)
+
+    monkeypatch.setattr(bar, "update_absolute", press_stop)
+    outcome = stocked.run(prompt_for())
+    assert outcome.status == "interrupted"
+    assert outcome.executed[-1] == {"5": "4", "6": "5"}[node_id]
+    assert not list(stocked.folders["output"].iterdir())
+
+
+def test_errors_are_told_on_the_node(stocked):
+    prompt = prompt_for()
+    prompt["3"]["inputs"]["face_index"] = 5
+    outcome = stocked.run(prompt)
+    assert outcome.status == "error"
+    assert "face_index 5" in outcome.errors["3"]
+
+
+def test_wrong_values_are_refused_before_anything_runs(stocked):
+    for change in ({"fps": 1000}, {"motion": "magic"}, {"audio": ["1", 0]}):
+        prompt = prompt_for()
+        prompt["4"]["inputs"].update(change)
+        outcome = stocked.run(prompt)
+        assert outcome.status == "rejected", change
+        assert "4" in outcome.errors
+
+
+def test_a_clash_of_ids_is_said_once_with_both_names(host, caplog, monkeypatch):
+    monkeypatch.setattr(pack_module("nodes.host"), "_told", set())
+    other = type("LoadPortrait", (), {"RELATIVE_PYTHON_MODULE": "custom_nodes.OtherPack"})
+    monkeypatch.setitem(host.classes, "LoadPortrait", other)
+    monkeypatch.setattr(NODES["LoadPortrait"], "RELATIVE_PYTHON_MODULE", "custom_nodes.Ours", raising=False)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            run("RetargetEye", motion=nodding())
+    assert len(caplog.records) == 1
+    assert all(word in caplog.text for word in ("LoadPortrait", "custom_nodes.OtherPack", "custom_nodes.Ours"))
+
+
+def test_without_a_clash_nothing_is_said(host, caplog):
+    run("RetargetEye", motion=nodding())
+    assert not caplog.records
