@@ -47,8 +47,13 @@ class Search:
     angles: tuple[int, ...]
 
 
-USUAL = (Search(480, 36, (0,)), Search(480, 60, (-25, 25)))
-THOROUGH = (Search(480, 48, (-50, 50)), Search(960, 32, (0,)), Search(480, 60, (-90, 90, 180)))
+# Asked together at first, then one after the other until there is a face.
+SEARCHES = (
+    (Search(480, 36, (0,)), Search(480, 60, (-25, 25))),
+    (Search(480, 60, (-50, 50)),),
+    (Search(480, 60, (-90, 90, 180)),),
+    (Search(960, 32, (0,)),),
+)
 
 
 class BuiltinFinder:
@@ -56,9 +61,11 @@ class BuiltinFinder:
 
     def find(self, picture: Tensor) -> tuple[Face, ...]:
         """Every face in a picture (H, W, 3), the largest first; none is an empty tuple."""
-        for searches in (USUAL, THOROUGH):
+        if min(picture.shape[:2]) < MINIMUM_FACE:
+            return ()
+        for searches in SEARCHES:
             proposals = [each for search in searches for each in propose(picture, search)]
-            faces = _distinct([_face(refine(picture, each)) for each in _separate(proposals)])
+            faces = distinct([_face(refine(picture, each)) for each in _separate(proposals)])
             if faces:
                 return tuple(sorted(faces, key=lambda face: -face.eye_distance))
         return ()
@@ -157,7 +164,7 @@ def _near(first: Placement, second: Placement) -> bool:
     return alike and apart < 0.15 * size and abs(first.angle - second.angle) < math.radians(10)
 
 
-def _distinct(faces: list[Face]) -> list[Face]:
+def distinct(faces: list[Face]) -> list[Face]:
     """Faces that hold, one for each place: the most certain."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):

@@ -1,15 +1,18 @@
-"""The small network that places 478 landmarks on a face in a 128-pixel crop.
+"""The small networks that place landmarks: one for the whole face, two that look closer at eyes and mouth.
 
 Convention: landmarks are in crop pixels, whose origin is the centre of the top-left pixel; z has the same unit and
 points away from the viewer. Check: the mean face is centred at (64, 64) and its larger side is 84 pixels long.
 
-The shipped weights (landmark_net.safetensors, fp16, batch norm folded into the convolutions) are our own, distilled
-from labels of MediaPipe Face Mesh (Apache-2.0) on example pictures of open projects and renderings of them; the
-recipe stands in diffpose/training/landmarks.py.
+The shipped weights (fp16, batch norm folded into the convolutions) are our own, distilled from labels of MediaPipe
+Face Mesh (Apache-2.0) on example pictures of open projects and renderings of them; the recipe stands in
+diffpose/training/landmarks.py.
 """
 
+import copy
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,20 +20,50 @@ from torch import Tensor, nn
 
 from ..landmarks import LANDMARKS
 
-SIZE = 128  # pixels a side of the crop
-MARGIN = 1.5  # side of the crop over the larger side of the face's box
+SIZE = 128  # pixels a side of the crop of a whole face
+MARGIN = 1.5  # side of that crop over the larger side of the face's box
 COMPONENTS = 80  # principal components of shape and placement
 EXPANSION = 2  # channels inside a block over channels that enter it
+STEM_CHANNELS, HEAD_CHANNELS = 16, 32
 
 # Output channels and stride of each block.
-BLOCKS = (
+FACE_BLOCKS = (
     (24, 2), (24, 1),
     (40, 2), (40, 1), (40, 1),
     (64, 2), (64, 1), (64, 1),
     (96, 2), (96, 1),
 )  # fmt: skip
-STEM_CHANNELS, HEAD_CHANNELS = 16, 32
-CELLS = SIZE // 32  # a side, after the stem and four blocks have halved the crop
+PART_BLOCKS = ((24, 2), (24, 1), (40, 2), (40, 1), (64, 2), (64, 1))
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the face that is looked at closer.
+
+    Attributes:
+        name: what its weights are called.
+        points: its landmarks; of the two eyes the picture's left, the other is seen in a mirror.
+        framed: the landmarks whose mean is the middle of the crop.
+        share: side of the crop over the larger side of the face's box.
+        size: pixels a side of the crop.
+    """
+
+    name: str
+    points: tuple[int, ...]
+    framed: tuple[int, ...]
+    share: float
+    size: int = 64
+
+
+UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)
+LOWER_LID = (7, 163, 144, 145, 153, 154, 155)
+IRIS = (468, 469, 470, 471, 472)
+BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
+OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
+INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
+
+EYE = Part("eye", (*UPPER_LID, *LOWER_LID, *IRIS, *BROW), (33, 133, 159, 145, 105), 0.45)
+MOUTH = Part("mouth", (*OUTER_LIPS, *INNER_LIPS), (61, 291, 0, 17, 13, 14), 0.6)
 
 
 class Convolution(nn.Module):
@@ -65,8 +98,27 @@ class InvertedResidual(nn.Module):
         return features + change if self.adds else change
 
 
-class LandmarkNet(nn.Module):
-    """Crop to landmarks, as coefficients of a principal-component model of faces.
+class Backbone(nn.Module):
+    """The convolutions that all the networks share: square crops (B, 3, size, size) in 0…1 to features (B, n)."""
+
+    def __init__(self, size: int, blocks: tuple[tuple[int, int], ...], normalised: bool) -> None:
+        super().__init__()
+        self.stem = Convolution(3, STEM_CHANNELS, 3, 2, 1, normalised)
+        inputs = (STEM_CHANNELS, *(outputs for outputs, _ in blocks))
+        self.blocks = nn.Sequential(
+            *(InvertedResidual(i, o, stride, normalised) for i, (o, stride) in zip(inputs, blocks, strict=False))
+        )
+        self.head = nn.Conv2d(blocks[-1][0], HEAD_CHANNELS, 1)
+        halvings = 1 + sum(stride == 2 for _, stride in blocks)
+        self.features = HEAD_CHANNELS * (size >> halvings) ** 2
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Features (B, n)."""
+        return F.relu(self.head(self.blocks(F.relu(self.stem(crops * 2 - 1))))).flatten(1)
+
+
+class LandmarkNet(Backbone):
+    """A face's crop to its landmarks, as coefficients of a principal-component model of faces.
 
     Args:
         normalised: with batch norm, as it is trained; `folded` gives the same network without.
@@ -76,46 +128,62 @@ class LandmarkNet(nn.Module):
     basis: Tensor
 
     def __init__(self, normalised: bool = False) -> None:
-        super().__init__()
+        super().__init__(SIZE, FACE_BLOCKS, normalised)
         self.register_buffer("mean", torch.zeros(LANDMARKS, 3))
         self.register_buffer("basis", torch.zeros(COMPONENTS, LANDMARKS, 3))
-        self.stem = Convolution(3, STEM_CHANNELS, 3, 2, 1, normalised)
-        inputs = (STEM_CHANNELS, *(outputs for outputs, _ in BLOCKS))
-        self.blocks = nn.Sequential(
-            *(InvertedResidual(i, o, stride, normalised) for i, (o, stride) in zip(inputs, BLOCKS, strict=False))
-        )
-        self.head = nn.Conv2d(BLOCKS[-1][0], HEAD_CHANNELS, 1)
-        self.coefficients = nn.Linear(HEAD_CHANNELS * CELLS**2, COMPONENTS)
+        self.coefficients = nn.Linear(self.features, COMPONENTS)
 
     def forward(self, crops: Tensor) -> Tensor:
         """Landmarks (B, 478, 3) in crop pixels of crops (B, 3, 128, 128) in 0…1."""
-        features = F.relu(self.stem(crops * 2 - 1))
-        features = F.relu(self.head(self.blocks(features)))
-        amounts = self.coefficients(features.flatten(1))
+        amounts = self.coefficients(super().forward(crops))
         return self.mean + (amounts @ self.basis.flatten(1)).view(-1, LANDMARKS, 3)
 
 
-def folded(network: LandmarkNet) -> LandmarkNet:
+class PartNet(Backbone):
+    """A part's crop to its landmarks."""
+
+    mean: Tensor
+
+    def __init__(self, part: Part, normalised: bool = False) -> None:
+        super().__init__(part.size, PART_BLOCKS, normalised)
+        self.register_buffer("mean", torch.zeros(len(part.points), 2))
+        self.offsets = nn.Linear(self.features, 2 * len(part.points))
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """The part's landmarks (B, points, 2) in crop pixels of crops (B, 3, size, size) in 0…1."""
+        return self.mean + self.offsets(super().forward(crops)).view(len(crops), -1, 2)
+
+
+Network = TypeVar("Network", bound=Backbone)
+
+
+def folded(network: Network) -> Network:
     """The same function with every batch norm folded into its convolution, ready to be shipped."""
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-    result = LandmarkNet().eval()
-    parts = dict(network.eval().named_modules())
-    state = {name: value for name, value in network.state_dict().items() if name in result.state_dict()}
-    for name, part in parts.items():
+    result = copy.deepcopy(network).eval()
+    for part in result.modules():
         if isinstance(part, Convolution) and isinstance(part.norm, nn.BatchNorm2d):
-            fused = fuse_conv_bn_eval(part.convolution, part.norm)
-            state |= {f"{name}.convolution.{key}": value for key, value in fused.state_dict().items()}
-    result.load_state_dict(state)
+            part.convolution = fuse_conv_bn_eval(part.convolution, part.norm)
+            part.norm = nn.Identity()
     return result
 
 
 @cache
 def landmark_net() -> LandmarkNet:
-    """The network that is shipped with the pack, in float32 on the CPU; it is not to be changed."""
+    """The network for whole faces that is shipped with the pack, float32, on the CPU; not to be changed."""
+    return _shipped(LandmarkNet(), "landmark_net.safetensors")
+
+
+@cache
+def part_net(part: Part) -> PartNet:
+    """The shipped network for a part of the face, float32, on the CPU; not to be changed."""
+    return _shipped(PartNet(part), f"{part.name}_net.safetensors")
+
+
+def _shipped(network: Network, name: str) -> Network:
     from safetensors.torch import load_file
 
-    network = LandmarkNet().eval().requires_grad_(False)
-    tensors = load_file(Path(__file__).with_name("landmark_net.safetensors"))
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return network
+    tensors = load_file(Path(__file__).with_name(name))
+    network.load_state_dict({key: tensor.float() for key, tensor in tensors.items()})
+    return network.eval().requires_grad_(False)

@@ -15,9 +15,8 @@ from torch import Tensor
 from ..crop import apply_affine, cut
 from ..landmarks import OUTER_EYE_CORNERS
 from .face_model import face_model
-from .landmark_net import MARGIN, SIZE, landmark_net
+from .landmark_net import EYE, MARGIN, MOUTH, SIZE, Part, landmark_net, part_net
 
-CENTRE = SIZE / 2  # crop pixels, where training put the middle of the face
 SKIN = 468  # landmarks before the irises
 MOUTH_CROSS = (61, 291, 0, 17)
 
@@ -54,10 +53,10 @@ class Placement:
         x, y = (axes @ ((low + high) / 2)).tolist()
         return cls(x, y, float((high - low).max()), angle)
 
-    def to_picture(self) -> Tensor:
-        """The map (2, 3) from pixels of the network's crop to picture pixels."""
-        linear = _rotation(self.angle) * (self.size * MARGIN / SIZE)
-        corner = torch.tensor([self.x, self.y]) - linear @ torch.full((2,), CENTRE)
+    def to_picture(self, size: int = SIZE, margin: float = MARGIN) -> Tensor:
+        """The map (2, 3) from pixels of a crop, `size` a side and `margin` faces wide, to picture pixels."""
+        linear = _rotation(self.angle) * (self.size * margin / size)
+        corner = torch.tensor([self.x, self.y]) - linear @ torch.full((2,), size / 2)
         return torch.cat([linear, corner[:, None]], 1)
 
 
@@ -91,6 +90,8 @@ ALL_ROUND = (
     Look(-0.03, -0.04, 0.95, -0.12),
     Look(0.03, -0.04, 0.95, 0.12, mirrored=True),
 )
+PART_LOOKS = (Look(), Look(0.015, 0.01, 1.05, 0.05), Look(-0.015, -0.01, 0.95, -0.05))
+SEEN_IN_MIRROR = ((EYE, False), (EYE, True), (MOUTH, False), (MOUTH, True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,19 +125,53 @@ def refine(picture: Tensor, placement: Placement, passes: int = 3, last: tuple[L
     mean = seen.mean(0)
     left, right = mean[list(OUTER_EYE_CORNERS), :2]
     spread = (seen - mean)[..., :2].norm(dim=-1).mean() / (right - left).norm()
-    shift = mean.new_tensor([0.5, 0.5, 0.0])
-    return Fit((mean + shift) * factor - shift, float(spread))
+    return Fit(_scaled_points(mean, factor), float(spread))
+
+
+def look_closer(picture: Tensor, landmarks: Tensor) -> Tensor:
+    """The landmarks (478, 3) with eyes, brows and mouth placed anew by the networks that see only them."""
+    factor = max(1, int(Placement.of(landmarks).size * EYE.share / EYE.size))
+    small, points = _pooled(picture, factor), _scaled_points(landmarks, 1 / factor)
+    sums, counts = torch.zeros_like(points), torch.zeros(len(points), 1)
+    for part, mirrored in SEEN_IN_MIRROR:
+        indices, seen = _look_at_part(small, points, part, mirrored)
+        sums[indices, :2] += seen
+        counts[indices] += 1
+    flat = torch.where(counts > 0, sums / counts.clamp(min=1), points)[:, :2]
+    return _scaled_points(torch.cat([flat, points[:, 2:]], 1), factor)
+
+
+@torch.no_grad()
+def _look_at_part(picture: Tensor, landmarks: Tensor, part: Part, mirrored: bool) -> tuple[Tensor, Tensor]:
+    """Indices (n,) and places (n, 2) of a part's landmarks, or of its mirror image's."""
+    indices, framed = torch.tensor(part.points), torch.tensor(part.framed)
+    if mirrored:
+        indices, framed = face_model().mirror[indices], face_model().mirror[framed]
+    x, y = landmarks[framed, :2].mean(0).tolist()
+    place = replace(Placement.of(landmarks), x=x, y=y)
+    maps = [look.of(place).to_picture(part.size, part.share) for look in PART_LOOKS]
+    crops = _crops(picture, maps, part.size)
+    points = part_net(part)(crops.flip(-1) if mirrored else crops)
+    if mirrored:
+        points = torch.cat([part.size - 1 - points[..., :1], points[..., 1:]], -1)
+    seen = [apply_affine(to_picture, each) for to_picture, each in zip(maps, points, strict=True)]
+    return indices, torch.stack(seen).mean(0)
 
 
 @torch.no_grad()
 def _look(picture: Tensor, placement: Placement, looks: tuple[Look, ...]) -> Tensor:
     """Landmarks (looks, 478, 3) in picture pixels."""
     maps = [look.of(placement).to_picture() for look in looks]
-    crops = torch.stack([cut(picture, to_picture, SIZE).image for to_picture in maps]).permute(0, 3, 1, 2).cpu()
+    crops = _crops(picture, maps, SIZE)
     mirrored = torch.tensor([look.mirrored for look in looks])
     points = landmark_net()(torch.where(mirrored[:, None, None, None], crops.flip(-1), crops))
     points = torch.where(mirrored[:, None, None], mirror(points), points)
     return torch.stack([_to_picture(to_picture, each) for to_picture, each in zip(maps, points, strict=True)])
+
+
+def _crops(picture: Tensor, maps: list[Tensor], size: int) -> Tensor:
+    """Crops (maps, 3, size, size) on the CPU, where the networks run."""
+    return torch.stack([cut(picture, to_picture, size).image for to_picture in maps]).permute(0, 3, 1, 2).cpu()
 
 
 def mirror(points: Tensor, width: int = SIZE) -> Tensor:
@@ -162,6 +197,12 @@ def _scaled(placement: Placement, factor: float) -> Placement:
     """The placement in a picture resized by a factor."""
     x, y = (placement.x + 0.5) * factor - 0.5, (placement.y + 0.5) * factor - 0.5
     return replace(placement, x=x, y=y, size=placement.size * factor)
+
+
+def _scaled_points(points: Tensor, factor: float) -> Tensor:
+    """Landmarks (478, 3) in a picture resized by a factor."""
+    middle = points.new_tensor([0.5, 0.5, 0.0])  # of the top-left pixel, from its corner
+    return (points + middle) * factor - middle
 
 
 def _rotation(angle: float) -> Tensor:
