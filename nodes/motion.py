@@ -1,5 +1,6 @@
 """Where motion comes from: a voice, a clip, a file."""
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from .wires import audio_of, frames_of, sound_of, stack_of
 
 if TYPE_CHECKING:
     from ..lp_core.video import Video
+
+_log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")
 MOTION_SUFFIXES = (".safetensors",)
@@ -270,14 +273,13 @@ def _clip(name: str) -> "Video":
 
 
 def _extracted(frames: Iterator[Tensor], fps: Fraction, count: int) -> MotionSequence:
+    """The motion of the face in frames, of which there are about `count`."""
     from ..lp_core.mesh.extractor import LandmarkExtractor
 
-    progress = host.Progress(count)
-    return LandmarkExtractor().extract(_watched(frames, progress), fps).motion
-
-
-def _watched(frames: Iterator[Tensor], progress: host.Progress) -> Iterator[Tensor]:
-    """The same frames, each batch noted as it is taken."""
-    for batch in frames:
-        progress.step(len(batch), batch[-1])
-        yield batch
+    extraction = LandmarkExtractor().extract(frames, fps, on_frames=host.Progress(count).step)
+    if extraction.faceless:
+        _log.warning(
+            "No face was seen in %d of the clip's %d frames; the motion is bridged there.",
+            len(extraction.faceless), len(extraction.motion),
+        )  # fmt: skip
+    return extraction.motion

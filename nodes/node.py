@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from ..lp_core.face import NoFaceError
 from . import host
 
 
@@ -17,6 +18,14 @@ class Node:
     run: Callable[..., Any]  # the node's own work: inputs by name to a tuple of outputs, or `ui` and `result`
 
     def execute(self, **inputs: Any) -> Any:
-        """Run the node; ComfyUI calls this with the inputs by name."""
+        """Run the node; ComfyUI calls this with the inputs by name.
+
+        Raises:
+            ValueError: no face was found; the message tells where the picture that was searched can be seen.
+        """
         host.report_clashes({node.__name__: node for node in Node.__subclasses__()})
-        return self.run(**inputs)
+        try:
+            return self.run(**inputs)
+        except NoFaceError as error:
+            shown = host.save_picture(error.looked_at, "talking_head_no_face")
+            raise ValueError(f"{error} The picture that was searched is {shown}.") from error

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..lp_core.crop import CropOptions, apply_affine
-from ..lp_core.face import ORDERS, Face, NoFaceError, box_of_mask, find_faces, ordered
+from ..lp_core.face import ORDERS, Face, box_of_mask, find_faces, ordered
 from ..lp_core.picture import limited
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import RENDERERS, choose_renderer
@@ -92,7 +92,7 @@ class LoadPortrait(Node):
         whole = picture_of(image)
         picture = limited(whole, longest_side)
         shrunk = len(picture) / len(whole)
-        faces = _faces(picture, _box(face_box, shrunk) or _box_of_wire(mask, picture))
+        faces = find_faces(picture, box=_box(face_box, shrunk) or _box_of_wire(mask, picture))
         face = _chosen(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
         portrait = choose_renderer(renderer, host.device()).portrait(picture, face, framing)
@@ -118,15 +118,6 @@ def _box_of_wire(mask: Tensor | None, picture: Tensor) -> Box | None:
         return None
     fitted = F.interpolate(mask[:1, None].float(), size=picture.shape[:2], mode="nearest")
     return box_of_mask(fitted[0, 0])
-
-
-def _faces(picture: Tensor, box: Box | None) -> tuple[Face, ...]:
-    """The faces found; when there is none, the picture that was searched is kept for the user to see."""
-    try:
-        return find_faces(picture, box=box)
-    except NoFaceError as error:
-        shown = host.save_picture(error.looked_at, "talking_head_no_face")
-        raise ValueError(f"{error} The picture that was searched is {shown}.") from error
 
 
 def _chosen(faces: tuple[Face, ...], order: str, index: int) -> Face:
