@@ -1,0 +1,299 @@
+"""Head poses drawn one after the other by a WaveNet, each from the poses before it and the voice.
+
+Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.3, after van den Oord et al. 2016, "WaveNet". A pose
+vector is six numbers and their velocities; all twelve are sampled and fed back. Reads the layout of Live Speech
+Portraits' Audio2Headpose files (60 frames a second, 14 blocks, 15 frames ahead) and models trained in this pack's
+motion space (25 frames a second, 12 blocks, 6 ahead) alike.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...lp_core.nets.blocks import PublishedNetwork, Shapes, count
+
+SLOPE = 0.2  # of every leaky ReLU
+CHANNELS, SKIP_CHANNELS = 128, 256
+POSE_CHANNELS = 12  # six of the pose, six of its velocity
+SIGMA_FLOOR = 0.03  # degrees; the likelihood takes no smaller deviation
+SIGMA_SCALE = 0.3  # as Live Speech Portraits samples
+KNEE = 0.5  # of a limit from which on a pose bends towards it
+
+
+@dataclass(frozen=True)
+class PoseLayout:
+    """Sizes of a head-pose network.
+
+    Attributes:
+        feature: channels of one speech feature; two of them make a video frame.
+        condition: channels of the network's own view of them.
+        pose: channels of a pose vector.
+        blocks: dilated blocks, in two rounds of 1, 2, 4, …
+    """
+
+    feature: int = 512
+    condition: int = 512
+    pose: int = POSE_CHANNELS
+    blocks: int = 14
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Of every block."""
+        return tuple(2**step for step in range(self.blocks // 2)) * 2
+
+    @property
+    def field(self) -> int:
+        """Frames of history that a pose depends on: 255 for 14 blocks, 127 for 12."""
+        return 1 + sum(self.dilations)
+
+
+class HeadPoseNetwork(PublishedNetwork):
+    """History and voice to the distribution of the next pose; 4.27 million parameters."""
+
+    published_name = "Audio2Headpose"
+    title = "head-pose network (Audio2Headpose)"
+    signature = "WaveNet.start_conv1.weight"
+
+    def __init__(self, layout: PoseLayout | None = None) -> None:
+        super().__init__()
+        self.layout = layout or PoseLayout()
+        width = self.layout.condition
+        self.audio_downsample = nn.Sequential(
+            nn.Linear(2 * self.layout.feature, width),
+            nn.BatchNorm1d(width),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(width, width),
+        )
+        self.WaveNet = WaveNet(self.layout)
+
+    @classmethod
+    def for_shapes(cls, shapes: Shapes) -> "HeadPoseNetwork":
+        """See `PublishedNetwork`."""
+        condition, features = shapes["audio_downsample.0.weight"]
+        pose = shapes["WaveNet.start_conv1.weight"][1]
+        return cls(PoseLayout(features // 2, condition, pose, count(shapes, "WaveNet.residual_blocks.")))
+
+    def conditions(self, features: Tensor) -> Tensor:
+        """What the network hears (T, C) of pairs of speech features (T, 2 · feature)."""
+        return self.audio_downsample(features)
+
+    def forward(self, history: Tensor, features: Tensor) -> Tensor:
+        """Parameters of the next pose (B, 1 + 2 · pose): a logit, means, and negative logarithms of deviations.
+
+        Args:
+            history: (B, field, pose) past poses, the newest last.
+            features: (B, field, 2 · feature) pairs of speech features, ending `ahead` after the next pose.
+        """
+        conditions = self.conditions(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        return self.WaveNet(history.mT, conditions.mT)[..., -1]
+
+
+class WaveNet(nn.Module):
+    """Gated dilated convolutions, causal, conditioned frame by frame."""
+
+    def __init__(self, layout: PoseLayout) -> None:
+        super().__init__()
+        outputs = 1 + 2 * layout.pose
+        self.dilations = layout.dilations
+        self.start_conv1 = nn.Conv1d(layout.pose, CHANNELS, 1)
+        self.start_conv2 = nn.Conv1d(CHANNELS, CHANNELS, 1)
+        self.residual_blocks = nn.ModuleList(
+            GatedBlock(dilation, layout.condition) for dilation in layout.dilations
+        )
+        self.end_conv_1 = nn.Conv1d(SKIP_CHANNELS, outputs, 1)
+        self.end_conv_2 = nn.Conv1d(outputs, outputs, 1)
+
+    def forward(self, history: Tensor, conditions: Tensor) -> Tensor:
+        """Parameters (B, 1 + 2 · pose, T) of a history (B, pose, T) and conditions (B, C, T)."""
+        x, skipped = self.begin(history), history.new_zeros(())
+        for block, dilation in zip(self.residual_blocks, self.dilations, strict=True):
+            x, skip = block(_earlier(x, dilation), x, conditions)
+            skipped = skipped + skip
+        return self.end(skipped)
+
+    def begin(self, history: Tensor) -> Tensor:
+        """What enters the first block."""
+        return F.leaky_relu(self.start_conv2(F.leaky_relu(self.start_conv1(history), SLOPE)), SLOPE)
+
+    def end(self, skipped: Tensor) -> Tensor:
+        """What leaves the network, of the sum over all blocks."""
+        return self.end_conv_2(F.leaky_relu(self.end_conv_1(F.leaky_relu(skipped, SLOPE)), SLOPE))
+
+
+class GatedBlock(nn.Module):
+    """tanh(filter) · sigmoid(gate) of this frame and the one `dilation` before it, and of the voice."""
+
+    def __init__(self, dilation: int, condition: int) -> None:
+        super().__init__()
+        self.filter_conv = nn.Conv1d(CHANNELS, CHANNELS, kernel_size=2, dilation=dilation)
+        self.gate_conv = nn.Conv1d(CHANNELS, CHANNELS, kernel_size=2, dilation=dilation)
+        self.residual_conv = nn.Conv1d(CHANNELS, CHANNELS, 1)
+        self.skip_conv = nn.Conv1d(CHANNELS, SKIP_CHANNELS, 1)
+        self.cond_filter_conv = nn.Conv1d(condition, CHANNELS, 1)
+        self.cond_gate_conv = nn.Conv1d(condition, CHANNELS, 1)
+
+    def forward(self, past: Tensor, x: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """The block's output and its share of the network's, of frames (B, 128, T) and those `dilation` before."""
+        filtered = _two_taps(self.filter_conv, past, x) + self.cond_filter_conv(conditions)
+        gate = _two_taps(self.gate_conv, past, x) + self.cond_gate_conv(conditions)
+        z = torch.tanh(filtered) * torch.sigmoid(gate)
+        return self.residual_conv(z) + x, self.skip_conv(z)
+
+
+class PoseSampler:
+    """Poses one by one, at the cost of one frame each: every block keeps only its last `dilation` inputs.
+
+    Equal to running the network over a sliding window of `layout.field` poses. The past before the beginning is the
+    first pose held, heard with the first feature.
+
+    Args:
+        network: in evaluation mode.
+        first: (pose,) the pose before the beginning; zeros is the mean pose.
+        feature: (2 · feature,) the first pair of speech features, which stands for all before it.
+        limits: (pose / 2,) greatest size of each of the pose's numbers, approached softly; None: no limits.
+    """
+
+    def __init__(
+        self, network: HeadPoseNetwork, first: Tensor, feature: Tensor, limits: Tensor | None = None
+    ) -> None:
+        self._network = network
+        self._limits = limits
+        self._pose = first
+        self._queues: list[list[Tensor]] = []
+        self._hold(network.conditions(feature[None])[0])
+
+    def hear(self, feature: Tensor) -> None:
+        """Advance the history by the pose before the beginning, held once more, and the next features heard."""
+        self._step(self._network.conditions(feature[None])[0])
+
+    def next(self, feature: Tensor, noise: Tensor, sigma_scale: float = SIGMA_SCALE) -> Tensor:
+        """The next pose (pose,), after the pair of speech features (2 · feature,) that is `ahead` of it.
+
+        Args:
+            feature: as `forward` takes them.
+            noise: (pose,) standard normal.
+            sigma_scale: of the deviation; 0 gives the most likely pose.
+        """
+        parameters = self._step(self._network.conditions(feature[None])[0])
+        _, mean, negative_log = parameters.split((1, len(noise), len(noise)))
+        self._pose = self._limited(mean + sigma_scale * noise * torch.exp(-negative_log))
+        return self._pose
+
+    def _hold(self, condition: Tensor) -> None:
+        """Fill the queues as after a whole field of the first pose, all of it heard with one condition."""
+        wavenet, field = self._network.WaveNet, self._network.layout.field
+        x, heard = wavenet.begin(self._pose[None, :, None].expand(1, -1, field)), condition[None, :, None]
+        for block, dilation in zip(wavenet.residual_blocks, wavenet.dilations, strict=True):
+            self._queues.append(list(x[..., -dilation:].split(1, -1)))
+            x, _ = block(_earlier(x, dilation), x, heard)
+
+    def _step(self, condition: Tensor) -> Tensor:
+        """The parameters after the newest pose and what is heard with it."""
+        wavenet, heard = self._network.WaveNet, condition[None, :, None]
+        x, skipped = wavenet.begin(self._pose[None, :, None]), torch.zeros(())
+        for block, queue in zip(wavenet.residual_blocks, self._queues, strict=True):
+            queue.append(x)
+            x, skip = block(queue.pop(0), x, heard)
+            skipped = skipped + skip
+        return wavenet.end(skipped)[0, :, 0]
+
+    def _limited(self, pose: Tensor) -> Tensor:
+        if self._limits is None:
+            return pose
+        place, velocity = pose.chunk(2)
+        return torch.cat([soft_limit(place, self._limits), velocity])
+
+
+@torch.no_grad()
+def sample_poses(
+    network: HeadPoseNetwork,
+    features: Tensor,
+    noise: Tensor,
+    ahead: int,
+    sigma_scale: float = SIGMA_SCALE,
+    first: Tensor | None = None,
+    limits: Tensor | None = None,
+) -> Tensor:
+    """Poses (T, pose) for T + `ahead` pairs of speech features.
+
+    Args:
+        network: the head-pose network.
+        features: (T + ahead, 2 · feature).
+        noise: (T, pose) standard normal.
+        ahead: frames of voice that a pose hears beyond its own; 15 for Live Speech Portraits, 6 at 25 fps.
+        sigma_scale: of the deviation.
+        first: (pose,) the pose before the beginning; zeros when None.
+        limits: see `PoseSampler`.
+    """
+    start = torch.zeros(network.layout.pose) if first is None else first
+    sampler = PoseSampler(network, start, features[0], limits)
+    for feature in features[:ahead]:
+        sampler.hear(feature)
+    return torch.stack(
+        [sampler.next(feature, drawn, sigma_scale) for feature, drawn in zip(features[ahead:], noise, strict=False)]
+    )
+
+
+def paired(features: Tensor) -> Tensor:
+    """Speech features (2 T, C) at twice the video's rate as pairs (T, 2 C), one of each video frame."""
+    return features[: len(features) // 2 * 2].view(-1, 2 * features.shape[-1])
+
+
+def soft_limit(values: Tensor, limits: Tensor) -> Tensor:
+    """Values (…, C) that never pass ± limits (C,); unchanged below half of them, then bent smoothly."""
+    knee = KNEE * limits
+    room = limits - knee
+    beyond = (values.abs() - knee).clamp(min=0)
+    bent = knee + room * torch.tanh(beyond / room)
+    return torch.where(beyond > 0, values.sign() * bent, values)
+
+
+def mixture_sample(
+    parameters: Tensor, chosen: Tensor, noise: Tensor, components: int, sigma_scale: float = 1.0
+) -> Tensor:
+    """Samples (N, D) of Gaussian mixtures with parameters (N, components · (1 + 2 D)).
+
+    Args:
+        parameters: logits, then all means, then all negative logarithms of deviations.
+        chosen: (N,) the component of each sample, drawn from softmax(logits).
+        noise: (N, D) standard normal.
+        components: of the mixtures.
+        sigma_scale: of the deviations.
+    """
+    _, means, negative_logs = _mixture(parameters, components)
+    rows = torch.arange(len(parameters))
+    return means[rows, chosen] + sigma_scale * noise * torch.exp(-negative_logs[rows, chosen])
+
+
+def gaussian_likelihood(parameters: Tensor, target: Tensor, components: int = 1) -> Tensor:
+    """The training loss: the mean negative log-likelihood of targets (…, D), per component and channel.
+
+    As Live Speech Portraits trains: the components' weights are left out, so it is a likelihood for one component
+    only; deviations are not taken smaller than SIGMA_FLOOR.
+    """
+    flat = parameters.reshape(-1, parameters.shape[-1])
+    _, means, negative_logs = _mixture(flat, components)
+    precise = negative_logs.clamp(max=math.log(1 / SIGMA_FLOOR))
+    error = (target.reshape(-1, 1, target.shape[-1]) - means) * torch.exp(precise)
+    return (0.5 * math.log(2 * math.pi) - precise + 0.5 * error**2).mean()
+
+
+def _mixture(parameters: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits (N, K), means (N, K, D) and negative logarithms of deviations (N, K, D)."""
+    values = (parameters.shape[-1] - components) // 2
+    logits, means, negative_logs = parameters.split((components, values, values), -1)
+    return logits, means.unflatten(-1, (components, -1)), negative_logs.unflatten(-1, (components, -1))
+
+
+def _earlier(x: Tensor, dilation: int) -> Tensor:
+    """Frames (B, C, T) as they were `dilation` frames before; zeros before the first."""
+    return F.pad(x, (dilation, 0))[..., : x.shape[-1]]
+
+
+def _two_taps(convolution: nn.Conv1d, past: Tensor, x: Tensor) -> Tensor:
+    """A kernel of two frames applied to the earlier and the later of them, wherever they come from."""
+    earlier, later = convolution.weight.unbind(-1)
+    return F.conv1d(past, earlier[..., None]) + F.conv1d(x, later[..., None], convolution.bias)
