@@ -8,9 +8,9 @@ import numpy as np
 from .curves import Curve, minimum_jerk, stepped
 
 CLOSING, HELD, OPENING = 0.09, 0.04, 0.20  # seconds of a blink
-BLINK_INTERVAL, BLINK_VARIATION = 3.0, 0.4  # median in seconds, and log-normal deviation
-BLINK_INTERVALS = (1.5, 7.0)  # seconds
-DOUBLE_BLINK, DOUBLE_SPACING = 0.04, 0.38  # probability, seconds
+BLINK_INTERVAL, BLINK_VARIATION = 3.0, 0.35  # median in seconds, and log-normal deviation
+BLINK_INTERVALS = (1.9, 7.0)  # seconds
+DOUBLE_BLINK, DOUBLE_SPACING = 0.03, 0.38  # probability, seconds
 PAUSE_REACH = 0.8  # seconds by which a blink moves to a pause
 FIXATION = (0.4, 1.6)  # seconds
 MICRO_SACCADE = (0.045, 0.03)  # iris radii, standard deviation in x and y

@@ -13,8 +13,10 @@ from .curves import ANALYSIS_RATE, Curve, smoothed, widened
 from .visemes import Visemes
 
 NET_SHARE = 0.55  # of the opening; the rules have the rest
-LIGHTEST_TOUCH = 0.018  # seconds: standard deviation of the last smoothing
-CLOSURE_HOLD = 0.02  # seconds a closure is held on both sides, so that every frame rate from 25 up shows it
+LIGHTEST_TOUCH = (
+    0.018  # seconds, standard deviation of the last smoothing; faster lips than this gives are not seen
+)
+CLOSURE_HOLD = 0.03  # seconds a closure is held on both sides, so that every frame rate from 25 up shows it
 COMFORTABLE, WIDEST = 0.15, 0.22  # opening, eye distances: softly limited from the first, never beyond the second
 OPEN_REST_CLOSED = 0.62  # share of an opening at rest that a speaking mouth gives up
 
@@ -63,7 +65,7 @@ def mouth_movement(speech: Speech, shapes: Visemes, tempo: float = 1.0) -> Mouth
     speaking, touch = speech.activity, LIGHTEST_TOUCH * tempo**-1.5
     tuck = speaking * smoothed(np.clip((shapes.tuck - 0.2) / 0.5, 0, 1), touch)
     closure = widened(np.clip((shapes.closure - 0.35) / 0.35, 0, 1), CLOSURE_HOLD)
-    closure = speaking * np.minimum(1, 1.15 * smoothed(closure, 0.01))
+    closure = speaking * np.minimum(1, 1.15 * smoothed(closure, LIGHTEST_TOUCH))
     opening = NET_SHARE * _net_opening(speech, shapes) + (1 - NET_SHARE) * _rule_opening(speech) * (1 - 0.8 * tuck)
     return Mouth(
         opening=_limited(smoothed(opening, touch)) * (1 - closure),

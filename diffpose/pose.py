@@ -10,13 +10,13 @@ import numpy as np
 from .audio import Speech
 from .curves import ANALYSIS_RATE, Curve, minimum_jerk, smoothed, stepped, wandering
 
-SWAY = np.array([1.7, 2.1, 1.35])  # degrees of pitch, yaw, roll, while speaking
-SWAY_BANDS = ((0.16, 0.65), (0.13, 0.5), (0.13, 0.5))  # Hz
+SWAY = np.array([1.6, 1.8, 1.5])  # degrees of pitch, yaw, roll, while speaking
+SWAY_BANDS = ((0.18, 0.65), (0.2, 0.55), (0.18, 0.55))  # Hz
 IDLE_SHARE = 0.45  # of the sway in silence
 NOD = (1.8, 3.9)  # degrees, down
 NOD_WIDTH = (0.28, 0.42)  # seconds
 NOD_SPACING = 0.45  # seconds at least
-POSTURE = np.array([1.2, 2.4, 1.5])  # degrees, standard deviation of the postures' pitch, yaw, roll
+POSTURE = np.array([0.9, 1.4, 0.8])  # degrees, standard deviation of the postures' pitch, yaw, roll
 POSTURE_SPACING = (1.6, 3.7)  # seconds: least, and without a pause
 LIMIT = np.array([7.0, 9.0, 6.0])  # degrees, softly
 DRIFT = np.array([0.009, 0.006])  # crop units, standard deviation of the head's place in x and y

@@ -40,14 +40,14 @@ class MotionStatistics:
         gaze_spread: standard deviation of the pupils' place, iris radii.
     """
 
-    mouth_amplitude: float = 0.05
-    mouth_tempo: float = 2.8
-    head_pitch: float = 1.6
-    head_yaw: float = 1.8
-    head_roll: float = 1.2
+    mouth_amplitude: float = 0.045
+    mouth_tempo: float = 2.6
+    head_pitch: float = 1.9
+    head_yaw: float = 2.0
+    head_roll: float = 1.45
     blink_rate: float = 19.0
-    brow_activity: float = 0.009
-    gaze_spread: float = 0.09
+    brow_activity: float = 0.0075
+    gaze_spread: float = 0.13
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from talking_head.diffpose.audio import HOP, SAMPLE_RATE, analyse, mel_filters, power_spectrum
 from talking_head.lp_core.audio import Audio, load_audio
 
