@@ -1,29 +1,24 @@
 """The square crop that both renderers work in, and the way back into the picture.
 
 Convention: pixel coordinates have their origin in the centre of the top-left pixel; matrices (2, 3) map column
-vectors: p' = M[:, :2] p + M[:, 2]. Check: `to_picture` maps (255.5, 255.5), the middle of a 512 crop, to the middle
-of the square.
+vectors: p' = M[:, :2] p + M[:, 2]. Check: `to_picture` maps (256, 256) of a 512 crop, which LivePortrait calls its
+middle (half a pixel beyond the true one), to the middle of the framed square.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .layouts import LAYOUTS, layout_of
+
 CROP_SIZE = 512  # pixels a side
 BLEND_RAMP = 16  # pixels over which a pasted crop fades into the picture
 
-# Landmarks of the 478-point mesh that stand at the eyes and the mouth.
-LEFT_EYE = (33, 133, 159, 145)
-RIGHT_EYE = (263, 362, 386, 374)
-MOUTH = (61, 291)
-# The part of the mesh that LivePortrait's 106 points span: jaw, brows, nose and mouth, without the forehead.
-FOREHEAD = frozenset(
-    (10, 338, 297, 332, 284, 251, 109, 67, 103, 54, 21, 151, 108, 69, 104, 68, 71, 337, 299, 333, 298, 301)
-)
-FRAMED = tuple(index for index in range(468) if index not in FOREHEAD)
+LEFT_EYE, RIGHT_EYE, MOUTH = LAYOUTS[478].left_eye, LAYOUTS[478].right_eye, LAYOUTS[478].mouth
 
 
 @dataclass(frozen=True)
@@ -80,15 +75,31 @@ def apply_affine(matrix: Tensor, points: Tensor) -> Tensor:
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
+DRIVING = CropOptions(scale=2.2, shift_y=-0.1, upright=False)  # LivePortrait's for a driving clip
+
+
 def crop_to_picture(points: Tensor, options: CropOptions, size: int = CROP_SIZE) -> Tensor:
-    """The map (2, 3) from pixels of a `size` crop to picture pixels, for a face's 478 mesh points (478, 2 or 3).
+    """The map (2, 3) from pixels of a `size` crop to picture pixels, for landmarks (N, 2 or 3) of any known layout.
 
     LivePortrait's framing (its spec, section 5), with the horizontal shift honoured, which the original ignores.
     """
-    framed = points[list(FRAMED), :2].double()
-    eyes = (points[list(LEFT_EYE), :2].double().mean(0) + points[list(RIGHT_EYE), :2].double().mean(0)) / 2
-    mouth = points[list(MOUTH), :2].double().mean(0)
-    return framing(framed, eyes, mouth, options, size).float()
+    layout = layout_of(points)
+    flat = points[:, :2].double()
+    left, right, mouth = (flat[list(part)].mean(0) for part in (layout.left_eye, layout.right_eye, layout.mouth))
+    framed = flat if layout.framed is None else flat[list(layout.framed)]
+    return framing(framed, (left + right) / 2, mouth, options, size).float()
+
+
+def steady_crop(clip: Sequence[Tensor], options: CropOptions = DRIVING, size: int = CROP_SIZE) -> Tensor:
+    """One level square for a whole clip, as a map (2, 3) from crop to picture: the mean of its frames' squares.
+
+    Args:
+        clip: landmarks (N, 2 or 3) of every frame that has a face, at least one.
+        options: how each frame is framed; the squares are taken level whatever it says.
+        size: pixels a side of the crop.
+    """
+    level = replace(options, upright=False)
+    return torch.stack([crop_to_picture(points, level, size) for points in clip]).mean(0)
 
 
 def framing(points: Tensor, eyes: Tensor, mouth: Tensor, options: CropOptions, size: int) -> Tensor:
@@ -108,16 +119,21 @@ def framing(points: Tensor, eyes: Tensor, mouth: Tensor, options: CropOptions, s
     return torch.cat([linear, corner[:, None]], 1)
 
 
-def cut(picture: Tensor, to_picture: Tensor, size: int = CROP_SIZE) -> Crop:
+def cut(picture: Tensor, to_picture: Tensor, size: int = CROP_SIZE, outside: str = "border") -> Crop:
     """The crop that `to_picture` describes, cut from a picture (H, W, 3).
 
-    Bilinear; a crop that shrinks the picture is averaged over its finer samples so that nothing flickers; beyond
-    the picture its edge goes on.
+    Bilinear; a crop that shrinks the picture is averaged over its finer samples so that nothing flickers.
+
+    Args:
+        picture: what is cut.
+        to_picture: (2, 3) from crop to picture.
+        size: pixels a side.
+        outside: what is beyond the picture: "border", its edge goes on, or "zeros", black.
     """
     shrink = math.ceil(float(torch.linalg.det(to_picture[:, :2]).abs().sqrt()) - 0.05)
     fine = max(1, min(shrink, 8))
     grid = _pixel_centres(size * fine, 1 / fine, picture.device)
-    image = sample(picture.permute(2, 0, 1)[None], apply_affine(to_picture.to(picture), grid)[None], "border")
+    image = sample(picture.permute(2, 0, 1)[None], apply_affine(to_picture.to(picture), grid)[None], outside)
     image = F.avg_pool2d(image, fine) if fine > 1 else image
     return Crop(image[0].permute(1, 2, 0).contiguous(), to_picture.float())
 
@@ -138,6 +154,51 @@ def blend_mask(size: int = CROP_SIZE, ramp: int = BLEND_RAMP) -> Tensor:
     place = torch.arange(size, dtype=torch.float32)
     inset = (ramp - torch.minimum(place, size - place)).clamp(min=0)
     return (1 - torch.hypot(inset[:, None], inset[None, :]) / ramp).clamp(0, 1)
+
+
+def paste(frames: Tensor, to_picture: Tensor, background: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Pictures (T, H, W, 3) with crops pasted over them, faded at the crops' borders by `blend_mask`.
+
+    Args:
+        frames: (T, S, S, 3) crops.
+        to_picture: (2, 3) from crop pixels to picture pixels.
+        background: (T or 1, H, W, 3) what they are pasted over; not written to.
+        mask: (H, W) in 0…1, where the crops may show; everywhere when None.
+
+    Raises:
+        ValueError: a mask that does not have the picture's size.
+    """
+    size, (height, width) = frames.shape[1], background.shape[1:3]
+    if mask is not None and mask.shape != (height, width):
+        raise ValueError(f"The paste mask has shape {tuple(mask.shape)}; give it the picture's, {(height, width)}.")
+    rows, columns = _covered(to_picture.cpu(), size, height, width)
+    positions = _positions(invert_affine(to_picture).to(frames), rows, columns)
+    weight = sample(blend_mask(size).to(frames)[None, None], positions, "zeros")[0, 0, ..., None]
+    if mask is not None:
+        weight = weight * mask[rows, columns, None].to(frames)
+    shown = sample(frames.permute(0, 3, 1, 2), positions.expand(len(frames), -1, -1, -1), "zeros")
+    pasted = background.expand(len(frames), -1, -1, -1).clone()
+    pasted[:, rows, columns] = torch.lerp(pasted[:, rows, columns], shown.permute(0, 2, 3, 1), weight)
+    return pasted
+
+
+def _covered(to_picture: Tensor, size: int, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a picture that a crop of `size` may touch."""
+    corners = to_picture.new_tensor([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
+    places = apply_affine(to_picture, corners)
+    left, top = (math.floor(value) for value in places.amin(0).tolist())
+    right, bottom = (math.ceil(value) + 1 for value in places.amax(0).tolist())
+    return slice(max(top, 0), max(min(bottom, height), 0)), slice(max(left, 0), max(min(right, width), 0))
+
+
+def _positions(to_crop: Tensor, rows: slice, columns: slice) -> Tensor:
+    """Where in the crop the pixels of a part of the picture lie, (1, h, w, 2) as x, y."""
+    y, x = torch.meshgrid(
+        torch.arange(rows.start, rows.stop, dtype=to_crop.dtype, device=to_crop.device),
+        torch.arange(columns.start, columns.stop, dtype=to_crop.dtype, device=to_crop.device),
+        indexing="ij",
+    )
+    return apply_affine(to_crop, torch.stack([x, y], -1))[None]
 
 
 def _pixel_centres(count: int, step: float, device: torch.device) -> Tensor:

@@ -6,12 +6,72 @@ Check: yaw +90 takes the nose (0, 0, -1) to (-1, 0, 0), so positive yaw turns th
 positive pitch looks down; positive roll tilts clockwise.
 """
 
+from collections.abc import Collection
+from functools import cache
+
 import torch
 from torch import Tensor
 
 KEYPOINTS = 21
 LIPS = (6, 12, 14, 17, 19, 20)
 EYES = (11, 13, 15, 16, 18)
+BROWS = (1, 2)
+LEFT_EYE = (11, 13)  # upper and lower lid of the eye on the picture's left
+RIGHT_EYE = (15, 16)
+
+REGIONS = ("all", "expression", "lips", "eyes", "brows", "pose")
+REGION_KEYPOINTS: dict[str, tuple[int, ...]] = {"lips": LIPS, "eyes": EYES, "brows": BROWS}
+
+# What of a driver's expression replaces the portrait's own when it is not taken relative to rest: the rest of the
+# 63 values says more about who is seen than about what the face does.
+EXPRESSIVE_KEYPOINTS = (1, 2, 6, *range(11, 21))
+EXPRESSIVE_AXES = ((3, 1), (4, 1), (5, 2), (8, 2), (9, 1), (9, 2))  # keypoint and axis (x, y, z are 0, 1, 2)
+
+ANGLE_BINS, DEGREES_PER_BIN, FIRST_BIN = 66, 3.0, -97.5
+
+# A closed, calm mouth and open eyes, in crop units before scaling, per keypoint x, y, z; LivePortrait measures
+# single driving pictures against it (its spec, section 3.2, and the original's `lip_array`).
+NEUTRAL_EXPRESSION_MILLIONTHS = (
+    (-94.524, 242.22, -40.0974), (208.596, 468.054, 12.7464), (-124.602, 324.972, 4.425),
+    (119.652, -456.624, 54.0852), (-265.254, -74.598, -15.528), (-33.4884, -183.036, -3.49404),
+    (-0.475428, -0.452466, 1.59498), (-541.296, 2632.8, 7.2486), (-11.694, 5.00502, 9.9888),
+    (0.80286, 5.19132, -409.344), (166.878, -19.815, -88.548), (-15.1536, 82.506, 5.94012),
+    (-0.261054, 2.7591, 2.21028), (-66.282, -68.286, -3.45318), (-832.62, -1795.92, -2.59176),
+    (6.9714, 36.5514, -1.8978), (-4.80876, 7.1148, -10.3236), (-636.84, -1166.1, 56.2314),
+    (283.29, -14.5656, 10.9746), (-4.16022, -15090.6, -2549.4), (222.474, 5627.88, 2726.46),
+)  # fmt: skip
+
+
+def neutral_expression() -> Tensor:
+    """The expression (21, 3) of a calm face with a closed mouth."""
+    return torch.tensor(NEUTRAL_EXPRESSION_MILLIONTHS, dtype=torch.float64).mul(1e-6).float()
+
+
+@cache
+def expressive() -> Tensor:
+    """Which expression values (21, 3) tell what a face does rather than whose it is; bool."""
+    values = torch.zeros(KEYPOINTS, 3, dtype=torch.bool)
+    values[list(EXPRESSIVE_KEYPOINTS)] = True
+    for keypoint, axis in EXPRESSIVE_AXES:
+        values[keypoint, axis] = True
+    return values
+
+
+def region_values(regions: Collection[str]) -> Tensor:
+    """Which expression values (21, 3) belong to any of the regions, which are of REGIONS; bool."""
+    if {"all", "expression"} & set(regions):
+        return torch.ones(KEYPOINTS, 3, dtype=torch.bool)
+    values = torch.zeros(KEYPOINTS, 3, dtype=torch.bool)
+    for region in regions:
+        values[list(REGION_KEYPOINTS.get(region, ()))] = True
+    return values
+
+
+def angle_degrees(logits: Tensor) -> Tensor:
+    """Degrees (...) from the logits (..., 66) of 3-degree bins: the mean of the bins, weighed by their softmax."""
+    weights = logits.softmax(-1)
+    places = torch.arange(logits.shape[-1], dtype=weights.dtype, device=weights.device)
+    return DEGREES_PER_BIN * (weights * places).sum(-1) + FIRST_BIN
 
 
 def rotation_matrix(rotation: Tensor) -> Tensor:
@@ -49,6 +109,25 @@ def transform(
         scale: (T, 1), a plain factor.
         translation: (T, 3) crop units; z is ignored, as in LivePortrait (equation 2).
     """
+    return place(keypoints, expression, rotation_matrix(rotation), scale, translation)
+
+
+def place(keypoints: Tensor, expression: Tensor, matrices: Tensor, scale: Tensor, translation: Tensor) -> Tensor:
+    """What `transform` gives, for rotations that are matrices (T, 3, 3) already."""
     in_plane = translation * translation.new_tensor([1.0, 1.0, 0.0])
-    posed = keypoints @ rotation_matrix(rotation) + expression
-    return scale[:, :, None] * posed + in_plane[:, None]
+    return scale[:, :, None] * (keypoints @ matrices + expression) + in_plane[:, None]
+
+
+def hull_volume(keypoints: Tensor) -> float:
+    """Volume of the convex hull of keypoints (21, 3), in cubic crop units."""
+    from scipy.spatial import ConvexHull
+
+    return float(ConvexHull(keypoints.double().cpu().numpy()).volume)
+
+
+def spread_ratio(keypoints: Tensor, other: Tensor) -> float:
+    """How much more room keypoints (21, 3) take than others: the root of the ratio of their hulls' volumes.
+
+    The root is the original's, although volumes would ask for a cube root.
+    """
+    return (hull_volume(keypoints) / hull_volume(other)) ** 0.5

@@ -48,22 +48,25 @@ def as_picture(pixels: Tensor) -> Tensor:
     return colours.clamp(0, 1).contiguous()
 
 
-def limited(picture: Tensor, longest_side: int) -> Tensor:
-    """The picture (H, W, 3) shrunk, area-averaged, so that no side is longer than `longest_side`."""
+def limited(picture: Tensor, longest_side: int, division: int = 1) -> Tensor:
+    """The picture (H, W, 3) shrunk, area-averaged, so that no side is longer than `longest_side`.
+
+    Then rows at the bottom and columns at the right are left out until both sides are multiples of `division`.
+    LivePortrait prepares sources with 1280 and 2.
+    """
     height, width = picture.shape[:2]
     ratio = longest_side / max(height, width)
-    if ratio >= 1:
-        return picture
-    size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
-    shrunk = F.interpolate(picture.permute(2, 0, 1)[None], size=size, mode="area")
-    return shrunk[0].permute(1, 2, 0).contiguous()
+    if ratio < 1:
+        height, width = max(1, round(height * ratio)), max(1, round(width * ratio))
+        shrunk = F.interpolate(picture.permute(2, 0, 1)[None], size=(height, width), mode="area")
+        picture = shrunk[0].permute(1, 2, 0).contiguous()
+    whole = height % division == 0 and width % division == 0
+    return picture if whole else picture[: height - height % division, : width - width % division]
 
 
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < SMALLEST_SIDE:
-        raise ValueError(
-            f"The picture has {width}×{height} pixels; a face needs at least {SMALLEST_SIDE} a side."
-        )
+        raise ValueError(f"The picture has {width}×{height} pixels; a face needs at least {SMALLEST_SIDE} a side.")
     if max(width, height) > LARGEST_SIDE:
         raise ValueError(
             f"The picture has {width}×{height} pixels; at most {LARGEST_SIDE} a side are taken. Shrink it first."

@@ -1,13 +1,14 @@
 """The portrait (one face of one picture, prepared once and asked for many frames) and who prepares and draws it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from .crop import Crop, CropOptions
 from .face import Face
-from .keypoints import KEYPOINTS
+from .keypoints import KEYPOINTS, REGIONS
 from .motion import MotionFrame, MotionSequence
 
 
@@ -19,15 +20,45 @@ class RenderOptions:
         batch_size: frames drawn at once, 1…64.
         paste_back: frames are the whole picture; otherwise the 512 crop alone.
         relative: motion is added to the portrait's own pose and expression; otherwise it replaces them.
+        regions: what of the driver's motion is taken, any of keypoints.REGIONS together.
+        keep_identity: with `relative` off, the expression values that tell whose face it is stay the portrait's.
+        mask: (H, W) in 0…1 on the picture, where a pasted face may show; everywhere when None.
+
+    The others are of the LivePortrait renderer; the mesh renderer has no use for them.
+
+        multiplier: factor on the way of the keypoints from the portrait's own, 0…3; 1 is as the driver moves.
+        stitching: the shoulders are kept where they are, so that the pasted face joins the picture.
+        close_mouth: the portrait's own mouth is closed first, where it stands open and motion is relative.
+        eye_opening: 0…1, the lid opening over eye width that the portrait's own eyes are brought to; None leaves
+            them.
+        anchored: with `relative` off, keypoints move from the driver's rest frame on and by the size of the
+            portrait's face, which suits faces unlike the driver's (the original's way with animals).
     """
 
     batch_size: int = 8
     paste_back: bool = True
     relative: bool = True
+    regions: tuple[str, ...] = ("all",)
+    keep_identity: bool = True
+    mask: Tensor | None = field(default=None, compare=False)
+    multiplier: float = 1.0
+    stitching: bool = True
+    close_mouth: bool = False
+    eye_opening: float | None = None
+    anchored: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= 64:
             raise ValueError(f"The batch size is {self.batch_size}; give 1 … 64 frames.")
+        unknown = set(self.regions) - set(REGIONS)
+        if unknown or not self.regions:
+            raise ValueError(f"The regions are {tuple(self.regions)}; give one or more of {', '.join(REGIONS)}.")
+        if not 0 <= self.multiplier <= 3:
+            raise ValueError(f"The multiplier is {self.multiplier}; give 0 … 3, where 1 is as the driver moves.")
+        if self.eye_opening is not None and not 0 <= self.eye_opening <= 1:
+            raise ValueError(f"The eye opening is {self.eye_opening}; give 0 (closed) … 1, or None.")
+        if self.mask is not None and (self.mask.ndim != 2 or not torch.isfinite(self.mask).all()):
+            raise ValueError(f"The paste mask is (H, W) and finite; got shape {tuple(self.mask.shape)}.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,49 +1,78 @@
-"""The choice of a renderer, and the loop that draws a motion with it."""
+"""The choice of a renderer, and the loops that draw motion with it."""
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .motion import MotionSequence
+from .crop import paste
+from .motion import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions
-from .retarget import relative_to
+from .retarget import transfer
 
 RENDERERS = ("auto", "mesh", "liveportrait")
 
+_log = logging.getLogger(__name__)
 
-def choose_renderer(name: str = "auto", device: torch.device | str = "auto") -> Renderer:
-    """The renderer called `name`; `auto` is the built-in mesh renderer, which needs no weights.
+
+def choose_renderer(
+    name: str = "auto",
+    device: torch.device | str = "cpu",
+    folders: Sequence[Path] = (),
+    animals: bool = False,
+) -> Renderer:
+    """The renderer called `name`.
+
+    `auto` is LivePortrait when all of its weights are in the models folders, else the built-in mesh renderer, which
+    needs none; which and why is logged once. Networks are loaded once and kept for later calls.
+
+    Args:
+        name: one of RENDERERS.
+        device: where it draws.
+        folders: models folders to look for LivePortrait's weights in, best first.
+        animals: LivePortrait's networks for animals are meant.
 
     Raises:
-        ValueError: an unknown name, or a renderer whose weights are not there.
+        ValueError: an unknown name.
+        FileNotFoundError: `liveportrait` is asked for and its weights are not there.
     """
     from .mesh.renderer import MeshRenderer
 
     if name not in RENDERERS:
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
-    if name == "liveportrait":
-        raise ValueError("LivePortrait's weights are not installed; choose the renderer `mesh`, which needs none.")
-    return MeshRenderer(choose_device(device))
+    places = tuple(Path(folder) for folder in folders)
+    if name == "liveportrait" or (name == "auto" and _has_liveportrait(places, animals)):
+        return _liveportrait(places, str(device), animals)
+    return MeshRenderer(torch.device(device))
 
 
-def choose_device(device: torch.device | str = "auto") -> torch.device:
-    """The device called so; `auto` is CUDA (or ROCm) where there is one, else Apple's GPU, else the CPU.
+@lru_cache(maxsize=1)
+def _liveportrait(folders: tuple[Path, ...], device: str, animals: bool) -> Renderer:
+    from .liveportrait import LivePortraitRenderer
+    from .networks import load_networks
 
-    Raises:
-        ValueError: torch knows no such device, or the machine has none.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"The device {device!r} cannot be used ({reason}); give auto, cpu, cuda or mps."
-        ) from error
+    return LivePortraitRenderer(load_networks(folders, animals), device)
+
+
+def _has_liveportrait(folders: tuple[Path, ...], animals: bool) -> bool:
+    """Whether LivePortrait's weights are complete; says once what `auto` makes of it."""
+    from .networks import unusable_weights
+
+    lacking = unusable_weights(folders, animals)
+    _say_once(
+        f"Renderer: mesh, since {lacking}." if lacking else "Renderer: liveportrait; all its weights are there."
+    )
+    return not lacking
+
+
+@lru_cache
+def _say_once(message: str) -> None:
+    _log.info(message)
 
 
 def render(
@@ -63,9 +92,76 @@ def render(
     settings = options or RenderOptions()
     for stretch in [motion] if isinstance(motion, MotionSequence) else motion:
         for start in range(0, len(stretch), settings.batch_size):
-            batch = stretch[start : start + settings.batch_size]
-            own = relative_to(batch, portrait.rest) if settings.relative else batch
+            own = own_motion(portrait, stretch[start : start + settings.batch_size], settings)
             frames = portrait.renderer.draw(portrait, own, settings)
             if on_frames is not None:
                 on_frames(len(frames))
             yield frames
+
+
+def own_motion(portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> MotionSequence:
+    """The portrait's own frames when it does what the driver did, as the options say."""
+    rest = portrait.rest.to(motion.expression.device)
+    return transfer(motion, rest, options.relative, options.regions, options.keep_identity)
+
+
+def render_together(
+    portraits: Sequence[Portrait], motions: Sequence[MotionSequence], options: RenderOptions | None = None
+) -> Iterator[Tensor]:
+    """Batches of frames (B, H, W, 3) in which several faces of one picture move, each by its own motion.
+
+    Each face is drawn as a crop and pasted, in order, over those before it. The longest motion decides how many
+    frames there are; the others hold their last frame.
+
+    Args:
+        portraits: faces of the same picture, of any renderers.
+        motions: one for each, of one frame rate.
+        options: as for `render`; frames are always the whole picture.
+
+    Raises:
+        ValueError: no portraits, not one motion each, other pictures, or other frame rates.
+    """
+    settings = replace(options or RenderOptions(), paste_back=False)
+    _check_together(portraits, motions)
+    frames = max(len(motion) for motion in motions)
+    lengthened = [motion.resampled(motion.fps, frames) for motion in motions]
+    for start in range(0, frames, settings.batch_size):
+        drawn = portraits[0].picture[None]
+        for portrait, motion in zip(portraits, lengthened, strict=True):
+            own = own_motion(portrait, motion[start : start + settings.batch_size], settings)
+            crops = portrait.renderer.draw(portrait, own, settings)
+            drawn = paste(crops, portrait.crop.to_picture, drawn, settings.mask)
+        yield drawn
+
+
+def _check_together(portraits: Sequence[Portrait], motions: Sequence[MotionSequence]) -> None:
+    if not portraits or len(portraits) != len(motions):
+        raise ValueError(f"Give every portrait its motion; got {len(portraits)} portraits, {len(motions)} motions.")
+    if any(portrait.picture.shape != portraits[0].picture.shape for portrait in portraits):
+        raise ValueError("The portraits are of pictures of different sizes; prepare them from one picture.")
+    if len({motion.fps for motion in motions}) > 1:
+        raise ValueError("The motions have different frame rates; resample them to one.")
+
+
+def clip_motion(portraits: Iterable[Portrait], fps: float | Fraction) -> MotionSequence:
+    """The pose and expression that a clip's own face has in each frame, from the portraits of its frames."""
+    rests = [portrait.rest.to("cpu") for portrait in portraits]
+    if not rests:
+        raise ValueError("The clip has no frames.")
+    values = {name: torch.stack([getattr(rest, name) for rest in rests]) for name in MotionFrame.SHAPES}
+    return MotionSequence(**values, fps=Fraction(fps), rest=rests[0])
+
+
+def render_clip(
+    portraits: Iterable[Portrait], own: MotionSequence, options: RenderOptions | None = None
+) -> Iterator[Tensor]:
+    """Frames (1, H, W, 3) of a clip whose face does something else: each frame is a portrait of its own.
+
+    Args:
+        portraits: of the clip's frames, in order; made as they are asked for, none is kept.
+        own: the clip's frames as they shall be, from `retarget.transfer_to_clip`.
+        options: as for `render`; `relative` and `regions` have been settled by then, and nothing is anchored.
+    """
+    settings = replace(options or RenderOptions(), anchored=False)
+    for index, portrait in zip(range(len(own)), portraits, strict=False):
+        yield portrait.renderer.draw(portrait, own[index : index + 1], settings)

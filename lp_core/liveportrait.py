@@ -1,0 +1,255 @@
+"""The LivePortrait renderer: published weights, one portrait prepared once and drawn many times.
+
+Guo et al. 2024, "LivePortrait: Efficient Portrait Animation with Stitching and Retargeting Control". Letters:
+x_s are the portrait's placed keypoints, x_d the driving ones; F extracts features, M motion, W warps, G decodes.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .crop import CROP_SIZE, Crop, CropOptions, crop_to_picture, cut, paste
+from .face import Face
+from .keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
+from .layouts import eye_ratios, lip_ratio
+from .motion import MotionFrame, MotionSequence
+from .nets.appearance import AppearanceExtractor
+from .nets.decoder import SpadeDecoder
+from .nets.motion_extractor import RawMotion
+from .nets.warping import WarpingNetwork
+from .networks import Networks
+from .portrait import Portrait, RenderOptions
+
+NETWORK_SIDE = 256  # pixels a side of what F and M see
+OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open
+NARROW_EYES, WIDE_EYES = 0.18, 0.39  # eye ratios: below the first a clip's eyes are opened to the second
+
+_log = logging.getLogger(__name__)
+
+
+class Painter:
+    """W and G: features and keypoints to pictures, in half precision where asked and possible.
+
+    Args:
+        warping: W; moved to the device and precision.
+        decoder: G; likewise.
+        device: where they run.
+        dtype: of their convolutions; coordinates are always float32.
+    """
+
+    def __init__(self, warping: WarpingNetwork, decoder: SpadeDecoder, device: torch.device, dtype: torch.dtype):
+        self._warping = warping.to(device, dtype)
+        self._decoder = decoder.to(device, dtype)
+        self._dtype = dtype
+
+    def paint(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+        """Crops (T, 512, 512, 3) in 0…1, float32.
+
+        When half precision overflows, as on GeForce 16xx cards, this batch and all later ones are drawn in single.
+
+        Args:
+            volume: the portrait's features (1, 32, 16, 64, 64).
+            source: x_s (1, 21, 3).
+            driving: x_d (T, 21, 3).
+
+        Raises:
+            ValueError: the networks give NaN in single precision too.
+        """
+        pictures = self._attempt(volume, source, driving)
+        if not torch.isfinite(pictures).all() and self._dtype != torch.float32:
+            _log.warning("Half precision gave NaN or infinity; LivePortrait draws in single precision from now on.")
+            self._dtype = torch.float32
+            self._warping.float()
+            self._decoder.float()
+            pictures = self._attempt(volume, source, driving)
+        if not torch.isfinite(pictures).all():
+            raise ValueError("LivePortrait drew NaN or infinity: its weights are damaged; download them again.")
+        return pictures.permute(0, 2, 3, 1).clamp(0, 1)
+
+    def _attempt(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+        return self._decoder(self._warping(volume, source, driving).features).float()
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """What LivePortrait draws a portrait from.
+
+    Attributes:
+        face: (1, 3, 256, 256) the crop as the networks see it.
+        appearance: F, which is asked once.
+        placed: x_s (1, 21, 3) the portrait's own placed keypoints.
+        eye_ratios: (2,) lid opening over eye width, left and right.
+        lip_ratio: () inner-lip opening over mouth width.
+    """
+
+    face: Tensor
+    appearance: AppearanceExtractor
+    placed: Tensor
+    eye_ratios: Tensor
+    lip_ratio: Tensor
+
+    @cached_property
+    def volume(self) -> Tensor:
+        """The features (1, 32, 16, 64, 64)."""
+        with torch.inference_mode():
+            return self.appearance(self.face)
+
+
+class LivePortraitRenderer:
+    """Draws with LivePortrait's networks: lp_core.portrait.Renderer and lp_core.retarget.Retargeter.
+
+    F and M run in float32, since their errors move the whole picture; stitching and retargeting on the CPU.
+
+    Args:
+        networks: which it takes over and moves to the device.
+        device: where it draws.
+        dtype: of the convolutions of W and G; float16 on CUDA and float32 elsewhere when None.
+    """
+
+    def __init__(self, networks: Networks, device: torch.device | str = "cpu", dtype: torch.dtype | None = None):
+        self.device = torch.device(device)
+        chosen = dtype or (torch.float16 if self.device.type == "cuda" else torch.float32)
+        self._appearance = networks.appearance.to(self.device)
+        self._motion = networks.motion.to(self.device)
+        self._stitching = networks.stitching
+        self._painter = Painter(networks.warping, networks.decoder, self.device, chosen)
+
+    @property
+    def name(self) -> str:
+        """What the renderer is called in options and messages."""
+        return "liveportrait"
+
+    def portrait(self, picture: Tensor, face: Face, framing: CropOptions | None = None) -> Portrait:
+        """The portrait of one face in a picture (H, W, 3)."""
+        own = picture.to(self.device, torch.float32)
+        to_picture = crop_to_picture(face.landmarks, framing or CropOptions())
+        # Black beyond the picture and plain 2×2 means, as the networks have always been used.
+        crop = cut(own, to_picture.to(self.device), outside="zeros")
+        return self.portrait_of_crop(own, crop, face.landmarks)
+
+    def portrait_of_crop(self, picture: Tensor, crop: Crop, landmarks: Tensor) -> Portrait:
+        """The portrait in a crop of a picture (H, W, 3) that was framed elsewhere."""
+        face = network_view(crop.image[None])
+        keypoints, motion = self.read_motion(face)
+        rest = motion[0]
+        placed = transform(keypoints[0], *(value[None] for value in _values(rest)))
+        likeness = Likeness(face, self._appearance, placed, eye_ratios(landmarks).cpu(), lip_ratio(landmarks).cpu())
+        return Portrait(picture, crop, landmarks, keypoints[0], rest, self, likeness)
+
+    def read_motion(self, faces: Tensor) -> tuple[Tensor, list[MotionFrame]]:
+        """Canonical keypoints (B, 21, 3) and motion of crops (B, 3, 256, 256) as `network_view` gives them."""
+        with torch.inference_mode():
+            raw = self._motion(faces.to(self.device, torch.float32))
+        # Copies, since tensors made in inference mode cannot be written to or used in training later.
+        return raw.keypoints.cpu().clone(), motion_frames(raw)
+
+    def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
+        """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
+        likeness: Likeness = portrait.drawing
+        with torch.inference_mode():
+            driving = self.driving_keypoints(portrait, motion, options).to(self.device)
+            source, to_picture = likeness.placed.to(self.device), portrait.crop.to_picture
+            batches = []
+            for some in driving.split(options.batch_size):
+                frames = self._painter.paint(likeness.volume, source, some)
+                if options.paste_back:
+                    frames = paste(frames, to_picture, portrait.picture[None], options.mask)
+                batches.append(frames)
+        return batches[0] if len(batches) == 1 else torch.cat(batches)
+
+    def driving_keypoints(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
+        """x_d (T, 21, 3), float32 on the CPU: what W is asked to move the portrait's keypoints to.
+
+        In the original's order (LivePortrait's spec, section 3.4): stitching, then the portrait's own lips and eyes
+        set right, then the multiplier, which so scales them all.
+        """
+        source = portrait.drawing.placed
+        with torch.inference_mode():
+            driving = transform(portrait.keypoints, *_values(motion))
+            if options.anchored:
+                driving = _anchored(source, driving, portrait, motion.rest)
+            if options.stitching:
+                driving = self.stitched(source, driving)
+            driving = driving + self._setting_right(portrait, options)
+            return source + (driving - source) * options.multiplier
+
+    def stitched(self, source: Tensor, driving: Tensor) -> Tensor:
+        """x_d (T, 21, 3) moved so that the shoulders stay where those of x_s (1, 21, 3) are."""
+        keypoints, shift = self._stitching.stitching_delta(source.expand_as(driving), driving)
+        return driving + keypoints + F.pad(shift, (0, 1))[:, None]
+
+    def lip_displacement(self, portrait: Portrait, ratios: Tensor) -> Tensor:
+        """See `retarget.Retargeter`."""
+        likeness: Likeness = portrait.drawing
+        asked = torch.stack([likeness.lip_ratio.expand_as(ratios), ratios], -1)
+        with torch.no_grad():
+            return self._stitching.mouth_delta(likeness.placed.expand(len(ratios), -1, -1), asked)
+
+    def eye_displacement(self, portrait: Portrait, left: Tensor, right: Tensor) -> Tensor:
+        """See `retarget.Retargeter`.
+
+        The network knows one opening for both eyes, so it is asked for each, and each answer is taken for its own
+        eye's keypoints and half for all others.
+        """
+        of_left, of_right = self._both_eyes(portrait, left), self._both_eyes(portrait, right)
+        either = (of_left + of_right) / 2
+        either[:, LEFT_EYE] = of_left[:, LEFT_EYE]
+        either[:, RIGHT_EYE] = of_right[:, RIGHT_EYE]
+        return either
+
+    def _both_eyes(self, portrait: Portrait, ratios: Tensor) -> Tensor:
+        likeness: Likeness = portrait.drawing
+        asked = torch.cat([likeness.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
+        with torch.no_grad():
+            return self._stitching.eye_delta(likeness.placed.expand(len(ratios), -1, -1), asked)
+
+    def _setting_right(self, portrait: Portrait, options: RenderOptions) -> Tensor:
+        """Displacement (1, 21, 3) that closes the portrait's own mouth and brings its eyes to a wanted opening."""
+        likeness: Likeness = portrait.drawing
+        moved = torch.zeros_like(likeness.placed)
+        if options.close_mouth and options.relative and likeness.lip_ratio >= OPEN_MOUTH:
+            moved = moved + self.lip_displacement(portrait, torch.zeros(1))
+        if options.eye_opening is not None:
+            wanted = torch.tensor([options.eye_opening])
+            moved = moved + self.eye_displacement(portrait, wanted, wanted)
+        return moved
+
+
+def steady_eye_opening(portrait: Portrait) -> float:
+    """The eye opening that all frames of a clip are brought to, from the portrait of its first frame."""
+    mean = float(portrait.drawing.eye_ratios.mean())
+    return mean if mean >= NARROW_EYES else WIDE_EYES
+
+
+def network_view(crops: Tensor) -> Tensor:
+    """Crops (B, S, S, 3) as F and M see them: (B, 3, 256, 256), area-averaged from 512, else bilinear."""
+    images = crops.permute(0, 3, 1, 2)
+    if images.shape[-1] == CROP_SIZE:
+        return F.avg_pool2d(images, CROP_SIZE // NETWORK_SIDE)
+    return F.interpolate(images, size=(NETWORK_SIDE, NETWORK_SIDE), mode="bilinear", align_corners=False)
+
+
+def motion_frames(raw: RawMotion) -> list[MotionFrame]:
+    """What M's heads say of B pictures, as motion on the CPU."""
+    rotation = torch.stack([angle_degrees(angle) for angle in (raw.pitch, raw.yaw, raw.roll)], -1)
+    values = (value.cpu().clone() for value in (raw.expression, rotation, raw.scale, raw.translation))
+    return [MotionFrame(*frame) for frame in zip(*values, strict=True)]
+
+
+def _values(motion: MotionFrame | MotionSequence) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Expression, rotation, scale and translation, in the order `transform` takes them."""
+    return motion.expression, motion.rotation, motion.scale, motion.translation
+
+
+def _anchored(source: Tensor, driving: Tensor, portrait: Portrait, driver_rest: MotionFrame) -> Tensor:
+    """x_d measured from the driver's rest frame and made as large as the portrait's face.
+
+    x_s + g · (x_d − x_rest), g = √V(x_s) / √V(x_rest) with the hulls' volumes V: the original's option
+    `expression-friendly`. Motion taken relative to rest has x_rest = x_s, so nothing changes then.
+    """
+    rest = transform(portrait.keypoints, *(value[None] for value in _values(driver_rest)))
+    return source + spread_ratio(source[0], rest[0]) * (driving - rest)

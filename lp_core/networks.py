@@ -1,0 +1,64 @@
+"""LivePortrait's five networks, found in the models folders and loaded together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .checkpoint import load_network
+from .nets.appearance import AppearanceExtractor
+from .nets.decoder import SpadeDecoder
+from .nets.motion_extractor import MotionExtractor
+from .nets.stitching import StitchingNetworks
+from .nets.warping import WarpingNetwork
+from .weights import ANIMAL, HUMAN, Finding, State, WeightEntry, check
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """The five networks, folded, in float32 on the CPU."""
+
+    appearance: AppearanceExtractor
+    motion: MotionExtractor
+    warping: WarpingNetwork
+    decoder: SpadeDecoder
+    stitching: StitchingNetworks
+
+
+def unusable_weights(folders: Sequence[Path], animals: bool = False) -> str:
+    """Which weight files are missing or damaged in the models folders, as a phrase; empty when all are there."""
+    findings = [check(entry, folders) for entry in _entries(animals)]
+    return "; ".join(_told(found) for found in findings if found.state is not State.PRESENT)
+
+
+def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
+    """The networks whose weight files are in the models folders.
+
+    Raises:
+        FileNotFoundError: a file is missing or damaged; the message names each.
+        CheckpointError: a file is not what its name says.
+    """
+    lacking = unusable_weights(folders, animals)
+    if lacking:
+        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
+        raise FileNotFoundError(
+            f"LivePortrait's weights are not complete in {searched}: {lacking}. Download them, or choose the "
+            "renderer `mesh`, which needs none."
+        )
+    found = [check(entry, folders).path for entry in _entries(animals)]
+    appearance, motion, warping, decoder, stitching = (path for path in found if path is not None)
+    return Networks(
+        load_network(appearance, AppearanceExtractor),
+        load_network(motion, MotionExtractor),
+        load_network(warping, WarpingNetwork),
+        load_network(decoder, SpadeDecoder),
+        load_network(stitching, StitchingNetworks),
+    )
+
+
+def _entries(animals: bool) -> tuple[WeightEntry, ...]:
+    return ANIMAL if animals else HUMAN
+
+
+def _told(found: Finding) -> str:
+    remark = f" ({found.remark})" if found.remark else ""
+    return f"{found.entry.name} is {found.state.value}{remark}"

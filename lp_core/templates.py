@@ -1,0 +1,98 @@
+"""LivePortrait's motion templates: `.pkl` files, read without running anything that is in them."""
+
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .keypoints import KEYPOINTS, rotation_degrees
+from .motion import MotionFrame, MotionSequence, frame_rate
+from .plain_pickle import PickledArray, read_plain_pickle
+from .retarget import measured_from
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """What a template file holds.
+
+    Attributes:
+        motion: measured from the chosen frame.
+        eye_ratios: (T, 2) the driver's lid opening over eye width, left and right; None when the file has none.
+        lip_ratios: (T,) the driver's inner-lip opening over mouth width; None when the file has none.
+    """
+
+    motion: MotionSequence
+    eye_ratios: Tensor | None
+    lip_ratios: Tensor | None
+
+
+def read_template(path: str | os.PathLike[str], rest: int | None = 0) -> Template:
+    """The motion of a LivePortrait template, with old or new keys.
+
+    Args:
+        path: a `.pkl` file.
+        rest: the frame that the motion is measured from; None takes the one nearest to rest.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, hostile, or no template; nothing of it has been run.
+    """
+    content = read_plain_pickle(path)
+    try:
+        return _template(content, rest)
+    except (pickle.UnpicklingError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{path} is no usable LivePortrait motion template: {error}") from error
+
+
+def _template(content: Any, rest: int | None) -> Template:
+    frames = content.get("motion") if isinstance(content, Mapping) else None
+    if not isinstance(frames, Sequence) or not frames or not all(isinstance(item, Mapping) for item in frames):
+        raise ValueError("it has no list of frames under `motion`.")
+    matrices = _stacked(frames, ("R", "R_d"), (3, 3))
+    motion = MotionSequence(
+        expression=_stacked(frames, ("exp",), (KEYPOINTS, 3)),
+        rotation=rotation_degrees(matrices.double()).float(),
+        scale=_stacked(frames, ("scale",), (1,)),
+        translation=_stacked(frames, ("t",), (3,)),
+        fps=_rate(content),
+        rest=MotionFrame.neutral(),
+    )
+    return Template(
+        motion=measured_from(motion, rest),
+        eye_ratios=_ratios(content, ("c_eyes_lst", "c_d_eyes_lst"), (len(frames), 2)),
+        lip_ratios=_ratios(content, ("c_lip_lst", "c_d_lip_lst"), (len(frames),)),
+    )
+
+
+def _rate(content: Mapping[str, Any]) -> Fraction:
+    rate = content.get("output_fps", 25)
+    return frame_rate(float(_tensor(rate)) if isinstance(rate, PickledArray) else rate)
+
+
+def _stacked(frames: Sequence[Mapping[str, Any]], keys: tuple[str, ...], shape: tuple[int, ...]) -> Tensor:
+    """One value of every frame, (T, *shape), under the first of the keys that a frame has."""
+    return torch.stack([_tensor(_first(frame, keys)).reshape(shape) for frame in frames])
+
+
+def _ratios(content: Mapping[str, Any], keys: tuple[str, ...], shape: tuple[int, ...]) -> Tensor | None:
+    """A list of ratios, if the file has it; some of LivePortrait's own templates have none."""
+    values = next((content[key] for key in keys if content.get(key)), None)
+    return None if values is None else torch.stack([_tensor(value).flatten() for value in values]).reshape(shape)
+
+
+def _first(frame: Mapping[str, Any], keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        if key in frame:
+            return frame[key]
+    raise ValueError(f"a frame lacks `{keys[0]}`.")
+
+
+def _tensor(value: Any) -> Tensor:
+    """An array, a number or nested lists of numbers as float32."""
+    numbers = value.numpy() if isinstance(value, PickledArray) else value
+    return torch.as_tensor(numbers).to(torch.float32)
