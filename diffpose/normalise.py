@@ -18,6 +18,7 @@ from ..lp_core.motion import MotionFrame, MotionSequence
 EXPRESSION = 3 * KEYPOINTS
 POSE_NAMES = ("scale", "t", "pitch", "yaw", "roll")
 SMALLEST_SPREAD = 1e-9
+SMALLEST_SCALE = 0.1
 FLAME_EXPRESSION = 50
 FLAME_HEAD = 3
 
@@ -78,6 +79,8 @@ class JoyvasaSpace:
         expression = (vectors[:, :EXPRESSION] * self.expression_std + self.expression_mean).unflatten(1, (-1, 3))
         pose = vectors[:, EXPRESSION:] * self._span() + self.pose_low
         scale, translation, rotation = pose.split((1, 3, 3), 1)
+        # Nothing bounds the vectors, and a face that has shrunk to nothing cannot be compared with any other.
+        scale = scale.clamp(min=SMALLEST_SCALE)
         if rest is None:
             rest = MotionFrame(self.rest_expression, rotation[0], scale[0], translation[0])
         return MotionSequence(expression, rotation, scale, translation, fps, rest)

@@ -1,0 +1,165 @@
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+import torch
+from diffpose_goldens import DIFFPOSETALK, JOYVASA, card, denoiser, golden, published
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from talking_head.diffpose.denoiser import Denoiser, TokenLayout
+from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
+from talking_head.diffpose.generate import DiffusionGenerator
+from talking_head.diffpose.generator import MotionOptions
+from talking_head.diffpose.normalise import JoyvasaSpace
+from talking_head.diffpose.samplers import Guidance, SampleOptions
+from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
+from talking_head.diffpose.weights import DiffusionModel
+from talking_head.lp_core.audio import Audio
+from talking_head.lp_core.motion import join
+
+PARTS = ("expression", "rotation", "scale", "translation")
+POSE = ("scale", "t", "pitch", "yaw", "roll")
+SMALL = JOYVASA | {"layers": 1, "width": 16}
+
+
+def space():
+    names = ["mean_exp", "std_exp", *(f"{bound}_{name}" for bound in ("min", "max") for name in POSE)]
+    return JoyvasaSpace.from_template({name: golden("joyvasa", f"tmpl.{name}") for name in names})
+
+
+def model_of(kind="joyvasa", network=None, **sizes):
+    sizes = sizes or SMALL
+    network = network or denoiser(kind, **sizes)
+    described = replace(card(kind, **sizes), layout=network.layout)
+    encoder = {key.removeprefix("audio_encoder."): value for key, value in published("encoder").items()}
+    return DiffusionModel(described, network, Schedule.named("cosine", 10), encoder)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return speech_encoder(model_of().encoder, heads=4)
+
+
+@pytest.fixture(scope="module")
+def generator(encoder):
+    return DiffusionGenerator(model_of(), encoder, space(), SampleOptions(steps=2))
+
+
+def styled(encoder):
+    """A generator whose network takes a style code."""
+    torch.manual_seed(4)
+    layout = replace(model_of().card.layout, time_on="token", token=TokenLayout(style=CODE_SIZE))
+    network = Denoiser(layout).eval().requires_grad_(False)
+    options = SampleOptions(steps=2, guidance=Guidance(audio=1.5))
+    return DiffusionGenerator(model_of(network=network), encoder, space(), options)
+
+
+def voice(samples, rate=16_000, channels=1):
+    return Audio(0.1 * torch.randn(channels, samples, generator=torch.Generator().manual_seed(1)), rate)
+
+
+def same(first, second):
+    return all(torch.equal(getattr(first, part), getattr(second, part)) for part in PARTS)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "channels", "fps"),
+    [
+        (1, 16_000, 1, 25),
+        (800, 16_000, 1, 25),
+        (8000, 8000, 1, 30),
+        (48_000, 96_000, 2, 25),
+        (44_100, 44_100, 6, 29.97),
+    ],
+)
+def test_frames_cover_the_sound(samples, rate, channels, fps, generator):
+    motion = generator.generate(voice(samples, rate, channels), fps)
+    assert len(motion) == -(-samples * motion.fps // rate)
+    assert abs(float(motion.fps) - fps) < 0.01
+
+
+def test_the_seed_tells_the_motion(generator):
+    first, second, other = (generator.generate(voice(9000), 25, seed=seed) for seed in (3, 3, 4))
+    assert same(first, second)
+    assert not same(first, other)
+
+
+@given(cuts=st.lists(st.integers(1, 30_000), max_size=4, unique=True))
+@settings(max_examples=8, deadline=None)
+def test_a_stream_in_chunks_is_the_stream_at_once(cuts, generator):
+    sound = voice(20_000).waveform[0]
+    edges = [0, *sorted(cut for cut in cuts if cut < 20_000), 20_000]
+
+    def streamed(chunks):
+        stream = generator.stream(seed=5)
+        pieces = [*(stream.push(chunk) for chunk in chunks), stream.finish()]
+        return join([piece for piece in pieces if piece is not None])
+
+    whole = streamed([sound])
+    assert len(whole) == 32
+    assert same(streamed([sound[a:b] for a, b in pairwise(edges)]), whole)
+
+
+def test_the_first_frames_settle_after_280_ms(generator):
+    stream = generator.stream()
+    assert stream.push(torch.zeros(16 * 280 - 1)) is None
+    first = stream.push(torch.zeros(1))
+    assert first is not None
+    assert len(first) == 5
+
+
+def test_a_stream_ends_once(generator):
+    stream = generator.stream()
+    assert stream.finish() is None
+    with pytest.raises(ValueError, match="has ended"):
+        stream.push(torch.zeros(640))
+
+
+def test_parts_that_are_not_wanted_hold_still(generator):
+    motion = generator.generate(voice(9000), 25, MotionOptions(lips_only=True))
+    still = generator.generate(voice(9000), 25, MotionOptions(lips=0, brows=0, head=0, blinks=0, gaze=0))
+    moving = generator.generate(voice(9000), 25)
+    for held in (motion, still, generator.generate(voice(9000), 25, MotionOptions(pose="still"))):
+        torch.testing.assert_close(held.relative_rotation(), torch.eye(3).expand(15, 3, 3), atol=1e-4, rtol=0)
+    assert (moving.relative_rotation() - torch.eye(3)).abs().max() > 0.1
+    assert (motion.expression[:, 19] - motion.rest.expression[19]).abs().max() > 1e-4
+
+
+def test_the_lips_lead_shifts_the_motion(generator):
+    late, early = (generator.generate(voice(16_000), 25, MotionOptions(lip_lead_ms=lead)) for lead in (0, 80))
+    torch.testing.assert_close(early.expression[:-2], late.expression[2:], atol=1e-6, rtol=0)
+
+
+def test_statistics_scale_a_network_without_style(generator):
+    plain = generator.generate(voice(9000), 25)
+    wide = Style(statistics=MotionStatistics(head_yaw=1.8 * 2, head_pitch=1.6 * 2, head_roll=1.2 * 2))
+    turned = generator.generate(voice(9000), 25, style=wide)
+    first = torch.linalg.matrix_norm(plain.relative_rotation() - torch.eye(3)).mean()
+    assert torch.linalg.matrix_norm(turned.relative_rotation() - torch.eye(3)).mean() > 1.1 * first
+    assert same(generator.generate(voice(9000), 25, style=wide.with_strength(0)), plain)
+
+
+def test_a_style_code_guides_and_strength_0_is_exactly_without(encoder):
+    made = styled(encoder)
+    style = Style(code=torch.randn(CODE_SIZE))
+    free = made.generate(voice(9000), 25)
+    assert same(made.generate(voice(9000), 25, style=style.with_strength(0)), free)
+    assert not same(made.generate(voice(9000), 25, style=style), free)
+
+
+def test_other_motion_spaces_are_refused(encoder):
+    model = model_of("diffposetalk", **DIFFPOSETALK)
+    with pytest.raises(ValueError, match="a DiffPoseTalk denoiser does not write LivePortrait motion"):
+        DiffusionGenerator(model, encoder, space())
+
+
+def test_negative_seeds_are_refused(generator):
+    with pytest.raises(ValueError, match="seed is -1; expected 0 or more"):
+        generator.generate(voice(700), 25, seed=-1)
+
+
+def test_rates_are_kept_exactly(generator):
+    assert generator.generate(voice(SAMPLES_PER_FRAME), 29.97).fps == Fraction(30_000, 1001)
