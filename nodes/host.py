@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
+from uuid import uuid4
 
 import torch
 from torch import Tensor
@@ -37,6 +38,18 @@ def folder(kind: FolderKind) -> Path:
     place = Path(paths.get_directory_by_type(kind)) if paths else Path.cwd() / kind
     place.mkdir(parents=True, exist_ok=True)
     return place
+
+
+def model_folders(name: str) -> tuple[Path, ...]:
+    """The folders that hold models of a kind, such as "liveportrait": ComfyUI's own and those that the user added.
+
+    Outside ComfyUI it is the folder of that name in `models` in the current folder, whether it exists or not.
+    """
+    paths = _module("folder_paths")
+    if not paths:
+        return (Path.cwd() / "models" / name,)
+    paths.add_model_folder_path(name, os.path.join(paths.models_dir, name))
+    return tuple(Path(place) for place in paths.get_folder_paths(name))
 
 
 def find_file(name: str, kind: FolderKind = "input") -> Path:
@@ -186,11 +199,14 @@ def _pillow(picture: Tensor) -> Any:
     return Image.fromarray(pixels.to("cpu", torch.uint8).numpy())
 
 
-def save_picture(picture: Tensor, name: str) -> Path:
-    """A picture (H, W, 3) saved in the temporary folder, for somebody to look at."""
-    path = save_place(name, ".png", "temp").path
-    _pillow(picture).save(path)
-    return path
+def save_picture(picture: Tensor, name: str) -> SavePlace:
+    """A picture (H, W, 3) saved in the temporary folder, for somebody to look at.
+
+    The name gets a part of its own, since browsers keep what an earlier session showed under the same name.
+    """
+    place = save_place(f"{name}_{uuid4().hex[:8]}", ".png", "temp")
+    _pillow(picture).save(place.path)
+    return place
 
 
 def embedded_workflow(prompt: object, extra: Mapping[str, object] | None) -> dict[str, str]:

@@ -27,5 +27,5 @@ class Node:
         try:
             return self.run(**inputs)
         except NoFaceError as error:
-            shown = host.save_picture(error.looked_at, "talking_head_no_face")
+            shown = host.save_picture(error.looked_at, "talking_head_no_face").path
             raise ValueError(f"{error} The picture that was searched is {shown}.") from error

@@ -24,6 +24,7 @@ class LoadPortrait(Node):
 
     DESCRIPTION = "Finds a face in a picture and prepares it to be moved. Photo, painting or generated image."
     SEARCH_ALIASES = ("talking head", "face crop", "liveportrait source", "find face")
+    HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the preview again when the node is taken from the cache
     RETURN_TYPES = ("PORTRAIT", "IMAGE", "INT")
     RETURN_NAMES = ("portrait", "preview", "face_count")
     OUTPUT_TOOLTIPS = (
@@ -87,16 +88,21 @@ class LoadPortrait(Node):
         crop_y: float,
         upright: bool,
         mask: Tensor | None = None,
-    ) -> tuple[Portrait, Tensor, int]:
-        """The portrait, its crop with landmarks (1, 512, 512, 3), and the number of faces."""
+    ) -> dict[str, Any]:
+        """The portrait, its crop with landmarks (1, 512, 512, 3), which the node shows, and the number of faces."""
         whole = picture_of(image)
         picture = limited(whole, longest_side)
         shrunk = len(picture) / len(whole)
         faces = find_faces(picture, box=_box(face_box, shrunk) or _box_of_wire(mask, picture))
         face = _chosen(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
-        portrait = choose_renderer(renderer, host.device()).portrait(picture, face, framing)
-        return portrait, _crop_with_landmarks(portrait)[None], len(faces)
+        drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
+        portrait = drawer.portrait(picture, face, framing)
+        preview = _crop_with_landmarks(portrait)
+        return {
+            "ui": {"images": [host.save_picture(preview, "talking_head_face").shown]},
+            "result": (portrait, preview[None], len(faces)),
+        }
 
 
 def _box(text: str, shrunk: float) -> Box | None:

@@ -304,11 +304,14 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
 
     cpu = torch.device("cpu")
     folders = {kind: str(path) for kind, path in host.folders.items()}
+    model_folders: dict[str, list[str]] = {}
     contents: dict[str, dict[str, Any]] = {
         "folder_paths": {
             "models_dir": folders["models"],
             "get_directory_by_type": folders.get,
             "get_save_image_path": _save_image_path,
+            "add_model_folder_path": lambda name, path: model_folders.setdefault(name, []).append(path),
+            "get_folder_paths": model_folders.__getitem__,
         },
         "comfy": {},
         "comfy.utils": {"ProgressBar": ProgressBar},

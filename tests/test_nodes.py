@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import ROOT
 from host import Host, defaults_of, inputs_of, is_widget, load_as_comfyui
+from PIL import Image
 
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS
@@ -47,6 +48,11 @@ motion_module = pack_module("lp_core.motion")
 video_module = pack_module("lp_core.video")
 
 
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def host(tmp_path):
     with Host(tmp_path, PACK) as running:
@@ -59,9 +65,10 @@ def picture():
 
 
 @pytest.fixture(scope="module")
-def small_portrait(picture):
+def small_portrait(picture, tmp_path_factory):
     """A portrait prepared once, of a picture small enough to be drawn quickly."""
-    return run("LoadPortrait", image=picture[None, :256, 100:356])[0]
+    with Host(tmp_path_factory.mktemp("portrait"), PACK):
+        return run("LoadPortrait", image=picture[None, :256, 100:356])[0]
 
 
 def run(node_id: str, **given):
@@ -170,8 +177,13 @@ def test_only_the_seed_changes_after_a_run():
 # --------------------------------------------------------------------------------------------- pictures and faces
 
 
-def test_a_portrait_is_found_and_shown(picture):
-    portrait, preview, count = run("LoadPortrait", image=picture[None])
+def test_a_portrait_is_found_and_shown(host, picture):
+    node = NODES["LoadPortrait"]
+    result = node().execute(**defaults_of(node), image=picture[None])
+    portrait, preview, count = result["result"]
+    (shown,) = result["ui"]["images"]
+    with Image.open(host.folders["temp"] / shown["filename"]) as face:
+        assert face.size == (512, 512)
     assert count == 1
     assert portrait.picture.shape == picture.shape
     assert preview.shape == (1, 512, 512, 3)
@@ -212,10 +224,8 @@ def test_what_is_no_picture_is_said(image, sentence):
 def test_without_a_face_the_user_sees_what_was_searched(host):
     with pytest.raises(ValueError, match="No face was found") as told:
         run("LoadPortrait", image=torch.full((1, 96, 128, 3), 0.5))
-    shown = next(host.folders["temp"].glob("*.png"))
+    (shown,) = host.folders["temp"].glob("*.png")
     assert str(shown) in str(told.value)
-    from PIL import Image
-
     with Image.open(shown) as searched:
         assert searched.size == (128, 96)
 
@@ -249,13 +259,18 @@ def test_an_empty_mask_is_no_mask(picture):
         ({"face_index": 3}, "1 face; face_index 3"),
         ({"face_box": "left top"}, "left, top, right, bottom"),
         ({"face_box": "600, 600, 700, 700"}, "box"),
-        ({"renderer": "liveportrait"}, "weights"),
         ({"crop_scale": 20.0}, "scale"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_said(picture, given, sentence):
     with pytest.raises(ValueError, match=sentence):
         run("LoadPortrait", image=picture[None], **given)
+
+
+def test_missing_weights_are_said_with_the_folders_that_were_searched(host, picture):
+    with pytest.raises(FileNotFoundError, match="weights") as told:
+        run("LoadPortrait", image=picture[None], renderer="liveportrait")
+    assert str(host.folders["models"] / "liveportrait") in str(told.value)
 
 
 # --------------------------------------------------------------------------------------------- motion and edits
@@ -448,8 +463,7 @@ def test_what_cannot_be_written_is_said_and_leaves_no_file(host, given, sentence
     assert not [path for folder in host.folders.values() for path in folder.rglob("*") if path.is_file()]
 
 
-def test_without_comfyui_the_nodes_work_in_the_current_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_without_comfyui_the_nodes_work_in_the_current_folder(tmp_path):
     assert combine(filename_prefix="a/b")[0].path == tmp_path / "output" / "a" / "b_00001_.mp4"
     assert combine(filename_prefix="a/b")[0].path.name == "b_00002_.mp4"
     assert run("SaveMotion", motion=nodding())[1] == str(tmp_path / "output/motion/talking_head_00001_.safetensors")
