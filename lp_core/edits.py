@@ -19,12 +19,12 @@ from .controls import (
     from_expression,
     to_expression,
 )
-from .keypoints import EYES, KEYPOINTS, LIPS, rotation_degrees, rotation_matrix
+from .filters import Smoother, gaussian
+from .keypoints import KEYPOINTS, REGION_KEYPOINTS, rotation_degrees, rotation_matrix
 from .motion import MotionSequence
 
 Region = Literal["lips", "eyes", "brows", "pose"]
 REGION_CONTROLS: dict[str, tuple[str, ...]] = {"lips": LIP_CONTROLS, "eyes": EYE_CONTROLS, "brows": BROW_CONTROLS}
-REGION_KEYPOINTS: dict[str, tuple[int, ...]] = {"lips": LIPS, "eyes": EYES, "brows": (1, 2)}
 REGIONS = (*REGION_CONTROLS, "pose")
 
 # An eye that keeps contact turns against the head: iris radii per degree (eyeball radius 12 mm, iris 6 mm).
@@ -133,17 +133,23 @@ def smooth(motion: MotionSequence, seconds: float) -> MotionSequence:
     """
     if not 0 <= seconds <= 5:
         raise ValueError(f"The smoothing is {seconds} s; give 0 … 5 seconds (0.05 is gentle).")
-    if seconds == 0 or len(motion) == 1:
+    if seconds == 0:
         return motion
-    frames = seconds * float(motion.fps)
+    return smooth_with(motion, lambda values: gaussian(values, seconds * float(motion.fps)))
+
+
+def smooth_with(motion: MotionSequence, smoother: Smoother) -> MotionSequence:
+    """Motion through a smoother of curves; rotations as vectors from their mean, so they stay rotations."""
+    if len(motion) == 1:
+        return motion
     middle = rotation_matrix(_mean_rotation(motion.rotation))
     around = _rotation_vectors(rotation_matrix(motion.rotation) @ middle.mT)
     return replace(
         motion,
-        expression=_gaussian(motion.expression, frames),
-        rotation=rotation_degrees(_rotations(_gaussian(around, frames)) @ middle),
-        scale=_gaussian(motion.scale, frames),
-        translation=_gaussian(motion.translation, frames),
+        expression=smoother(motion.expression),
+        rotation=rotation_degrees(_rotations(smoother(around)) @ middle),
+        scale=smoother(motion.scale),
+        translation=smoother(motion.translation),
     )
 
 
@@ -248,11 +254,3 @@ def _mean_rotation(rotation: Tensor) -> Tensor:
 
     mean = Rotation.from_matrix(rotation_matrix(rotation.double()).cpu().numpy()).mean().as_matrix()
     return rotation_degrees(torch.from_numpy(mean)).to(rotation)
-
-
-def _gaussian(values: Tensor, deviation: float) -> Tensor:
-    """Values (T, ...) smoothed over time; the ends are held."""
-    from scipy.ndimage import gaussian_filter1d
-
-    smoothed = gaussian_filter1d(values.double().cpu().numpy(), deviation, axis=0, mode="nearest")
-    return torch.from_numpy(smoothed).to(values)
