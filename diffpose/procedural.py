@@ -14,8 +14,8 @@ from ..lp_core.motion import MotionFrame, MotionSequence, frame_count, frame_rat
 from .audio import SAMPLE_RATE, Speech, analyse
 from .curves import Curve, wandering
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
-from .generator import MotionOptions
 from .mouth import Mouth, mouth_movement
+from .options import MotionOptions
 from .pose import Accents, HeadMotion, accents, head_motion, pauses
 from .style import MotionStatistics, Style
 from .visemes import visemes
@@ -28,7 +28,7 @@ TUCK_LIP_RAISE = 0.012  # eye distances the upper lip rises from the teeth at F 
 
 
 class ProceduralGenerator:
-    """Implements `generator.MotionGenerator` without weights beyond the shipped viseme net.
+    """A `generator.MotionGenerator` without weights beyond the shipped viseme net.
 
     Every part draws from its own random stream, so that the strength of one does not change another. Two ties are
     meant: the pupils hold the viewer while the head turns, and the lids follow the pupils.

@@ -1,0 +1,48 @@
+"""How much of each part of a talking face is wanted."""
+
+import math
+from dataclasses import dataclass
+
+POSES = ("synthetic", "still")
+STRENGTHS = ("lips", "brows", "head", "blinks", "gaze")
+MAXIMUM_STRENGTH = 3.0
+MAXIMUM_LEAD_MS = 300.0
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """How much of each part of a talking face is wanted; the defaults are a natural talker.
+
+    Attributes:
+        lips: 0 … 3, size of the lips' movement; 0 keeps them still.
+        brows: 0 … 3, size of the brows' movement.
+        head: 0 … 3, size of the head's movement.
+        blinks: 0 … 3, blinks against the natural rate of about 19 a minute; 0 is never.
+        gaze: 0 … 3, size of the eyes' own movement; at 0 the pupils stay where they are in the picture.
+        pose: "synthetic" moves the head with the speech, "still" leaves it in the portrait's pose.
+        lip_lead_ms: how far the lips are ahead of the sound, -300 … 300 ms.
+        lips_only: nothing but the lips moves, whatever the other strengths say.
+    """
+
+    lips: float = 1.0
+    brows: float = 1.0
+    head: float = 1.0
+    blinks: float = 1.0
+    gaze: float = 1.0
+    pose: str = "synthetic"
+    lip_lead_ms: float = 30.0
+    lips_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name in STRENGTHS:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and 0 <= value <= MAXIMUM_STRENGTH):
+                raise ValueError(
+                    f"The strength of {name} is {value}; expected 0 … {MAXIMUM_STRENGTH:g}, 1 is natural."
+                )
+        if self.pose not in POSES:
+            raise ValueError(f"The pose mode is {self.pose!r}; expected one of {', '.join(POSES)}.")
+        if not abs(self.lip_lead_ms) <= MAXIMUM_LEAD_MS:
+            raise ValueError(
+                f"The lips' lead is {self.lip_lead_ms} ms; expected -{MAXIMUM_LEAD_MS:g} … {MAXIMUM_LEAD_MS:g} ms."
+            )
