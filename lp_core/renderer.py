@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 def choose_renderer(
     name: str = "auto",
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     folders: Sequence[Path] = (),
     animals: bool = False,
 ) -> Renderer:
@@ -33,12 +33,12 @@ def choose_renderer(
 
     Args:
         name: one of RENDERERS.
-        device: where it draws.
+        device: where it draws, as `choose_device` takes it.
         folders: models folders to look for LivePortrait's weights in, best first.
         animals: LivePortrait's networks for animals are meant.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a device that cannot be used.
         FileNotFoundError: `liveportrait` is asked for and its weights are not there.
     """
     from .mesh.renderer import MeshRenderer
@@ -47,8 +47,25 @@ def choose_renderer(
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
     places = tuple(Path(folder) for folder in folders)
     if name == "liveportrait" or (name == "auto" and _has_liveportrait(places, animals)):
-        return _liveportrait(places, str(device), animals)
-    return MeshRenderer(torch.device(device))
+        return _liveportrait(places, str(choose_device(device)), animals)
+    return MeshRenderer(choose_device(device))
+
+
+def choose_device(device: torch.device | str = "auto") -> torch.device:
+    """The device called so; `auto` is CUDA (or ROCm) where there is one, else Apple's GPU, else the CPU.
+
+    Raises:
+        ValueError: torch knows no such device, or the machine has none.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"The device {device!r} cannot be used ({reason}); give auto, cpu, cuda or mps.") from error
 
 
 @lru_cache(maxsize=1)
