@@ -65,7 +65,7 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"The device {device!r} cannot be used ({reason}); give auto, cpu, cuda or mps.") from error
+        raise ValueError(f"The device {device!r} cannot be used ({reason}); give cpu, cuda or mps.") from error
 
 
 @lru_cache(maxsize=1)
