@@ -1,0 +1,208 @@
+"""Where a head's motion can come from besides the voice: a clip, key poses, stillness; and mixtures of them.
+
+Every source is a MotionSequence of which only the pose is used, so `edits.mix(motion, source, ("pose",), weight)`
+puts it on any driver's lips.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..lp_core.edits import mix
+from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate
+from .curves import minimum_jerk
+
+_log = logging.getLogger(__name__)
+
+Easing = Literal["linear", "smooth", "ease in", "ease out", "hold"]
+EASINGS: tuple[Easing, ...] = get_args(Easing)
+MAXIMUM_KEY_DEGREES = 90.0
+BLOCK = 1 << 20  # bytes read at once
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A head pose at a moment.
+
+    Attributes:
+        seconds: 0 or more.
+        pitch: degrees from rest, down.
+        yaw: degrees from rest, to the picture's left.
+        roll: degrees from rest, clockwise.
+        easing: how the pose goes on to the next one.
+    """
+
+    seconds: float
+    pitch: float = 0.0
+    yaw: float = 0.0
+    roll: float = 0.0
+    easing: Easing = "smooth"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < float("inf"):
+            raise ValueError(f"A key pose is at {self.seconds} s; give 0 or more.")
+        if not all(abs(angle) <= MAXIMUM_KEY_DEGREES for angle in self.angles):
+            raise ValueError(f"A key pose has the angles {self.angles}; give -90 … 90 degrees.")
+        if self.easing not in EASINGS:
+            raise ValueError(f"The easing is {self.easing!r}; choose from {', '.join(EASINGS)}.")
+
+    @property
+    def angles(self) -> tuple[float, float, float]:
+        """Degrees pitch, yaw, roll."""
+        return self.pitch, self.yaw, self.roll
+
+
+def keyframe_pose(keyframes: Sequence[Keyframe], frames: int, fps: float | Fraction) -> MotionSequence:
+    """Head motion through key poses, in order of time; the first is held before, the last after.
+
+    Raises:
+        ValueError: no key poses, or two at the same time.
+    """
+    keys = sorted(keyframes, key=lambda key: key.seconds)
+    times = np.array([key.seconds for key in keys])
+    if not keys or (np.diff(times) <= 0).any():
+        raise ValueError(f"Key poses need at least one, each at a time of its own; got times {times.tolist()}.")
+    angles = np.array([key.angles for key in keys])
+    now = np.arange(frames) / float(frame_rate(fps))
+    before = np.searchsorted(times, now, side="right").clip(1, len(keys)) - 1
+    after = np.minimum(before + 1, len(keys) - 1)
+    span = np.maximum(times[after] - times[before], 1e-9)
+    progress = np.clip((now - times[before]) / span, 0, 1)
+    eased = np.array([_eased(keys[key].easing, x) for key, x in zip(before, progress, strict=True)])[:, None]
+    return _turning(torch.from_numpy(angles[before] + eased * (angles[after] - angles[before])), fps)
+
+
+def constant_speed(angles: Sequence[float], frames: int) -> Tensor:
+    """An angle (frames,) that goes through all the given ones at one speed, as SadTalker's free view does.
+
+    Each stretch starts exactly at its angle; what is left at the end holds the last one.
+    """
+    total = sum(abs(second - first) for first, second in pairwise(angles))
+    if not total or frames < 2:
+        return torch.full((frames,), float(angles[-1] if frames > 1 else angles[0]))
+    step = total / (frames - 1)
+    path = [
+        np.arange(first, second, step if second > first else -step)
+        for first, second in pairwise(angles)
+        if first != second
+    ]
+    whole = np.concatenate([*path, np.full(frames, float(angles[-1]))])[:frames]
+    return torch.from_numpy(whole).float()
+
+
+def reference_pose(
+    clip: MotionSequence,
+    frames: int,
+    start: int | Literal["random"] = 0,
+    seed: int = 0,
+    absolute_for: MotionFrame | None = None,
+) -> MotionSequence:
+    """The head motion of somebody's clip, as long as wanted: played back and forth where it is too short.
+
+    Args:
+        clip: motion read from a video.
+        frames: how many to give, at the clip's rate.
+        start: frame to start at, or "random".
+        seed: of the random start.
+        absolute_for: a portrait's rest frame: its head then takes the clip's poses as they are, which may jump at
+            the beginning. None: the portrait moves from its own pose as the clip does from its first used frame.
+
+    Raises:
+        ValueError: a start outside the clip.
+    """
+    first = int(np.random.default_rng(seed).integers(len(clip))) if start == "random" else start
+    if not 0 <= first < len(clip):
+        raise ValueError(f"The reference starts at frame {first} of {len(clip)}; give 0 … {len(clip) - 1}.")
+    places = ping_pong(len(clip), first + frames)[first:]
+    pose = _pose_only(clip, places)
+    begun = pose.frame(0)
+    # Size and place tell how the clip was cropped, so they count from the first frame in any case.
+    rest = begun if absolute_for is None else replace(begun, rotation=absolute_for.rotation)
+    return replace(pose, rest=rest)
+
+
+def cached_motion(
+    video: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    settings: str,
+    extract: Callable[[], MotionSequence],
+) -> MotionSequence:
+    """What `extract` reads from a video, kept in a folder under a name that tells content and settings.
+
+    Args:
+        video: the file.
+        folder: of the cache; must exist.
+        settings: whatever else decides what is read, as text.
+        extract: reads the whole clip; called when the cache has nothing usable.
+    """
+    digest = hashlib.sha256(settings.encode())
+    with open(video, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    kept = Path(folder) / f"{digest.hexdigest()}.safetensors"
+    if kept.is_file():
+        try:
+            return MotionSequence.load(kept)
+        except ValueError:
+            _log.warning("The kept motion %s is damaged and is read from %s again.", kept, video)
+    motion = extract()
+    motion.save(kept)
+    return motion
+
+
+def ping_pong(length: int, frames: int) -> Tensor:
+    """Frame indices (frames,) that play `length` frames forwards and backwards: 0 … N-1, N-1 … 0, 0 … and so on."""
+    place = torch.arange(frames) % (2 * length)
+    return torch.minimum(place, 2 * length - 1 - place)
+
+
+def mixed_pose(sources: Sequence[tuple[MotionSequence, float]]) -> MotionSequence:
+    """Several head motions by weight, turned along the shortest ways; the first gives rate, length and the rest.
+
+    Raises:
+        ValueError: nothing given, or weights that are negative or all zero.
+    """
+    if not sources or min(weight for _, weight in sources) < 0 or not sum(weight for _, weight in sources):
+        raise ValueError("Mixing head motions needs at least one, with weights of 0 or more, not all 0.")
+    mixed, total = sources[0]
+    for motion, weight in sources[1:]:
+        total += weight
+        if weight:
+            mixed = mix(mixed, motion, ("pose",), weight / total)
+    return mixed
+
+
+def _eased(easing: Easing, progress: float) -> float:
+    """Progress 0 … 1 along an easing; "hold" stays until the next key."""
+    return {
+        "linear": progress,
+        "smooth": float(minimum_jerk(np.array(progress))),
+        "ease in": progress**2,
+        "ease out": 1 - (1 - progress) ** 2,
+        "hold": float(progress >= 1),
+    }[easing]
+
+
+def _turning(degrees: Tensor, fps: float | Fraction) -> MotionSequence:
+    return replace(MotionSequence.still(len(degrees), fps), rotation=degrees.float())
+
+
+def _pose_only(clip: MotionSequence, places: Tensor) -> MotionSequence:
+    """The clip's frames at `places` with the expression at rest."""
+    return replace(
+        clip,
+        expression=clip.rest.expression.expand(len(places), -1, -1).clone(),
+        rotation=clip.rotation[places],
+        scale=clip.scale[places],
+        translation=clip.translation[places],
+    )
