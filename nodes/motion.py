@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..diffpose.generator import GENERATORS, MAXIMUM_STRENGTH, POSES, MotionOptions, choose_generator
+from ..diffpose.generator import GENERATORS, choose_generator
+from ..diffpose.options import MAXIMUM_STRENGTH, POSES, MotionOptions
 from ..diffpose.style import MAXIMUM_STRENGTH as MAXIMUM_STYLE
 from ..diffpose.style import Style, motion_statistics
 from ..lp_core.motion import MotionSequence, frame_rate
