@@ -89,23 +89,16 @@ def share(values: list[float], fits) -> str:
 
 
 def report_targets(talks: list[Talk]) -> None:
-    rows = []
-    for one in talks:
-        samples = one.audio.mono(SAMPLE_RATE)
-        speech = analyse(samples)
-        wanted = shape_targets(one.phonemes, len(speech)).T
-        ours, judge = visemes(speech), visemes(speech, load_viseme_net(JUDGE))
-        given = [getattr(ours, name) for name in vars(ours)]
-        heard = [getattr(judge, name) for name in vars(judge)]
-        rows.append(
-            [
-                np.corrcoef(*pair)[0, 1]
-                for pair in (*zip(given, wanted, strict=True), *zip(given, heard, strict=True))
-            ]
-        )
-    values = np.mean([row for row in rows if len(row) == 2 * len(SHAPES)], 0).round(2).tolist()
-    print("net against targets:", dict(zip(SHAPES, values, strict=False)))
-    print("net against the judge:", dict(zip(SHAPES, values[len(SHAPES) :], strict=True)))
+    """Correlations over all utterances together."""
+    speeches = [analyse(one.audio.mono(SAMPLE_RATE)) for one in talks]
+    wanted = np.concatenate(
+        [shape_targets(one.phonemes, len(speech)) for one, speech in zip(talks, speeches, strict=True)]
+    ).T
+    given, heard = ([visemes(speech, net) for speech in speeches] for net in (None, load_viseme_net(JUDGE)))
+    for row, name in enumerate(SHAPES):
+        ours, judge = (np.concatenate([getattr(shapes, name) for shapes in each]) for each in (given, heard))
+        against_target, against_judge = np.corrcoef([ours, wanted[row], judge])[0, 1:]
+        print(f"net's {name}: r {against_target:.2f} with the target, {against_judge:.2f} with the judge")
 
 
 def report_sync(clips: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
