@@ -4,6 +4,7 @@ Everything is measured against the recording itself, over the latest seconds and
 and loud, near and far recordings move a face alike, and so that a stream can do the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,10 @@ WINDOW = 400  # samples, 25 ms
 FFT_LENGTH = 512
 MEL_BANDS = 32
 MEL_RANGE = (60.0, 7600.0)  # Hz
+
+# Hz: all of speech; dark and bright vowels; voice and hiss.
+BANDS = ((200, 4000), (150, 700), (900, 3500), (100, 1500), (3500, 7600))
+BLOCK = 6_000  # windows transformed at once, so that an hour of sound does not fill the memory
 
 POWER_FLOOR = 1e-10  # of a full-scale sine: -100 dB
 SILENCE = -85.0  # dB of a full-scale sine; quieter is never speech
@@ -64,28 +69,33 @@ class Speech:
 
 def analyse(samples: Tensor) -> Speech:
     """The analysis of mono sound (S,) at SAMPLE_RATE (`Audio.mono(SAMPLE_RATE)`); any length from one sample."""
-    power = power_spectrum(samples.numpy())
-    level = smoothed(_band(power, 200, 4000), 0.01)
+    decibels = _decibels(samples.numpy())
+    mels, (whole, dark, bright, body, hiss) = decibels[:, :MEL_BANDS], decibels[:, MEL_BANDS:].T
+    level = smoothed(whole, 0.01)
     reference, floor = _recent_levels(level)
     loud = level > np.maximum(reference - LOUD_RANGE, SILENCE)
-    mels = 10 * np.log10(power @ mel_filters().T + POWER_FLOOR)
     activity = _activity(level, reference, floor)
     return Speech(
         mels=np.clip((mels - _recent_mean(mels, loud)) / MEL_SPAN, -3.5, 2.5).astype(np.float32),
         level=level,
         loudness=np.clip((level - np.maximum(reference, SILENCE + 10)) / LOUDNESS_RANGE + 1, 0, 1),
-        brightness=_brightness(power, loud),
-        frication=activity * _frication(power),
+        brightness=_brightness(smoothed(bright - dark, 0.015), loud),
+        frication=activity * smoothed(np.clip((hiss - body + 5) / 15, 0, 1), 0.015),
         activity=activity,
     )
 
 
-def power_spectrum(samples: NDArray[np.float32]) -> Curve:
-    """Power (T, 257) of Hann windows of samples (S,), centred on every HOP-th; a full-scale sine peaks at 1."""
+def power_spectra(samples: NDArray[np.float32]) -> Iterator[Curve]:
+    """Power (T, 257) of Hann windows of samples (S,), centred on every HOP-th, in blocks of at most BLOCK windows.
+
+    A full-scale sine peaks at 1.
+    """
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
     padded = np.pad(samples.astype(np.float32), WINDOW // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    return np.abs(np.fft.rfft(frames * window, FFT_LENGTH)) ** 2 * (2 / window.sum()) ** 2
+    for start in range(0, len(frames), BLOCK):
+        spectrum = np.fft.rfft(frames[start : start + BLOCK] * window, FFT_LENGTH)
+        yield np.abs(spectrum) ** 2 * (2 / window.sum()) ** 2
 
 
 def mel_filters() -> NDArray[np.float32]:
@@ -98,22 +108,20 @@ def mel_filters() -> NDArray[np.float32]:
     return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
 
 
-def _band(power: Curve, low: float, high: float) -> Curve:
-    """Decibels (T,) of a frequency band."""
-    first, last = (round(frequency * FFT_LENGTH / SAMPLE_RATE) for frequency in (low, high))
-    return 10 * np.log10(power[:, first : last + 1].sum(-1) + POWER_FLOOR)
+def _decibels(samples: NDArray[np.float32]) -> Curve:
+    """Decibels (T, 32 + 5) of the mel bands and of BANDS."""
+    frequencies = np.fft.rfftfreq(FFT_LENGTH, 1 / SAMPLE_RATE)
+    bands = [(frequencies >= low) & (frequencies <= high) for low, high in BANDS]
+    filters = np.concatenate([mel_filters(), np.array(bands, np.float32)])
+    energies = [power @ filters.T for power in power_spectra(samples)]
+    return 10 * np.log10(np.concatenate(energies) + POWER_FLOOR)
 
 
-def _brightness(power: Curve, loud: NDArray[np.bool_]) -> Curve:
-    tilt = smoothed(_band(power, 900, 3500) - _band(power, 150, 700), 0.015)
+def _brightness(tilt: Curve, loud: NDArray[np.bool_]) -> Curve:
+    """The tilt (T,) in dB, against its recent mean and deviation."""
     moments = _recent_mean(np.stack([tilt, tilt**2], -1), loud)
     deviation = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 1.0))
     return np.clip((tilt - moments[:, 0]) / (2 * deviation) + 0.5, 0, 1)
-
-
-def _frication(power: Curve) -> Curve:
-    excess = _band(power, 3500, 7600) - _band(power, 100, 1500)
-    return smoothed(np.clip((excess + 5) / 15, 0, 1), 0.015)
 
 
 def _activity(level: Curve, reference: Curve, floor: Curve) -> Curve:

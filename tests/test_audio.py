@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.audio import HOP, SAMPLE_RATE, analyse, mel_filters, power_spectrum
+from talking_head.diffpose.audio import HOP, SAMPLE_RATE, analyse, mel_filters, power_spectra
 from talking_head.lp_core.audio import Audio, load_audio
 
 
@@ -82,9 +82,21 @@ class TestAudio:
 
 class TestAnalysis:
     def test_full_scale_sine_peaks_at_one(self):
-        power = power_spectrum(tone(1000, 1.0, amplitude=1.0).numpy())
+        (power,) = power_spectra(tone(1000, 1.0, amplitude=1.0).numpy())
         assert power[50].max() == pytest.approx(1.0, abs=1e-3)
         assert power[50].argmax() == 1000 * 512 // SAMPLE_RATE
+
+    def test_spectra_in_blocks_are_librosa_s(self):
+        import librosa
+
+        samples = torch.randn(70 * SAMPLE_RATE).numpy()
+        blocks = list(power_spectra(samples))
+        assert [len(block) for block in blocks] == [6000, 1001]
+        theirs = librosa.stft(
+            samples[: 65 * SAMPLE_RATE], n_fft=512, hop_length=HOP, win_length=400, center=True, pad_mode="constant"
+        )
+        theirs = np.abs(theirs[:, :6300]) ** 2 * (2 / 200) ** 2
+        np.testing.assert_allclose(np.concatenate(blocks)[:6300], theirs.T, atol=1e-5)
 
     def test_mel_filters_are_librosa_s(self):
         import librosa
