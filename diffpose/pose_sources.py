@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..lp_core.dubbing import ping_pong
 from ..lp_core.edits import mix
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate
 from .curves import minimum_jerk
@@ -158,12 +159,6 @@ def cached_motion(
     motion = extract()
     motion.save(kept)
     return motion
-
-
-def ping_pong(length: int, frames: int) -> Tensor:
-    """Frame indices (frames,) that play `length` frames forwards and backwards: 0 … N-1, N-1 … 0, 0 … and so on."""
-    place = torch.arange(frames) % (2 * length)
-    return torch.minimum(place, 2 * length - 1 - place)
 
 
 def mixed_pose(sources: Sequence[tuple[MotionSequence, float]]) -> MotionSequence:

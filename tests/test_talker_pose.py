@@ -16,7 +16,6 @@ from talking_head.diffpose.pose_sources import (
     constant_speed,
     keyframe_pose,
     mixed_pose,
-    ping_pong,
     reference_pose,
 )
 from talking_head.diffpose.talker.blinks import blink_waits, closedness, eye_openings
@@ -28,6 +27,7 @@ from talking_head.diffpose.talker.synthetic_pose import (
     sway_degrees,
     synthetic_pose,
 )
+from talking_head.lp_core.dubbing import ping_pong
 from talking_head.lp_core.edits import mix
 from talking_head.lp_core.filters import kalman
 from talking_head.lp_core.keypoints import LIPS, rotation_matrix

@@ -1,0 +1,122 @@
+"""Dubbing: a clip whose lips say something else; head, eyes, brows and all outside the mouth stay the clip's."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from .extractor import Extraction
+from .face import FaceFinder, NoFaceError, find_faces
+from .filters import OBSERVATION_VARIANCE, kalman
+from .keypoints import LIPS
+from .landmarks import Face
+from .motion import MotionSequence
+from .portrait import Renderer, RenderOptions
+
+# Landmarks of the 478-point mesh: outer eye corners, corners of the mouth, base of the nose, chin.
+EYE_CORNERS, MOUTH_CORNERS, NOSE_BASE, CHIN = (33, 263), (61, 291), 2, 152
+SIDE, BELOW = 0.62, 0.35  # of the distance of the eye corners: half the region's width; its depth below the chin
+FEATHER = 0.30  # of the way from the region's border to its middle
+
+
+def ping_pong(length: int, frames: int) -> Tensor:
+    """Frame indices (frames,) that play `length` frames forwards and backwards: 0 … N-1, N-1 … 0, 0 … and so on."""
+    place = torch.arange(frames) % (2 * length)
+    return torch.minimum(place, 2 * length - 1 - place)
+
+
+def dubbed(clip: MotionSequence, lips: MotionSequence) -> MotionSequence:
+    """The clip's motion with the lips of another, as long as that one.
+
+    The lips move from the clip's rest frame as the other's do from theirs, smoothed as LivePortraitTalker does;
+    what the clip's own lips did is gone. A clip that is too short plays back and forth, one too long is cut.
+
+    Args:
+        clip: the motion of the clip's own face.
+        lips: motion with the wanted lips; brought to the clip's rate.
+    """
+    wanted = lips.resampled(clip.fps)
+    places = ping_pong(len(clip), len(wanted))
+    own = replace(
+        clip,
+        **{name: getattr(clip, name)[places] for name in ("expression", "rotation", "scale", "translation")},
+    )
+    delta = (wanted.expression - wanted.rest.expression)[:, list(LIPS)]
+    moved = kalman(clip.rest.expression[list(LIPS)] + delta, observation=OBSERVATION_VARIANCE)
+    return replace(own, expression=own.expression.index_copy(1, torch.tensor(LIPS), moved))
+
+
+def dub(
+    frames: Sequence[Tensor] | Tensor,
+    clip: Extraction,
+    lips: MotionSequence,
+    renderer: Renderer,
+    finder: FaceFinder | None = None,
+    on_frame: Callable[[Tensor, bool], None] | None = None,
+) -> Iterator[Tensor]:
+    """Frames (H, W, 3) of the clip with other lips, as many as the lips' motion has at the clip's rate.
+
+    Every frame is a portrait of its own, drawn with the difference between the wanted and its own lips, and only
+    the region of mouth and chin is taken from what was drawn. Frames without a face pass through.
+
+    Args:
+        frames: the clip, (H, W, 3) in 0…1 each.
+        clip: what an extractor read from the same frames; `faceless` lists those without a face.
+        lips: motion with the wanted lips.
+        renderer: who draws.
+        finder: who finds the faces; the built-in finder when None.
+        on_frame: called with each finished frame and whether it was dubbed; may raise to stop.
+    """
+    target = dubbed(clip.motion, lips)
+    change = target.expression - clip.motion.expression[ping_pong(len(frames), len(target))]
+    only_lips = torch.zeros_like(change).index_copy(1, torch.tensor(LIPS), change[:, list(LIPS)])
+    for index, place in enumerate(ping_pong(len(frames), len(target)).tolist()):
+        face = None if place in clip.faceless else _face(frames[place], finder)
+        drawn = frames[place] if face is None else _dubbed_frame(frames[place], face, only_lips[index], renderer)
+        if on_frame is not None:
+            on_frame(drawn, face is not None)
+        yield drawn
+
+
+def mouth_region(landmarks: Tensor, height: int, width: int) -> Tensor:
+    """Weights (H, W) 0 … 1 of the mouth and chin of a face (478, 2 or 3): an ellipse with a soft border.
+
+    It reaches from the base of the nose to below the chin; outside of it the weight is exactly zero.
+    """
+    points = landmarks[:, :2].float()
+    eyes = points[EYE_CORNERS[1]] - points[EYE_CORNERS[0]]
+    size = eyes.norm()
+    right = eyes / size
+    down = torch.stack([-right[1], right[0]])
+    mouth = points[list(MOUTH_CORNERS)].mean(0)
+    top = ((points[NOSE_BASE] - mouth) * down).sum()
+    bottom = ((points[CHIN] - mouth) * down).sum() + BELOW * size
+    middle = mouth + down * (top + bottom) / 2
+    y, x = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
+    offset = torch.stack([x, y], -1).to(middle) - middle
+    across, along = offset @ right / (SIDE * size), offset @ down / ((bottom - top) / 2)
+    return ((1 - torch.hypot(across, along)) / FEATHER).clamp(0, 1)
+
+
+def _face(frame: Tensor, finder: FaceFinder | None) -> Face | None:
+    try:
+        return find_faces(frame, finder)[0]
+    except NoFaceError:
+        return None
+
+
+def _dubbed_frame(frame: Tensor, face: Face, change: Tensor, renderer: Renderer) -> Tensor:
+    portrait = renderer.portrait(frame, face)
+    rest = portrait.rest.to("cpu")
+    moved = MotionSequence(
+        expression=(rest.expression + change)[None],
+        rotation=rest.rotation[None],
+        scale=rest.scale[None],
+        translation=rest.translation[None],
+        fps=MotionSequence.still(1, 25).fps,
+        rest=rest,
+    )
+    drawn = renderer.draw(portrait, moved, RenderOptions(batch_size=1))[0].to(frame)
+    weight = mouth_region(face.landmarks, *frame.shape[:2]).to(frame)[..., None]
+    return frame + weight * (drawn - frame)
