@@ -43,6 +43,11 @@ def narrowed(values: Curve, seconds: float) -> Curve:
     return -widened(-values, seconds)
 
 
+def around(times: Curve, moment: float, seconds: float) -> slice:
+    """The stretch of rising `times` that lies within ± `seconds` of a moment."""
+    return slice(*np.searchsorted(times, (moment - seconds, moment + seconds)))
+
+
 def stepped(times: Curve, starts: Curve, places: Curve, durations: Curve) -> Curve:
     """Values (T, C) at `times` that rest at one of `places` (N, C) and move to the next at its start (N,) seconds.
 

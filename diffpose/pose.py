@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .audio import Speech
-from .curves import ANALYSIS_RATE, Curve, minimum_jerk, smoothed, stepped, wandering
+from .curves import ANALYSIS_RATE, Curve, around, minimum_jerk, smoothed, stepped, wandering
 
 SWAY = np.array([1.6, 1.8, 1.5])  # degrees of pitch, yaw, roll, while speaking
 SWAY_BANDS = ((0.18, 0.65), (0.2, 0.55), (0.18, 0.55))  # Hz
@@ -16,6 +16,7 @@ IDLE_SHARE = 0.45  # of the sway in silence
 NOD = (1.8, 3.9)  # degrees, down
 NOD_WIDTH = (0.28, 0.42)  # seconds
 NOD_SPACING = 0.45  # seconds at least
+ACCENT_REACH = 2.5  # seconds; beyond them nothing of a nod is left
 POSTURE = np.array([0.9, 1.4, 0.8])  # degrees, standard deviation of the postures' pitch, yaw, roll
 POSTURE_SPACING = (1.6, 3.7)  # seconds: least, and without a pause
 LIMIT = np.array([7.0, 9.0, 6.0])  # degrees, softly
@@ -101,9 +102,10 @@ def _nods(stressed: Accents, times: Curve, random: np.random.Generator) -> Curve
     for accent, weight in zip(stressed.times, stressed.weights, strict=True):
         size, width = random.uniform(*NOD) * weight, random.uniform(*NOD_WIDTH)
         turn = random.normal(0, (1.3, 0.8))
-        after = times - accent + 0.06
-        degrees[:, 0] += size * (_bell(after, width) - 0.35 * _bell(after - 0.42, 0.3))
-        degrees[:, 1:] += turn * _bell(after, 0.5)[:, None]
+        near = around(times, accent, ACCENT_REACH)
+        after = times[near] - accent + 0.06
+        degrees[near, 0] += size * (_bell(after, width) - 0.35 * _bell(after - 0.42, 0.3))
+        degrees[near, 1:] += turn * _bell(after, 0.5)[:, None]
     return degrees
 
 

@@ -12,11 +12,11 @@ from ..lp_core.audio import Audio
 from ..lp_core.controls import Controls, to_expression
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_count, frame_rate
 from .audio import SAMPLE_RATE, Speech, analyse
-from .curves import Curve, wandering
+from .curves import Curve, around, wandering
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
 from .mouth import Mouth, mouth_movement
 from .options import MotionOptions
-from .pose import Accents, HeadMotion, accents, head_motion, pauses
+from .pose import ACCENT_REACH, Accents, HeadMotion, accents, head_motion, pauses
 from .style import MotionStatistics, Style
 from .visemes import visemes
 
@@ -104,7 +104,8 @@ def _brows(stressed: Accents, times: Curve, random: np.random.Generator) -> Curv
     height = BROW_DRIFT * wandering(times, BROW_DRIFT_BAND, random)
     for accent in stressed.times:
         rises, size = random.random() < BROW_SHARE, random.uniform(*BROW_RISE)
-        height += rises * size * np.exp(-(((times - accent + 0.04) / BROW_WIDTH) ** 2))
+        near = around(times, accent, ACCENT_REACH)
+        height[near] += rises * size * np.exp(-(((times[near] - accent + 0.04) / BROW_WIDTH) ** 2))
     return height
 
 
