@@ -18,7 +18,7 @@ from .landmarks import EYES, LOWER_INNER, LOWER_LIP, UPPER_INNER, UPPER_LIP
 from .lips import LipLine, find_lip_line
 from .mouth import Mouth, find_mouth
 from .palette import find_palette
-from .rig import Rig, build_rig
+from .rig import Rig, Room, build_rig, find_room
 from .sheet import Grid, Sheet, spread, thin_plate_kernel
 from .view import View, view_of
 
@@ -26,7 +26,6 @@ WORK_SIZE = 512  # pixels
 GRID = Grid(WORK_SIZE, 96)
 # Twice the head: beyond it nothing moves.
 FRAMING = CropOptions(scale=2.75, shift_y=-0.06)
-BORDER = 0.06  # of the square's side, over which all motion fades out at its border
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,9 +46,9 @@ class Drawing:
         to_picture: (2, 3) from the working square to the picture.
         pose: of the face in the working square.
         rig: control points and shapes.
+        room: how far the shapes may go.
         upper: the sheet that all but the lower lip follow.
         lower: the sheet that all but the upper lip follow.
-        fade: (1, 1, cells, cells) 1 inside of the square, 0 at its border.
         mouth: what the mouth is drawn from.
         eyes: left and right eye.
     """
@@ -59,9 +58,9 @@ class Drawing:
     to_picture: Tensor
     pose: FacePose
     rig: Rig
+    room: Room
     upper: Sheet
     lower: Sheet
-    fade: Tensor
     mouth: Mouth
     eyes: tuple[Eye, ...]
 
@@ -101,8 +100,8 @@ def prepare(picture: Tensor, landmarks: Tensor, crop: Crop) -> Drawing:
     image = cut(picture, to_picture, WORK_SIZE).image.permute(2, 0, 1)[None]
     points = in_square(landmarks, to_picture)
     pose = fit_pose(points[None])
-    gap = float(measure(pose.to_face(points[None]))[0, 0])
-    lips = find_lip_line(image, points, gap)
+    face = pose.to_face(points[None])
+    lips = find_lip_line(image, points, float(measure(face)[0, 0]))
     rig, upper, lower = _sheets(points, pose, lips)
     return Drawing(
         picture=picture,
@@ -110,9 +109,9 @@ def prepare(picture: Tensor, landmarks: Tensor, crop: Crop) -> Drawing:
         to_picture=to_picture,
         pose=pose,
         rig=rig,
+        room=find_room(face[0], lips.gap),
         upper=upper,
         lower=lower,
-        fade=_fade(picture.device),
         mouth=find_mouth(points, lips, find_palette(image, points)),
         eyes=tuple(find_eye(image, points, named, float(pose.scale)) for named in EYES),
     )
@@ -152,11 +151,3 @@ def _sheets(points: Tensor, pose: FacePose, lips: LipLine) -> tuple[Rig, Sheet, 
         return spread(rig, torch.tensor(chosen, device=points.device), positions, GRID, kernel)
 
     return rig, sheet(LOWER_LIP), sheet(UPPER_LIP)
-
-
-def _fade(device: torch.device) -> Tensor:
-    """Weights (1, 1, cells, cells) that hold the square's border in place."""
-    line = torch.arange(GRID.cells, device=device)
-    inset = torch.minimum(line, GRID.cells - 1 - line) / (BORDER * GRID.cells)
-    ramp = inset.clamp(0, 1) ** 2 * (3 - 2 * inset.clamp(0, 1))
-    return (ramp[:, None] * ramp)[None, None]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..controls import Controls
 from ..crop import apply_affine
-from .curves import TABLE, look_up, smooth_curve, smoothstep, tabulate
+from .curves import TABLE, bell, look_up, smooth_curve, smoothstep, tabulate
 from .filters import gaussian_blur
 from .landmarks import EyeLandmarks
 from .rig import soft_limit
@@ -34,6 +34,9 @@ UNDER_HEIGHT = 0.10  # eye distances below the lower lid that follow it
 IRIS_REACH = 1.9  # iris radii over which a shifted iris fades into the white
 LASHES = 0.020  # eye distances above the lid's line that keep the photograph's own look
 EVEN = 0.030  # eye distances: detail finer than this survives on a lid that is evened out
+BRIGHTEST = 4.0  # times the photograph, on an evened lid
+LASH_REACH = 0.035  # eye distances above the lid at rest that lashes may cover
+LID_DETAIL = 0.35  # share of the finer detail that survives: the stretched skin carries lashes along
 LID_LIGHT = 0.65  # weight of the skin over the lid, against the skin below the eye, in a closed lid's colour
 LINE_DARKNESS, LINE_WIDTH = 0.30, 0.010  # of the crease where closed lids meet; the width in eye distances
 SHADE_DARKNESS, SHADE_WIDTH = 0.25, 0.030  # of the shadow under a lowered lid
@@ -166,12 +169,12 @@ class EyeLayer:
     Attributes:
         box: the pixels around the eye at rest.
         ball: (1, 3, h, w) the eyeball, completed behind the lids.
-        blurred: (1, 3, h, w) the photograph without its fine detail.
+        lid: (1, 6, h, w) colour of a closed lid, and that colour over the photograph without its fine detail.
     """
 
     box: Box
     ball: Tensor
-    blurred: Tensor
+    lid: Tensor
 
 
 def eye_layer(eye: Eye, view: View) -> EyeLayer | None:
@@ -181,15 +184,29 @@ def eye_layer(eye: Eye, view: View) -> EyeLayer | None:
         return None
     rows, columns = box.inside(view.bounds)
     patch = view.texture[..., rows, columns]
+    along, _ = eye.local(apply_affine(view.to_work, view.pixels(box))[None])
+    skin = torch.stack([eye.curve(colour[None], along) for colour in eye.skin], 1)
     blurred = gaussian_blur(patch, max(EVEN * eye.unit / view.pixel, 0.3))
-    return EyeLayer(box, _completed(eye, view, box, patch), blurred)
+    ratio = (skin / blurred.clamp(min=0.02)).clamp(max=BRIGHTEST)
+    return EyeLayer(box, _completed(eye, view, box, patch), torch.cat([skin, ratio], 1))
 
 
 def reach_of_eye(eye: Eye) -> Tensor:
     """Corners (4, 2) of all that a blink moves, in the working square."""
-    along = eye.right * eye.width * 0.25
-    over = eye.down * (float(eye.upper.amin()) - eye.height)
-    under = eye.down * (float(eye.lower.amax()) + UNDER_HEIGHT * eye.unit)
+    return _corners(eye, 0.25, eye.height, UNDER_HEIGHT * eye.unit)
+
+
+def opening_of_eye(eye: Eye) -> Tensor:
+    """Corners (4, 2) of all that may show the eyeball, in the working square."""
+    wider = -WIDEST * float((eye.lower - eye.upper).amax())
+    return _corners(eye, 0.0, wider, wider)
+
+
+def _corners(eye: Eye, beside: float, above: float, below: float) -> Tensor:
+    """Corners (4, 2) of a box along the eye, grown beyond its contours by shares of its width and by pixels."""
+    along = eye.right * eye.width * beside
+    over = eye.down * (float(eye.upper.amin()) - above)
+    under = eye.down * (float(eye.lower.amax()) + below)
     outer, inner = eye.corners[0] - along, eye.corners[1] + along
     return torch.stack([outer + over, outer + under, inner + over, inner + under])
 
@@ -227,9 +244,9 @@ def _with_whole_iris(eye: Eye, view: View, box: Box, patch: Tensor, visible: Ten
     places = apply_affine(view.to_work, view.pixels(box))[None]
     off = places - eye.iris
     turned = places - 2 * (off @ eye.down)[..., None] * eye.down
-    positions = apply_affine(view.from_work, turned)
-    copied = view.read(patch * visible, positions, box)
-    known = view.read(visible, positions, box)
+    units = apply_affine(view.to_units, turned)
+    copied = view.read_patch(patch * visible, box, units)
+    known = view.read_patch(visible, box, units)
     disc = smoothstep((eye.radius * 1.1 - off.norm(dim=-1)) / (2 * view.pixel) + 0.5)[:, None]
     return torch.lerp(filled, copied / known.clamp(min=1e-3), disc * smoothstep(2 * known - 1))
 
@@ -254,6 +271,11 @@ class Lids:
     thickness: Tensor
     closed: Tensor
 
+    def cut(self, rows: slice, columns: slice) -> "Lids":
+        """The lids over a part of the box."""
+        maps = (self.along, self.over, self.between, self.lowered, self.thickness)
+        return Lids(*(values[:, rows, columns] for values in maps), closed=self.closed)
+
 
 def close_lids(eye: Eye, view: View, sources: Tensor, blink: Tensor) -> tuple[Lids, Tensor]:
     """The lids after a blink (B,), and where the skin around the eye then comes from (B, h, w, 2).
@@ -261,24 +283,20 @@ def close_lids(eye: Eye, view: View, sources: Tensor, blink: Tensor) -> tuple[Li
     Args:
         eye: whose.
         view: drawn on.
-        sources: (B, h, w, 2) where the pixels come from with open eyes, view pixels.
+        sources: (B, h, w, 2) where the pixels come from with open eyes, sampling units.
         blink: amounts.
     """
-    along, down = eye.local(apply_affine(view.to_work, sources))
+    along, down = eye.local(apply_affine(view.units_to_work, sources))
     upper, lower = eye.curve(eye.upper, along), eye.curve(eye.lower, along)
-    amount = blink[:, None, None]
-    lowered = amount * CLOSED_LINE * (lower - upper)
-    raised = amount * (1 - CLOSED_LINE) * (lower - upper)
-    top, bottom = upper + lowered, lower - raised
-    over, under = top - down, down - bottom
-    shift = torch.where(
-        over + bottom - down > 0,
-        -_dragged(over, lowered, eye.height),
-        _dragged(under, raised, UNDER_HEIGHT * eye.unit),
-    )
-    lids = Lids(along, over, torch.minimum(-over, -under), lowered, bottom - top, amount.clamp(min=0))
-    offset = (shift[..., None] * eye.down) @ view.from_work[:, :2].T
-    return lids, sources + offset
+    amount, opened = blink[:, None, None], lower - upper
+    lowered, raised = amount * CLOSED_LINE * opened, amount * (1 - CLOSED_LINE) * opened
+    over, under = upper + lowered - down, down - lower + raised
+    lids = Lids(along, over, torch.minimum(-over, -under), lowered, (1 - amount) * opened, amount.clamp(min=0))
+    if not blink.any():
+        return lids, sources
+    from_above = _dragged(over, lowered, eye.height)
+    shift = torch.where(over > under, -from_above, _dragged(under, raised, UNDER_HEIGHT * eye.unit))
+    return lids, sources + shift[..., None] * (view.to_units[:, :2] @ eye.down)
 
 
 def _dragged(distance: Tensor, moved: Tensor, height: float) -> Tensor:
@@ -293,52 +311,55 @@ def _dragged(distance: Tensor, moved: Tensor, height: float) -> Tensor:
     return moved * kept
 
 
-def paint_eye(
-    eye: Eye, layer: EyeLayer, view: View, image: Tensor, lids: Lids, sources: tuple[Tensor, Tensor], gaze: Tensor
-) -> Tensor:
-    """A box of B frames (B, 3, h, w) with the closed part of the lids evened out and the eyeball between them.
+def even_lids(eye: Eye, layer: EyeLayer, view: View, skin: Tensor, lids: Lids, sources: Tensor) -> Tensor:
+    """Skin (B, 3, h, w) whose part that came down with a lid has the light of the skin around the eye.
 
     Args:
         eye: whose.
         layer: its layer in the view.
         view: drawn on.
-        image: the skin around the eye, already drawn.
+        skin: as it was drawn.
         lids: what `close_lids` gave.
-        sources: (B, h, w, 2) twice: of the eyeball, which does not move with the lids, and of the skin.
+        sources: (B, h, w, 2) where the skin came from, sampling units.
+    """
+    over, new = lids.over / eye.unit, lids.lowered / eye.unit
+    beyond = (over - new - LASH_REACH) / (0.5 * eye.height / eye.unit)
+    ends = smoothstep(lids.along / 0.15) * smoothstep((1 - lids.along) / 0.15)
+    weight = smoothstep(over / LASHES - 0.5) * (1 - smoothstep(beyond)) * ends * smoothstep(lids.closed / 0.5)
+    colour, ratio = view.read_patch(layer.lid, layer.box, sources).split(3, 1)
+    even = torch.lerp(colour, (skin * ratio).clamp(max=1), LID_DETAIL)
+    line = bell(over / LINE_WIDTH) * ends * smoothstep((lids.closed - 0.6) / 0.4)
+    return torch.lerp(skin, even, weight[:, None]) * (1 - LINE_DARKNESS * line)[:, None]
+
+
+def paint_ball(
+    eye: Eye, layer: EyeLayer, view: View, skin: Tensor, lids: Lids, sources: Tensor, gaze: Tensor
+) -> Tensor:
+    """Skin (B, 3, h, w) with the eyeball between the lids.
+
+    Args:
+        eye: whose.
+        layer: its layer in the view.
+        view: drawn on.
+        skin: already drawn.
+        lids: what `close_lids` gave.
+        sources: (B, h, w, 2) where the eyeball comes from, which does not move with the lids, sampling units.
         gaze: (B, 2) iris radii.
     """
-    ball_sources, skin_sources = sources
-    image = _evened(eye, layer, view, image, lids, skin_sources)
-    ball = view.read(layer.ball, _looking(eye, view, ball_sources, gaze), layer.box)
-    shade = SHADE_DARKNESS * torch.exp(-((lids.over / (SHADE_WIDTH * eye.unit)) ** 2))
-    ball = ball * (1 - shade * smoothstep(lids.lowered / (SHADE_WIDTH * eye.unit)))[:, None]
+    ball = view.read_patch(layer.ball, layer.box, _looking(eye, view, sources, gaze))
+    reach = SHADE_WIDTH * eye.unit
+    shade = SHADE_DARKNESS * bell(lids.over / reach) * smoothstep(lids.lowered / reach)
     moved = torch.maximum(lids.lowered.abs().amax((1, 2)) / eye.unit / 0.1, gaze.norm(dim=1))
     edge = (lids.between / view.pixel / 1.4 + 0.5).clamp(0, 1)
     open_enough = (lids.thickness / view.pixel / 1.8 - 0.5).clamp(0, 1)
-    inside = ((lids.along > 0) & (lids.along < 1)).to(image)
+    inside = ((lids.along > 0) & (lids.along < 1)).to(skin)
     shown = edge * open_enough * inside * smoothstep(moved / ACTIVE)[:, None, None]
-    return torch.lerp(image, ball, shown[:, None])
+    return torch.lerp(skin, ball * (1 - shade)[:, None], shown[:, None])
 
 
 def _looking(eye: Eye, view: View, sources: Tensor, gaze: Tensor) -> Tensor:
     """Sources of the eyeball (B, h, w, 2) when the iris is shifted by a gaze (B, 2) in iris radii."""
     shift = gaze[:, None, None] * eye.radius
-    away = (apply_affine(view.to_work, sources) - eye.iris - shift).norm(dim=-1) / (IRIS_REACH * eye.radius)
-    near = torch.exp(-(away**4))[..., None]
-    return sources - (shift * near) @ view.from_work[:, :2].T
-
-
-def _evened(eye: Eye, layer: EyeLayer, view: View, image: Tensor, lids: Lids, sources: Tensor) -> Tensor:
-    """Skin whose part that came down with the lid has the light of the skin around the eye."""
-    over, lashes = lids.over / eye.unit, LASHES
-    new = lids.lowered / eye.unit
-    height = eye.height / eye.unit
-    weight = smoothstep(over / lashes - 0.5) * (1 - smoothstep((over - new) / (0.6 * height)))
-    ends = smoothstep(lids.along / 0.15) * smoothstep((1 - lids.along) / 0.15)
-    weight = weight * ends * smoothstep(lids.closed / 0.5)
-    skin = torch.stack([eye.curve(colour[None], lids.along) for colour in eye.skin], 1)
-    detail = image / view.read(layer.blurred, sources, layer.box).clamp(min=0.02)
-    even = skin * detail.clamp(0.5, 1.6)
-    image = torch.lerp(image, even, weight[:, None])
-    line = torch.exp(-((over / LINE_WIDTH) ** 2)) * ends * smoothstep((lids.closed - 0.6) / 0.4)
-    return image * (1 - LINE_DARKNESS * line)[:, None]
+    away = (apply_affine(view.units_to_work, sources) - eye.iris - shift) / (IRIS_REACH * eye.radius)
+    near = bell(away.square().sum(-1))[..., None]
+    return sources - near * (shift @ view.to_units[:, :2].T)

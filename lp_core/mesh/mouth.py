@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..crop import apply_affine
-from .curves import look_up, smooth_curve, smoothstep, tabulate
+from .curves import bell, look_up, smooth_curve, smoothstep, tabulate
 from .landmarks import CHIN, LIP_MIDDLE, LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER
 from .lips import LipLine, corner_frame
 from .palette import Palette
@@ -22,13 +22,19 @@ RING = (*UPPER_INNER, *LOWER_INNER[1:-1], *UPPER_OUTER, *LOWER_OUTER[1:-1])
 # Teeth, in mouth widths from the midline: where one ends and the next begins.
 UPPER_TEETH = (0.0, 0.150, 0.262, 0.36, 0.44, 0.52)
 LOWER_TEETH = (0.0, 0.078, 0.165, 0.25, 0.33)
+UPPER_SHORTER = (0.0, 0.010, 0.003, 0.012, 0.016)  # than the front ones
+ROUNDED_EDGE = 0.014  # by which a tooth's sides are shorter than its middle
+TOOTH_TABLE = 257  # entries along half a row
+GAP_WIDTH = 0.006  # of the dark line between two teeth
 UPPER_EDGE, UPPER_ARC = 0.042, 0.075  # where the upper teeth end in the middle; how much higher at a half
 LOWER_EDGE, LOWER_ARC = 0.026, -0.045
 LOWER_TEETH_PER_CHIN = 1.5
-GUM_FROM = 0.170  # above the upper lip's line at rest
+GUM_FROM = 0.200  # above the upper lip's line at rest
 TONGUE_HALF_WIDTH = 0.36
-TONGUE_TOP, TONGUE_LIFT = 0.44, 0.26  # of the lower lip's drop
+TONGUE_TOP, TONGUE_LIFT = 0.30, 0.26  # of the lower lip's drop
 PHOTO_MARGIN = 0.055  # how far photographed teeth are continued upwards under a raised lip
+TEETH_GAP, TEETH_GAP_SPAN = 0.14, 0.08  # eye distances: a mouth open farther than its teeth reach shows the jaw
+SEAM_WIDTH, SEAM_OPENING, SEAM_COVER = 0.012, 0.03, 0.85  # widths of the mouth; the cover is a share
 RESTING = 0.02  # of the mouth's width: lips that moved less against each other show the photograph itself
 
 
@@ -145,7 +151,7 @@ class MouthPose:
 
 
 def mouth_pose(mouth: Mouth, moved: Tensor, rigid: Tensor, tongue: Tensor) -> MouthPose:
-    """The pose of mouths from landmarks (B, 468, 3) with and without expression and tongue amounts (B,)."""
+    """The pose of mouths from landmarks (B, 478, 3) with and without expression and tongue amounts (B,)."""
     _, _, down, width = corner_frame(mouth.lips.upper[0], mouth.lips.upper[-1])
 
     def drop(index: int) -> Tensor:
@@ -179,11 +185,23 @@ def paint_mouth(
     """
     inside = _interior(mouth, lips, pose, skull, view.pixel)
     if mouth.lips.gap:
-        inside = _with_photographed_teeth(mouth, view, inside, skull)
+        inside = _with_photographed_inside(mouth, view, inside, lips, skull)
     depth = lips.depth / view.pixel
     thickness = (lips.below_upper + lips.above_lower) / view.pixel
-    shown = (depth / 1.8 + 0.25).clamp(0, 1) * (thickness / 1.5).clamp(0, 1) * activity[:, None, None]
-    return torch.lerp(image, inside, shown[:, None])
+    active = activity[:, None, None]
+    image = _over(image, inside, (depth / 1.8 + 0.25).clamp(0, 1) * (thickness / 1.5).clamp(0, 1) * active)
+    if not mouth.lips.gap:
+        return image
+    return _over(image, mouth.palette.rim.view(1, 3, 1, 1), _seam(lips, view.pixel) * active)
+
+
+def _seam(lips: Opening, pixel: float) -> Tensor:
+    """Cover (B, h, w) of the shadow where lips meet that are apart in the photograph: it hides rests of teeth."""
+    width = lips.width[:, None, None]
+    reach = SEAM_WIDTH * width + 0.7 * pixel
+    meeting = 1 - smoothstep((lips.below_upper + lips.above_lower) / (SEAM_OPENING * width))
+    near = bell((lips.below_upper - lips.above_lower) / 2 / reach)
+    return SEAM_COVER * meeting * near * smoothstep(torch.minimum(lips.along, 1 - lips.along) / 0.06)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +241,7 @@ def _interior(mouth: Mouth, lips: Opening, pose: MouthPose, skull: Tensor, pixel
     image = _tinted(palette.cavity, 0.40 + 0.60 * smoothstep((inside.v + 0.02) / 0.28))
     image = _over(image, *_tongue(inside, pose, palette))
     image = _over(image, *_lower_teeth(inside, pose, palette, mouth.rest_opening))
-    image = _over(image, *_upper_teeth(inside, palette))
+    image = _over(image, *_upper_teeth(inside, palette, PHOTO_MARGIN if mouth.lips.gap else GUM_FROM))
     image = image * _shadow_of_lips(inside, pose)[:, None]
     return _over(image, palette.rim.view(1, 3, 1, 1), _wet_rim(inside, pose))
 
@@ -241,51 +259,65 @@ def _over(image: Tensor, layer: Tensor, weight: Tensor) -> Tensor:
 def _tongue(inside: Inside, pose: MouthPose, palette: Palette) -> tuple[Tensor, Tensor]:
     """The tongue's colour and cover: an arch on the floor of the mouth with a furrow in its middle."""
     across = inside.u / TONGUE_HALF_WIDTH
-    top = pose.lip * (TONGUE_TOP - TONGUE_LIFT * pose.tongue) + 0.015 + 0.06 * across**2
-    cover = smoothstep((inside.v - top) / 0.085 + 0.2) * smoothstep((1.25 - across.abs()) / 0.45)
-    rounded = 1 - 0.30 * across.abs().clamp(0, 1) ** 2
-    furrow = 1 - 0.13 * torch.exp(-((inside.u / 0.022) ** 2))
-    light = (0.46 + 0.50 * smoothstep((inside.v - top) / 0.16)) * rounded * furrow
-    return _tinted(palette.tongue, light), cover
+    top = pose.lip * (TONGUE_TOP - TONGUE_LIFT * pose.tongue) + 0.015 + 0.07 * across**2
+    depth = (inside.v - top).clamp(min=0) / (0.02 + 0.55 * pose.lip)  # 0 at its back … 1 behind the lower teeth
+    cover = smoothstep((inside.v - top) / 0.08 + 0.2) * smoothstep((1.2 - across.abs()) / 0.45)
+    rounded = 1 - 0.38 * across.abs().clamp(0, 1) ** 2
+    furrow = 1 - 0.10 * bell(inside.u / 0.03)
+    back = 0.34 + 0.40 * pose.tongue
+    return _tinted(palette.tongue, (back + (0.95 - back) * smoothstep(depth)) * rounded * furrow), cover
 
 
 def _lower_teeth(inside: Inside, pose: MouthPose, palette: Palette, rest_opening: float) -> tuple[Tensor, Tensor]:
     """The lower teeth's colour and cover: on the jaw, never above the lower lip's edge."""
     edge = max(LOWER_EDGE, rest_opening - 0.03) + LOWER_TEETH_PER_CHIN * pose.chin
     edge = torch.minimum(edge, pose.lip - 0.012) + LOWER_ARC * (inside.u / 0.5) ** 2
-    cover, between = _tooth_row(inside, LOWER_TEETH, inside.v - edge, 0.008)
-    cover = cover * smoothstep((0.34 - inside.u.abs()) / 0.10) * smoothstep((pose.lip - 0.05) / 0.08)
-    deep = 0.84 - 0.14 * smoothstep(pose.chin / 0.2)
-    light = deep * (1 - 0.50 * (inside.u.abs() / 0.36).clamp(0, 1) ** 2) * (1 - 0.10 * between)
-    return _tinted(palette.tooth, light), 0.90 * cover
+    row = _tooth_row(inside, LOWER_TEETH, inside.v - edge, (0.0, 0.004, 0.004, 0.010))
+    aside = (inside.u.abs() / 0.33).clamp(0, 1)
+    cover = row.cover * smoothstep((1 - aside) / 0.35) * smoothstep((pose.lip - 0.05) / 0.08)
+    deep = 0.80 - 0.16 * smoothstep(pose.chin / 0.2)
+    return _tinted(palette.tooth, deep * (1 - 0.55 * aside**2) * row.light), 0.92 * cover
 
 
-def _upper_teeth(inside: Inside, palette: Palette) -> tuple[Tensor, Tensor]:
+def _upper_teeth(inside: Inside, palette: Palette, gum_from: float) -> tuple[Tensor, Tensor]:
     """The upper teeth's colour and cover, with gum where a lip is raised far."""
     edge = UPPER_EDGE - UPPER_ARC * (inside.u / 0.5) ** 2
-    cover, between = _tooth_row(inside, UPPER_TEETH, edge - inside.v, 0.012)
+    row = _tooth_row(inside, UPPER_TEETH, edge - inside.v, UPPER_SHORTER)
     aside = (inside.u.abs() / 0.46).clamp(0, 1)
-    light = (1 - 0.62 * aside**2.2) * (1 - 0.12 * between) * (0.94 + 0.06 * smoothstep((edge - inside.v) / 0.03))
-    gum = smoothstep((-inside.v - GUM_FROM + 0.02 * torch.cos(42 * inside.u)) / 0.03)
-    teeth = _tinted(palette.tooth, light)
-    return _over(teeth, 1.1 * palette.gum.view(1, 3, 1, 1), gum), cover
+    thin = 0.90 + 0.10 * smoothstep((edge - inside.v) / 0.035)  # the edge lets light through
+    teeth = _tinted(palette.tooth, (1 - 0.62 * aside**2.2) * thin * row.light)
+    gum = smoothstep((-inside.v - gum_from + 0.03 * row.bulge) / 0.035)
+    return _over(teeth, 0.85 * palette.gum.view(1, 3, 1, 1), gum), row.cover
 
 
-def _tooth_row(inside: Inside, bounds: tuple[float, ...], within: Tensor, rounding: float) -> tuple[Tensor, Tensor]:
-    """Cover of a row of teeth whose edge is `within` (B, h, w) away, and how near the gaps between them are.
+@dataclass(frozen=True, eq=False)
+class ToothRow:
+    """A row of teeth, maps (B, h, w): where it is, its light, and 0 between two teeth … 1 in a tooth's middle."""
 
-    The edge of each tooth bends back by `rounding` at its sides.
+    cover: Tensor
+    light: Tensor
+    bulge: Tensor
+
+
+def _tooth_row(inside: Inside, bounds: tuple[float, ...], within: Tensor, shorter: tuple[float, ...]) -> ToothRow:
+    """Teeth between bounds, from the midline outwards, whose edge is `within` (B, h, w) away.
+
+    Each is `shorter` than the row and its edge rounded; all in mouth widths.
     """
-    aside = inside.u.abs()
-    bent, between = torch.zeros_like(aside), torch.zeros_like(aside)
-    gap = 0.006 + 0.35 * inside.pixel
-    for start, end in pairwise(bounds):
-        here = (aside >= start) & (aside < end)
-        middle, half = (start + end) / 2, (end - start) / 2
-        bent = torch.where(here, rounding * ((aside - middle) / half) ** 4, bent)
-        between = torch.maximum(between, torch.exp(-(((aside - start) / gap) ** 2)))
-    softness = max(0.012, 1.1 * inside.pixel)
-    return smoothstep((within - bent) / softness * 0.5 + 0.5), between
+    place = torch.linspace(0, bounds[-1], TOOTH_TABLE, device=within.device)
+    bent, offset, gap = torch.zeros_like(place), torch.zeros_like(place), torch.zeros_like(place)
+    width = GAP_WIDTH + 0.35 * inside.pixel
+    for (start, end), short in zip(pairwise(bounds), shorter, strict=True):
+        here = (place >= start) & (place < end)
+        across = (place - (start + end) / 2) / ((end - start) / 2)
+        bent = torch.where(here, short + ROUNDED_EDGE * across**4, bent)
+        offset = torch.where(here, across**2, offset)
+        gap = torch.maximum(gap, bell((place - start) / width))
+    light = (1 - 0.08 * offset) * (1 - 0.10 * gap)
+    aside = inside.u.abs() / bounds[-1]
+    bent, light, bulge = (look_up(table.expand(len(aside), -1), aside) for table in (bent, light, 1 - offset))
+    softness = max(0.010, 1.1 * inside.pixel)
+    return ToothRow(smoothstep((within - bent) / softness * 0.5 + 0.5), light, bulge)
 
 
 def _shadow_of_lips(inside: Inside, pose: MouthPose) -> Tensor:
@@ -299,21 +331,29 @@ def _shadow_of_lips(inside: Inside, pose: MouthPose) -> Tensor:
 
 def _wet_rim(inside: Inside, pose: MouthPose) -> Tensor:
     """Cover (B, h, w) of the lips' moist inner edge, which gives them thickness."""
-    lower = 0.85 * torch.exp(-((inside.over / 0.016).clamp(min=0) ** 2))
-    upper = 0.60 * torch.exp(-((inside.under / 0.010).clamp(min=0) ** 2))
-    return torch.maximum(lower, upper) * smoothstep(pose.lip / 0.06)
+    lower = 0.85 * bell(inside.over.clamp(min=0) / 0.016)
+    upper = 0.60 * bell(inside.under.clamp(min=0) / 0.010)
+    return torch.maximum(lower, upper) * smoothstep(pose.lip / 0.06) * smoothstep((inside.side - 0.02) / 0.12)
 
 
-def _with_photographed_teeth(mouth: Mouth, view: View, image: Tensor, skull: Tensor) -> Tensor:
-    """The inside with what the photograph shows between its open lips, fixed to the skull."""
+def _with_photographed_inside(mouth: Mouth, view: View, image: Tensor, lips: Opening, skull: Tensor) -> Tensor:
+    """The inside with what the photograph shows between its open lips.
+
+    Teeth stand still with the skull. What a mouth wide open shows below them belongs to the jaw: it is stretched
+    between the upper teeth and the lower lip.
+    """
     along, down, width = mouth.lips.frame(skull)
     share = along / width
     upper = look_up(mouth.upper.expand(len(skull), -1), share)
     lower = look_up(mouth.lower.expand(len(skull), -1), share)
-    beyond = (upper + 2.0 - down).clamp(min=0) * ((share > 0) & (share < 1))
+    jaw = float(smoothstep(torch.tensor((mouth.lips.gap - TEETH_GAP) / TEETH_GAP_SPAN)))
+    dropped = (down - (lower - lips.above_lower)).clamp(min=0)
+    depth = lips.below_upper / (lips.below_upper + lips.above_lower).clamp(min=1e-3)
+    source = down - jaw * dropped * depth.clamp(0, 1)
+    beyond = (upper + 2.0 - source).clamp(min=0) * ((share > 0) & (share < 1))
     _, _, unit, _ = corner_frame(mouth.lips.upper[0], mouth.lips.upper[-1])
-    held = skull + beyond[..., None] * unit
-    photo = view.read(view.texture, apply_affine(view.from_work, held))
-    depth = torch.minimum(PHOTO_MARGIN * width - beyond, lower - down - 1)
-    depth = torch.minimum(depth, torch.minimum(along, width - along) + 1)
-    return _over(image, photo, (depth / 3 + 0.5).clamp(0, 1))
+    held = skull + (source - down + beyond)[..., None] * unit
+    photo = view.read(apply_affine(view.to_units, held))
+    inner = torch.minimum(PHOTO_MARGIN * width - beyond, lower - source - 1 + 2 * jaw)
+    inner = torch.minimum(inner, torch.minimum(along, width - along) + 1)
+    return _over(image, photo, (inner / 3 + 0.5).clamp(0, 1))

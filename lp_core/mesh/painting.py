@@ -8,19 +8,20 @@ from torch import Tensor
 from ..crop import apply_affine
 from .curves import smoothstep
 from .drawing import GRID, Canvas, Drawing
-from .eyes import Eye, EyeLayer, EyeMotion, Lids, close_lids, paint_eye, reach_of_eye
-from .landmarks import LOWER_INNER, UPPER_INNER
+from .eyes import Eye, EyeLayer, EyeMotion, Lids, close_lids, even_lids, opening_of_eye, paint_ball, reach_of_eye
+from .landmarks import EYES, LEFT_EYE, LOWER_INNER, UPPER_INNER, EyeLandmarks
 from .mouth import RESTING, Opening, mouth_pose, opening, paint_mouth, skull_places
 from .rig import HeadMotion
 from .sheet import invert
 from .view import Box, View
 
 STILL = 0.004  # pixels of the working square: less displacement than this is none
+EYE_MARGIN = 0.02  # eye distances around an eye
 
 # Where the two sheets are joined: along the line between the lips, sharply between the corners, ever more softly
 # beyond them, and only around the mouth.
 SOFTER_BESIDE = 0.5  # pixels per pixel beyond a corner
-BELOW_FROM, BELOW_OVER = 0.30, 0.25  # eye distances under the mouth from and over which the join ends
+BELOW_FROM, BELOW_OVER = 0.30, 0.12  # eye distances under the mouth from and over which the join ends
 BESIDE = 0.35  # mouth widths beyond the corners over which it ends
 
 
@@ -52,63 +53,62 @@ class Moves:
 
 @dataclass(frozen=True, eq=False)
 class EyePart:
-    """One eye's share of a group of frames: its pixels, its lids, and where eyeball and skin come from."""
+    """One eye's share of a group of frames.
+
+    Attributes:
+        eye: whose.
+        layer: its layer in the view.
+        box: the pixels.
+        opening: those of them that may show the eyeball.
+        lids: the lids over the box.
+        ball: (B, h, w, 2) where the eyeball comes from, over the opening.
+        skin: (B, h, w, 2) where the skin comes from, over the box.
+    """
 
     eye: Eye
     layer: EyeLayer
     box: Box
+    opening: Box
     lids: Lids
     ball: Tensor
     skin: Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class MouthPart:
-    """The mouth's share of a group of frames: its pixels, their places (h, w, 2) and how they lie to the lips."""
+class LipContours:
+    """The lips' inner contours (B, 11, 2) of a group of frames, in pixels of the working square."""
 
-    box: Box
-    places: Tensor
-    lips: Opening
+    upper: Tensor
+    lower: Tensor
+
+    def opening(self, view: View, box: Box) -> Opening:
+        """How the pixels of a box lie to the lips."""
+        return opening(self.upper, self.lower, apply_affine(view.to_work, view.pixels(box)))
+
+    def box(self, view: View, within: Box, margin: float, below: float) -> Box:
+        """The pixels around the lips, with a margin and more of it below, in pixels of the working square."""
+        around = torch.cat([self.upper, self.lower], 1)
+        low, high = around.amin((0, 1)) - margin, around.amax((0, 1)) + margin
+        return view.box_around(torch.stack([low, high + high.new_tensor([0, below])])).within(within)
 
 
 def paint(drawing: Drawing, canvas: Canvas, moves: Moves, frames: Tensor) -> None:
     """Paint what moves into fresh frames (B, H, W, 3) that hold the photograph."""
     view = canvas.view
-    upper = drawing.fade * invert(GRID, drawing.upper.displacement(moves.amounts, moves.head))
-    lower = drawing.fade * invert(GRID, drawing.lower.displacement(moves.amounts, moves.head))
+    upper = drawing.upper.displacement(moves.amounts, moves.head)
+    lower = drawing.lower.displacement(moves.amounts, moves.head)
     box = _moving(drawing, view, moves, torch.maximum(upper.abs(), lower.abs()))
     if box.empty:
         return
-    placed, rigid = drawing.rig.turned(moves.head, moves.amounts), drawing.rig.turned(moves.head)
-    mouth = _mouth_part(drawing, view, box, placed)
-    sources = _joined(drawing, view, box, mouth, view.sources(box, GRID, upper), lower)
-    eyes = _eye_parts(drawing, canvas, box, moves, sources)
+    placed = drawing.rig.turned(moves.head, moves.amounts)
+    lips = _lips(drawing, placed)
+    sources = view.sources(box, invert(GRID, upper, view.coarse_places(box)))
+    _join_lower_sheet(drawing, view, box, lips, sources, lower)
+    eyes = _close_eyes(drawing, canvas, box, moves, sources)
+    image = view.read(sources)
     for part in eyes:
-        rows, columns = part.box.inside(box)
-        sources[:, rows, columns] = part.skin
-    image = view.read(view.texture, sources)
-    for part in eyes:
-        rows, columns = part.box.inside(box)
-        image[:, :, rows, columns] = paint_eye(
-            part.eye,
-            part.layer,
-            view,
-            image[:, :, rows, columns],
-            part.lids,
-            (part.ball, part.skin),
-            moves.eyes.gaze,
-        )
-    if mouth is not None:
-        rows, columns = mouth.box.inside(box)
-        image[:, :, rows, columns] = paint_mouth(
-            drawing.mouth,
-            view,
-            image[:, :, rows, columns],
-            mouth.lips,
-            mouth_pose(drawing.mouth, placed, rigid, moves.tongue),
-            skull_places(drawing.mouth, rigid, mouth.places),
-            _activity(drawing, moves),
-        )
+        _paint_eye(part, view, box, moves.eyes, image)
+    _paint_mouth(drawing, view, box, lips, moves, placed, image)
     frames[:, box.top : box.bottom, box.left : box.right] = image.permute(0, 2, 3, 1)
 
 
@@ -116,77 +116,116 @@ def _moving(drawing: Drawing, view: View, moves: Moves, reach: Tensor) -> Box:
     """The pixels that move in any of the frames, given how far (B, 2, cells, cells) the sheets do."""
     moved = (reach > STILL).any(0).any(0)
     points = GRID.places(reach.device)[moved]
-    margin = points.new_tensor([[GRID.step, GRID.step]])
+    margin = GRID.step + reach.amax()
     points = torch.cat([points - margin, points + margin])
     if moves.eyes.moves:
         points = torch.cat([points, *(reach_of_eye(eye) for eye in drawing.eyes)])
     return view.aligned(view.box_around(points)) if len(points) else Box(0, 0, 0, 0)
 
 
-def _mouth_part(drawing: Drawing, view: View, box: Box, placed: Tensor) -> MouthPart | None:
-    """The mouth's part of a box, or None where it does not reach into it."""
+def _lips(drawing: Drawing, placed: Tensor) -> LipContours:
+    """The lips of frames whose landmarks (B, 478, 3) are placed."""
     rest, lips = drawing.rig.points, drawing.mouth.lips
 
     def contour(row: tuple[int, ...], at_rest: Tensor) -> Tensor:
         return at_rest + (placed[:, list(row)] - rest[list(row)])[..., :2]
 
-    upper, lower = contour(UPPER_INNER, lips.upper), contour(LOWER_INNER, lips.lower)
-    around = torch.cat([upper, lower], 1)
-    width = (lips.upper[-1] - lips.upper[0]).norm()
-    low = around.amin((0, 1)) - BESIDE * width
-    high = around.amax((0, 1)) + BESIDE * width
-    high = high + high.new_tensor([0, (BELOW_FROM + BELOW_OVER) * drawing.unit])
-    own = view.box_around(torch.stack([low, high])).within(box)
+    return LipContours(contour(UPPER_INNER, lips.upper), contour(LOWER_INNER, lips.lower))
+
+
+def _join_lower_sheet(
+    drawing: Drawing, view: View, box: Box, contours: LipContours, sources: Tensor, lower: Tensor
+) -> None:
+    """Let fresh sources (B, h, w, 2) of a box follow the lower sheet below the line between the lips."""
+    widest = float((contours.upper[:, -1] - contours.upper[:, 0]).norm(dim=-1).amax())
+    reach = (BELOW_FROM + BELOW_OVER) * drawing.unit
+    own = view.aligned(contours.box(view, box, BESIDE * widest + 1, reach))
     if own.empty:
-        return None
-    places = apply_affine(view.to_work, view.pixels(own))
-    return MouthPart(own, places, opening(upper, lower, places))
-
-
-def _joined(
-    drawing: Drawing, view: View, box: Box, mouth: MouthPart | None, sources: Tensor, lower: Tensor
-) -> Tensor:
-    """Sources (B, h, w, 2) of a box that follow the lower sheet below the line between the lips."""
-    if mouth is None:
-        return sources
-    lips, pixel = mouth.lips, view.pixel
-    below = (lips.below_upper - lips.above_lower) / 2
-    beside = lips.beside
-    side = smoothstep(below / (pixel + SOFTER_BESIDE * beside) * 0.5 + 0.5)
+        return
+    lips = contours.opening(view, own)
+    below, beside = (lips.below_upper - lips.above_lower) / 2, lips.beside
+    side = smoothstep(below / (view.pixel + SOFTER_BESIDE * beside) * 0.5 + 0.5)
     under = 1 - smoothstep((below / drawing.unit - BELOW_FROM) / BELOW_OVER)
     near = 1 - smoothstep(beside / (BESIDE * lips.width[:, None, None]))
-    weight = (side * under * near)[..., None]
-    back = GRID.read(lower, mouth.places.expand(len(lower), -1, -1, -1)).permute(0, 2, 3, 1)
-    follow = view.pixels(mouth.box) + back @ view.from_work[:, :2].T
-    rows, columns = mouth.box.inside(box)
-    joined = sources.clone()
-    joined[:, rows, columns] = torch.lerp(sources[:, rows, columns], follow, weight)
-    return joined
+    follow = view.sources(own, invert(GRID, lower, view.coarse_places(own)))
+    rows, columns = own.inside(box)
+    joined = torch.lerp(sources[:, rows, columns], follow, (side * under * near)[..., None])
+    sources[:, rows, columns] = joined
 
 
-def _eye_parts(drawing: Drawing, canvas: Canvas, box: Box, moves: Moves, sources: Tensor) -> tuple[EyePart, ...]:
-    """The eyes' parts of a box whose pixels come from `sources` while the eyes are open."""
-    if not moves.eyes.moves:
-        return ()
+def _paint_mouth(
+    drawing: Drawing, view: View, box: Box, contours: LipContours, moves: Moves, placed: Tensor, image: Tensor
+) -> None:
+    """Paint the inside of mouths into the fresh image (B, 3, h, w) of a box."""
+    activity = _activity(drawing, moves)
+    own = contours.box(view, box, 2 * view.pixel, 0.0)
+    if own.empty or not activity.any():
+        return
+    rigid = drawing.rig.turned(moves.head)
+    places = apply_affine(view.to_work, view.pixels(own))
+    rows, columns = own.inside(box)
+    image[:, :, rows, columns] = paint_mouth(
+        drawing.mouth,
+        view,
+        image[:, :, rows, columns],
+        contours.opening(view, own),
+        mouth_pose(drawing.mouth, placed, rigid, moves.tongue),
+        skull_places(drawing.mouth, rigid, places),
+        activity,
+    )
+
+
+def _close_eyes(drawing: Drawing, canvas: Canvas, box: Box, moves: Moves, sources: Tensor) -> tuple[EyePart, ...]:
+    """Let fresh sources (B, h, w, 2) of a box follow the lids; the eyes' parts of it."""
     parts = []
     for index, (eye, layer) in enumerate(zip(drawing.eyes, canvas.eyes, strict=True)):
-        own = canvas.view.box_around(_moved_reach(drawing, eye, moves.head)).within(box)
-        if layer is None or own.empty:
+        blink = moves.eyes.blink[:, index]
+        if layer is None or not (blink.any() or moves.eyes.gaze.any()):
             continue
-        rows, columns = own.inside(box)
+        margin = _carried(drawing, EYES[index], moves)
+        reach, opening = (
+            canvas.view.box_around(_moved(drawing, corners, moves.head, margin)).within(box)
+            for corners in (reach_of_eye(eye), opening_of_eye(eye))
+        )
+        own = reach if blink.any() else opening
+        if own.empty:
+            continue
+        rows, columns = opening.inside(box)
         ball = sources[:, rows, columns].clone()
-        lids, skin = close_lids(eye, canvas.view, ball, moves.eyes.blink[:, index])
-        parts.append(EyePart(eye, layer, own, lids, ball, skin))
+        rows, columns = own.inside(box)
+        lids, skin = close_lids(eye, canvas.view, sources[:, rows, columns], blink)
+        sources[:, rows, columns] = skin
+        parts.append(EyePart(eye, layer, own, opening, lids, ball, skin))
     return tuple(parts)
 
 
-def _moved_reach(drawing: Drawing, eye: Eye, head: HeadMotion) -> Tensor:
-    """Points (N, 2) of the working square around all that an eye may cover in these frames."""
-    corners = reach_of_eye(eye)
-    depth = drawing.rig.points[33, 2].expand(len(corners), 1)
+def _carried(drawing: Drawing, named: EyeLandmarks, moves: Moves) -> float:
+    """Pixels of the working square by which brows carry the surroundings of an eye about, and some more."""
+    moved = torch.einsum("bn,nkc->bkc", moves.amounts, drawing.rig.shapes[:, list(named.brow)])
+    return float(moved.norm(dim=-1).amax()) + EYE_MARGIN * drawing.unit
+
+
+def _paint_eye(part: EyePart, view: View, box: Box, motion: EyeMotion, image: Tensor) -> None:
+    """Paint lids and eyeballs of one eye into the fresh image (B, 3, h, w) of a box."""
+    rows, columns = part.box.inside(box)
+    if part.box != part.opening:
+        skin = image[:, :, rows, columns]
+        image[:, :, rows, columns] = even_lids(part.eye, part.layer, view, skin, part.lids, part.skin)
+    if part.opening.empty:
+        return
+    lids = part.lids.cut(*part.opening.inside(part.box))
+    rows, columns = part.opening.inside(box)
+    skin = image[:, :, rows, columns]
+    image[:, :, rows, columns] = paint_ball(part.eye, part.layer, view, skin, lids, part.ball, motion.gaze)
+
+
+def _moved(drawing: Drawing, corners: Tensor, head: HeadMotion, margin: float) -> Tensor:
+    """Points (N, 2) around what an eye with these corners (4, 2) at rest may cover in these frames."""
+    depth = drawing.rig.points[LEFT_EYE.upper[0], 2].expand(len(corners), 1)
     places = torch.cat([corners, depth], 1) - drawing.rig.pivot
     turned = head.scale[:, None, None] * (places @ head.turn) + drawing.rig.pivot
-    return (turned[..., :2] + head.shift[:, None]).flatten(0, 1)
+    around = (turned[..., :2] + head.shift[:, None]).flatten(0, 1)
+    return torch.cat([around - margin, around + margin])
 
 
 def _activity(drawing: Drawing, moves: Moves) -> Tensor:

@@ -46,9 +46,9 @@ def find_palette(image: Tensor, points: Tensor) -> Palette:
     flesh = lip / bright.clamp(min=0.2) * 0.62
     warm = 0.60 + 0.40 * skin / bright
     return Palette(
-        tooth=colour(light * 1.08 * warm * light.new_tensor([1.0, 0.99, 0.955])).clamp(max=0.96),
+        tooth=colour(light * warm * light.new_tensor([1.0, 0.99, 0.955])).clamp(max=0.94),
         gum=lit(0.60, 0.30, 0.30, 0.15),
-        tongue=colour((0.6 * flesh.new_tensor([0.62, 0.27, 0.26]) + 0.4 * flesh) * (0.15 + 0.85 * light)),
+        tongue=colour((0.6 * flesh.new_tensor([0.80, 0.40, 0.38]) + 0.4 * flesh) * (0.15 + 0.85 * light)),
         cavity=lit(0.25, 0.085, 0.075, 0.25),
         rim=lip * lip.new_tensor([0.62, 0.48, 0.48]),
     )

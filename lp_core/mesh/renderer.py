@@ -16,10 +16,10 @@ from .eyes import eye_motion
 from .face_model import face_model, fit_pose, measure
 from .landmarks import KEYPOINT_LANDMARKS
 from .painting import Moves, paint
-from .rig import NECK, HeadMotion, amounts, soft_limit
+from .rig import NECK, HeadMotion, soft_limit
 
 UNITS_PER_EYE_DISTANCE = 2.4  # keypoint units: makes the rest scale of a usual crop about 1.3, as LivePortrait's
-PIXELS_AT_ONCE = 8 * 512 * 512  # frames are drawn in groups of at most so many pixels
+PIXELS_AT_ONCE = 4 * 512 * 512  # frames are drawn in groups of at most so many pixels, which fit the cache
 
 FARTHEST_TURN = 18.0  # degrees from the photograph
 FARTHEST_SHIFT = 0.5  # eye distances
@@ -127,11 +127,11 @@ def _held_back(turn: Tensor) -> Tensor:
 
 def _frames(drawing: Drawing, canvas: Canvas, controls: Controls, head: HeadMotion) -> Tensor:
     """Frames (T, H, W, 3), drawn in groups that fit the cache and the memory."""
-    moves = Moves(amounts(controls, drawing.mouth.lips.gap), controls.tongue, head, eye_motion(controls))
+    moves = Moves(drawing.room.amounts(controls), controls.tongue, head, eye_motion(controls))
     view = canvas.view
     frames = view.texture[0].permute(1, 2, 0).expand(len(controls), -1, -1, -1).clone()
     group = max(1, PIXELS_AT_ONCE // max(1, view.square.height * view.square.width))
     for start in range(0, len(frames), group):
         stretch = slice(start, start + group)
         paint(drawing, canvas, moves[stretch], frames[stretch])
-    return frames.clamp_(0, 1)
+    return frames

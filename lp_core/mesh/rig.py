@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..controls import NAMES, Controls
-from .curves import smoothstep
-from .face_model import FacePose, face_model, measures_of_controls
+from ..face import LANDMARKS
+from .curves import look_up, smoothstep, tabulate
+from .face_model import FacePose, controls_of_measures, face_model, measure, measures_of_controls
 from .landmarks import (
     CHIN,
     EYES,
@@ -19,7 +20,6 @@ from .landmarks import (
     LIP_MIDDLE,
     LOWER_INNER,
     LOWER_LIP_ROWS,
-    MESH_POINTS,
     NOSE_BASE,
     OVAL,
     UPPER_INNER,
@@ -63,10 +63,16 @@ RINGS = (
 FRAME_POINTS = 15  # control points along each side of the square, where nothing moves
 OUTSIDE = 0.05  # of the square: rings beyond its border by more than this are left out
 
+# Of the skin below the lower lip behind the lip, per eye distance of jaw and of distance: it bears a compression by
+# 0.6 when the jaw opens by 0.27.
+STEEPEST_LAG = 2.2
+
 # How the lips close over an opening of the photograph, per row from the outer rim inwards: shares of the opening.
 UPPER_CLOSING = (0.24, 0.31, 0.34, 0.38)
 LOWER_CLOSING = (-0.48, -0.58, -0.60, -0.62)
 CHIN_CLOSING = -0.14
+# An opening (eye distances) beyond what a smile shows of its teeth is the jaw's, and the chin comes up with it.
+SMILING_GAP, CHIN_CLOSING_JAW = 0.12, -0.45
 # How far pressed lips roll in, per row: shares of the way to the line where they part.
 ROLLING = (0.30, 0.24, 0.12, 0.0)
 # F and V, in eye distances: the upper lip rises off the teeth, the lower one is drawn up behind them.
@@ -93,7 +99,7 @@ class Rig:
     """Control points and shapes.
 
     Attributes:
-        points: (K, 3) at rest: the 468 landmarks of the mesh, then the points around it.
+        points: (K, 3) at rest: the 478 landmarks, then the points around it.
         head: (K,) share of the head's motion, 1 on the face.
         shapes: (N, K, 3) displacement at amount one, in the order of SHAPES.
         pivot: (3,) that the head turns about.
@@ -105,10 +111,10 @@ class Rig:
     pivot: Tensor
 
     def turned(self, head: HeadMotion, amounts: Tensor | None = None) -> Tensor:
-        """The mesh's landmarks (B, 468, 3) under a head motion, with shapes at amounts (B, N) or without."""
-        points = self.points[:MESH_POINTS] - self.pivot
+        """The mesh's landmarks (B, 478, 3) under a head motion, with shapes at amounts (B, N) or without."""
+        points = self.points[:LANDMARKS] - self.pivot
         if amounts is not None:
-            moved = amounts @ self.shapes[:, :MESH_POINTS].flatten(1)
+            moved = amounts @ self.shapes[:, :LANDMARKS].flatten(1)
             points = points + moved.view(len(amounts), -1, 3)
         shift = torch.nn.functional.pad(head.shift, (0, 1))
         return head.scale[:, None, None] * (points @ head.turn) + self.pivot + shift[:, None]
@@ -116,16 +122,15 @@ class Rig:
 
 def build_rig(points: Tensor, pose: FacePose, lips: LipLine, size: int) -> Rig:
     """The rig of a face whose landmarks (478, 3) stand in a square of `size` pixels."""
-    skin = points[:MESH_POINTS]
     around, head, jaw, along = _surroundings(points, pose, size)
     shapes = torch.cat(
-        [_learned_shapes(pose), _closing(points, lips), _rolling(points, lips), _tucking(points, pose)]
+        [_learned_shapes(points, pose), _closing(points, lips), _rolling(points, lips), _tucking(points, pose)]
     )
     outer = jaw[:, None] * shapes[:, along]
     pivot = pose.to_picture(points.new_tensor(NECK)[None, None])[0, 0]
     return Rig(
-        points=torch.cat([skin, around]),
-        head=torch.cat([torch.ones_like(skin[:, 0]), head]),
+        points=torch.cat([points, around]),
+        head=torch.cat([torch.ones_like(points[:, 0]), head]),
         shapes=torch.cat([shapes, outer], 1),
         pivot=pivot,
     )
@@ -168,16 +173,42 @@ def _frame(size: int, device: torch.device) -> Tensor:
     return torch.cat([torch.stack(side, 1) for side in sides])
 
 
-def _learned_shapes(pose: FacePose) -> Tensor:
-    """Displacements (10, 468, 3) of the controls that the face model knows, at one unit each."""
+def _learned_shapes(points: Tensor, pose: FacePose) -> Tensor:
+    """Displacements (10, 478, 3) of the controls that the face model knows, at one unit each."""
     model = face_model()
     amounts = torch.zeros(len(LEARNED), len(NAMES))
     for row, name in enumerate(LEARNED):
         amounts[row, NAMES.index(name)] = 1.0
     measures = measures_of_controls(Controls.unstack(amounts))
     moved = torch.einsum("nm,mkc->nkc", measures, model.basis)
-    still = _with_still_eyes(_with_sealed_lips(moved))[:, :MESH_POINTS]
-    return pose.scale * (still.to(pose.rotation) @ pose.rotation[0])
+    still = _with_still_eyes(_with_sealed_lips(moved)).to(pose.rotation)
+    face = pose.to_face(points[None])[0]
+    still[LEARNED.index("jaw")] = _without_folds(face, still[LEARNED.index("jaw")])
+    return pose.scale * (still @ pose.rotation[0])
+
+
+def _without_folds(face: Tensor, jaw: Tensor) -> Tensor:
+    """The jaw's shape (478, 3) in which the skin of a face (478, 3) below the lower lip gives way in time.
+
+    The mean face's chin may lag behind the lip by more than a face with little room there can bear: the sheet would
+    fold. The lag grows with the distance from the lip by no more than STEEPEST_LAG.
+    """
+    rim = list(LOWER_LIP_ROWS[0])
+    place = ((face[:, 0] - face[rim[0], 0]) / (face[rim[-1], 0] - face[rim[0], 0])).clamp(0, 1)
+    heights, drops = (
+        look_up(
+            tabulate(
+                torch.stack([face[rim, 0] - face[rim[0], 0], values[rim, 1]], 1)[None],
+                (face[rim[-1], 0] - face[rim[0], 0])[None],
+            ),
+            place[None],
+        )[0]
+        for values in (face, jaw)
+    )
+    below = face[:, 1] - heights
+    least = drops - STEEPEST_LAG * below
+    drop = torch.where(below > 0, torch.maximum(jaw[:, 1], least), jaw[:, 1])
+    return torch.stack([jaw[:, 0], drop, jaw[:, 2]], 1)
 
 
 def _with_sealed_lips(moved: Tensor) -> Tensor:
@@ -193,17 +224,17 @@ def _with_sealed_lips(moved: Tensor) -> Tensor:
 
 
 def _with_still_eyes(moved: Tensor) -> Tensor:
-    """Shapes (10, 478, 3) that leave the lids' contours in place: the eyes are drawn apart."""
+    """Shapes (10, 478, 3) that leave lids and irises in place: the eyes are drawn apart."""
     still = moved.clone()
     for eye in EYES:
-        still[:, list(eye.upper + eye.lower)] = 0
+        still[:, list(eye.upper + eye.lower + eye.iris)] = 0
     return still
 
 
 def _closing(points: Tensor, lips: LipLine) -> Tensor:
-    """Displacement (1, 468, 3) that shuts the opening which the lips have in the photograph."""
+    """Displacement (1, 478, 3) that shuts the opening which the lips have in the photograph."""
     opening = lips.lower - lips.upper  # (11, 2)
-    shape = torch.zeros_like(points[:MESH_POINTS])
+    shape = torch.zeros_like(points)
     below = _chin_shares(points, lips)
     shape[:, :2] = below[:, None] * opening[LIP_MIDDLE]
     for rows, shares in ((UPPER_LIP_ROWS, UPPER_CLOSING), (LOWER_LIP_ROWS, LOWER_CLOSING)):
@@ -213,14 +244,16 @@ def _closing(points: Tensor, lips: LipLine) -> Tensor:
 
 
 def _chin_shares(points: Tensor, lips: LipLine) -> Tensor:
-    """Shares (468,) of the middle opening by which the skin under the mouth and under the nose follows the lips."""
-    along, down, width = lips.frame(points[:MESH_POINTS, :2])
+    """Shares (478,) of the middle opening by which the skin under the mouth and under the nose follows the lips."""
+    along, down, width = lips.frame(points[:, :2])
     lower_rim, upper_rim = down[LOWER_LIP_ROWS[0][LIP_MIDDLE]], down[UPPER_LIP_ROWS[0][LIP_MIDDLE]]
     chin, nose = down[CHIN], down[NOSE_BASE]
+    smile = min(1.0, SMILING_GAP / lips.gap) if lips.gap else 1.0
+    chin_share = CHIN_CLOSING * smile + CHIN_CLOSING_JAW * (1 - smile)
     beside = smoothstep(1.25 - (along / width - 0.5).abs() * 1.6)
     to_chin = ((down - lower_rim) / (chin - lower_rim)).clamp(0, 1)
     to_nose = ((upper_rim - down) / (upper_rim - nose)).clamp(0, 1)
-    under = torch.lerp(torch.full_like(down, LOWER_CLOSING[0]), torch.full_like(down, CHIN_CLOSING), to_chin.sqrt())
+    under = torch.lerp(torch.full_like(down, LOWER_CLOSING[0]), torch.full_like(down, chin_share), to_chin.sqrt())
     above = UPPER_CLOSING[0] * (1 - to_nose)
     line = lips.height_between(along / width)
     fade = smoothstep((down - line) / (0.25 * width))
@@ -228,8 +261,8 @@ def _chin_shares(points: Tensor, lips: LipLine) -> Tensor:
 
 
 def _rolling(points: Tensor, lips: LipLine) -> Tensor:
-    """Displacement (1, 468, 3) of lips that are pressed: their rims come nearer to the line where they part."""
-    shape = torch.zeros_like(points[:MESH_POINTS])
+    """Displacement (1, 478, 3) of lips that are pressed: their rims come nearer to the line where they part."""
+    shape = torch.zeros_like(points)
     for rows, line in ((UPPER_LIP_ROWS, lips.upper), (LOWER_LIP_ROWS, lips.lower)):
         for row, share in zip(rows, ROLLING, strict=True):
             index = list(row[1:-1])
@@ -238,9 +271,9 @@ def _rolling(points: Tensor, lips: LipLine) -> Tensor:
 
 
 def _tucking(points: Tensor, pose: FacePose) -> Tensor:
-    """Displacement (1, 468, 3) of F and V: upper lip off the teeth, lower lip rolled in beneath them."""
+    """Displacement (1, 478, 3) of F and V: upper lip off the teeth, lower lip rolled in beneath them."""
     down = torch.nn.functional.normalize(points[CHIN, :2] - points[NOSE_BASE, :2], dim=0)
-    shape = torch.zeros_like(points[:MESH_POINTS])
+    shape = torch.zeros_like(points)
     arch = torch.sin(torch.linspace(0, torch.pi, len(UPPER_INNER), device=points.device))[1:-1, None]
     for row, share in zip(UPPER_LIP_ROWS, (0.55, 0.75, 0.9, 1.0), strict=True):
         shape[list(row[1:-1]), :2] = -share * TUCK_UPPER_RISE * pose.scale * arch * down
@@ -252,34 +285,58 @@ def _tucking(points: Tensor, pose: FacePose) -> Tensor:
     return shape[None]
 
 
-# What the photograph can be asked for before it tears; amounts are free up to two thirds of these.
+# What a photograph can be asked for before it tears, of faces that are not asked for anything yet.
 HIGHEST = {
     "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.08, "mouth_x": 0.12,
     "brow_left": 0.13, "brow_right": 0.13, "brow_inner": 0.10, "frown": 0.10,
 }  # fmt: skip
-LARGEST_CLOSING = 0.22  # eye distances of an opening that lips are drawn over; wider mouths close by so much
+LARGEST_CLOSING = 0.30  # eye distances of an opening that lips are drawn over; wider mouths close by so much
+LEAST_ROOM = 0.25  # of HIGHEST: what is left to a mouth that is as wide, or as high, as it may be
 
 
-def amounts(controls: Controls, gap: float) -> Tensor:
-    """How far each shape goes (T, N), in the order of SHAPES, within what a photograph can bear.
+@dataclass(frozen=True, eq=False)
+class Room:
+    """How far a portrait's shapes may go: a mouth that smiles already has little room to smile more.
 
-    The opening becomes gap · (1 - press) + jaw, never below zero.
-
-    Args:
-        controls: what is asked for.
-        gap: the opening of the lips in the photograph, eye distances; 0 when they are closed.
+    Attributes:
+        highest: (10,) of the shapes in LEARNED.
+        gap: opening of the lips at rest, eye distances; 0 when they are closed.
     """
-    press, tuck = controls.press.clamp(0, 1), controls.tuck.clamp(0, 1)
-    change = controls.jaw - press * gap
-    asked = {name: getattr(controls, name) for name in LEARNED} | {"jaw": change.clamp(min=0)}
-    held = [soft_limit(asked[name], HIGHEST[name]) for name in LEARNED]
-    most = min(1.0, LARGEST_CLOSING / gap) if gap else 0.0
-    close = (-change / gap).clamp(0, most) if gap else torch.zeros_like(change)
-    return torch.stack([*held, close, press, tuck], -1)
+
+    highest: Tensor
+    gap: float
+
+    def amounts(self, controls: Controls) -> Tensor:
+        """How far each shape goes (T, N), in the order of SHAPES, for what controls ask.
+
+        The opening becomes gap · (1 - press) + jaw, never below zero.
+        """
+        press, tuck = controls.press.clamp(0, 1), controls.tuck.clamp(0, 1)
+        change = controls.jaw - press * self.gap
+        asked = [change.clamp(min=0), *(getattr(controls, name) for name in LEARNED[1:])]
+        learned = torch.stack(asked, -1)
+        lowest = learned.new_tensor([HIGHEST[name] for name in LEARNED])
+        held = torch.where(learned > 0, soft_limit(learned, self.highest), soft_limit(learned, lowest))
+        most = min(1.0, LARGEST_CLOSING / self.gap) if self.gap else 0.0
+        close = (-change / self.gap).clamp(0, most) if self.gap else torch.zeros_like(change)
+        return torch.cat([held, torch.stack([close, press, tuck], -1)], -1)
 
 
-def soft_limit(values: Tensor, limit: float, free: float = 2 / 3) -> Tensor:
+def find_room(face: Tensor, gap: float) -> Room:
+    """The room of a face (478, 3) in the face frame whose lips are open by `gap` eye distances."""
+    change = measure(face[None]) - measure(face_model().mean.to(face)[None])
+    nothing = torch.zeros(2, device=face.device) + 1
+    taken = controls_of_measures(change, nothing)
+    highest = []
+    for name in LEARNED:
+        used = getattr(taken, name)[0].clamp(min=0) if name in ("jaw", "wide", "smile", "lip_raise") else 0.0
+        highest.append(max(HIGHEST[name] - float(used), LEAST_ROOM * HIGHEST[name]))
+    return Room(face.new_tensor(highest), gap)
+
+
+def soft_limit(values: Tensor, limit: Tensor | float, free: float = 2 / 3) -> Tensor:
     """Values held within ±limit: unchanged up to the share `free` of it, then bending smoothly."""
-    inside = free * limit
-    room = limit - inside
-    return values.clamp(-inside, inside) + room * torch.tanh((values - values.clamp(-inside, inside)) / room)
+    inside = free * torch.as_tensor(limit, dtype=values.dtype, device=values.device)
+    room = inside * (1 / free - 1)
+    held = torch.maximum(torch.minimum(values, inside), -inside)
+    return held + room * torch.tanh((values - held) / room)

@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .curves import smoothstep
 from .rig import HeadMotion, Rig
 
 SMOOTHING = 2e-4  # of the thin plate, which then passes control points by less than a tenth of a pixel
 LENGTH_UNIT = 100.0  # pixels: keeps the spline's system well conditioned
 NEAREST = 0.5  # pixels: control points closer than this say the same thing
-NEWTON_STEPS = 4
+BORDER = 0.06  # of the square's side, over which all motion fades out at its border
+NEWTON_STEPS = 3
 SMALLEST_STRETCH = 0.25  # determinant below which a Newton step is held back
 LONGEST_STEP = 12.0  # pixels
 
@@ -47,7 +49,7 @@ class Grid:
 
     def read(self, fields: Tensor, positions: Tensor, padding: str = "border") -> Tensor:
         """Fields (B, C, cells, cells) at pixel positions (B, h, w, 2): (B, C, h, w), bilinear."""
-        grid = (positions + 0.5) * (2 / self.size) - 1
+        grid = positions * (2 / self.size) + (1 / self.size - 1)
         return F.grid_sample(fields, grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
@@ -60,19 +62,21 @@ class Sheet:
         rest: (G², 3) head share times the place relative to the pivot.
         share: (G², 1) share of the head's motion.
         shapes: (N, G², 3) displacement of each shape at amount one.
+        fade: (cells, cells) 1 inside of the square, 0 at its border.
     """
 
     grid: Grid
     rest: Tensor
     share: Tensor
     shapes: Tensor
+    fade: Tensor
 
     def displacement(self, amounts: Tensor, head: HeadMotion) -> Tensor:
         """Forward displacement (B, 2, cells, cells) of shapes at amounts (B, N) under a head motion."""
         moved = (amounts @ self.shapes.flatten(1)).view(len(amounts), -1, 3) + self.rest
         turned = head.scale[:, None, None] * (moved @ head.turn[:, :, :2])
         field = turned - self.rest[:, :2] + self.share * head.shift[:, None]
-        return field.mT.unflatten(-1, (self.grid.cells, self.grid.cells)).contiguous()
+        return field.mT.unflatten(-1, (self.grid.cells, self.grid.cells)) * self.fade
 
 
 def spread(rig: Rig, chosen: Tensor, positions: Tensor, grid: Grid, kernel: Tensor) -> Sheet:
@@ -90,7 +94,14 @@ def spread(rig: Rig, chosen: Tensor, positions: Tensor, grid: Grid, kernel: Tens
     values = torch.cat([centred, rig.head[:, None], rig.shapes.permute(1, 0, 2).flatten(1)], 1)
     over = thin_plate(positions, values, index, kernel, SMOOTHING).float()
     shapes = over[:, 4:].unflatten(1, (-1, 3)).permute(1, 0, 2).contiguous()
-    return Sheet(grid, over[:, :3].contiguous(), over[:, 3:4].contiguous(), shapes)
+    return Sheet(grid, over[:, :3].contiguous(), over[:, 3:4].contiguous(), shapes, _fade(grid, positions.device))
+
+
+def _fade(grid: Grid, device: torch.device) -> Tensor:
+    """Weights (cells, cells) that hold the square's border in place."""
+    line = torch.arange(grid.cells, device=device)
+    ramp = smoothstep(torch.minimum(line, grid.cells - 1 - line) / (BORDER * grid.cells))
+    return ramp[:, None] * ramp
 
 
 def distinct(positions: Tensor, chosen: Tensor) -> Tensor:
@@ -129,8 +140,8 @@ def thin_plate(positions: Tensor, values: Tensor, index: Tensor, kernel: Tensor,
     return kernel[:, columns] @ coefficients
 
 
-def invert(grid: Grid, field: Tensor) -> Tensor:
-    """Backward displacement (B, 2, cells, cells) of a forward one: x - y where x + field(x) = y at the cells y.
+def invert(grid: Grid, field: Tensor, places: Tensor) -> Tensor:
+    """The sources x (B, h, w, 2) of places y (h, w, 2): x + field(x) = y for displacements (B, 2, cells, cells).
 
     Newton's method with the field's finite differences.
     """
@@ -138,14 +149,14 @@ def invert(grid: Grid, field: Tensor) -> Tensor:
     across[..., 1:-1] = (field[..., 2:] - field[..., :-2]) / (2 * grid.step)
     down[..., 1:-1, :] = (field[..., 2:, :] - field[..., :-2, :]) / (2 * grid.step)
     local = torch.cat([field, across, down], 1)
-    places = grid.places(field.device).permute(2, 0, 1)
-    back = -field
+    everywhere = places.expand(len(field), -1, -1, -1)
+    source = everywhere - grid.read(field, everywhere).permute(0, 2, 3, 1)
     for _ in range(NEWTON_STEPS):
-        fx, fy, xx, yx, xy, yy = grid.read(local, (places + back).permute(0, 2, 3, 1)).unbind(1)
-        off_x, off_y = back[:, 0] + fx, back[:, 1] + fy
+        fx, fy, xx, yx, xy, yy = grid.read(local, source).unbind(1)
+        off_x, off_y = source[..., 0] + fx - places[..., 0], source[..., 1] + fy - places[..., 1]
         stretch_x, stretch_y = 1 + xx, 1 + yy
-        determinant = (stretch_x * stretch_y - xy * yx).clamp(min=SMALLEST_STRETCH)
+        determinant = (stretch_x * stretch_y - xy * yx).clamp_(min=SMALLEST_STRETCH)
         step_x = (stretch_y * off_x - xy * off_y) / determinant
         step_y = (stretch_x * off_y - yx * off_x) / determinant
-        back = back - torch.stack([step_x, step_y], 1).clamp(-LONGEST_STEP, LONGEST_STEP)
-    return back
+        source = source - torch.stack([step_x, step_y], -1).clamp_(-LONGEST_STEP, LONGEST_STEP)
+    return source

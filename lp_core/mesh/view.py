@@ -1,7 +1,12 @@
-"""What is drawn on: the picture itself, or the crop by itself, and how its pixels lie in the working square."""
+"""What is drawn on: the picture itself, or the crop by itself, and how its pixels lie in the working square.
+
+Where pixels come from is kept in sampling units: -1 … 1 from the left or upper border of the view's picture to the
+right or lower one, as torch's grid_sample has it.
+"""
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -73,15 +78,27 @@ class View:
         """All of it."""
         return Box(0, 0, self.texture.shape[-2], self.texture.shape[-1])
 
-    @property
+    @cached_property
     def pixel(self) -> float:
         """Side of its pixels in the working square's pixels."""
         return float(torch.linalg.det(self.to_work[:, :2]).abs().sqrt())
 
-    @property
+    @cached_property
     def from_work(self) -> Tensor:
         """(2, 3) from pixels of the working square."""
         return invert_affine(self.to_work)
+
+    @cached_property
+    def to_units(self) -> Tensor:
+        """(2, 3) from pixels of the working square to sampling units."""
+        size = self.to_work.new_tensor([self.bounds.width, self.bounds.height])
+        scaled = self.from_work * (2 / size)[:, None]
+        return torch.cat([scaled[:, :2], scaled[:, 2:] + (1 / size - 1)[:, None]], 1)
+
+    @cached_property
+    def units_to_work(self) -> Tensor:
+        """(2, 3) from sampling units to pixels of the working square."""
+        return invert_affine(self.to_units)
 
     def pixels(self, box: Box) -> Tensor:
         """Positions (h, w, 2) of a box's pixels as x, y."""
@@ -103,33 +120,39 @@ class View:
         left = self.square.left + (box.left - self.square.left) // self.step * self.step
         return Box(top, left, box.bottom, box.right)
 
-    def sources(self, box: Box, grid: Grid, back: Tensor) -> Tensor:
-        """Where an aligned box's pixels come from under a backward displacement (B, 2, cells, cells): (B, h, w, 2).
-
-        The displacement is read at the middles of coarse cells and interpolated between them.
-        """
-        rows, columns = (math.ceil(count / self.step) for count in (box.height, box.width))
-        middle = (self.step - 1) / 2
+    def coarse_places(self, box: Box) -> Tensor:
+        """Middles (rows, columns, 2), in the working square, of an aligned box's coarse cells and one around."""
+        rows, columns = (math.ceil(count / self.step) + 2 for count in (box.height, box.width))
+        middle = (self.step - 1) / 2 - self.step
         cells = self.pixels(Box(0, 0, rows, columns)) * self.step
-        places = apply_affine(self.to_work, cells + cells.new_tensor([box.left + middle, box.top + middle]))
-        coarse = grid.read(back, places.expand(len(back), -1, -1, -1), padding="zeros")
-        linear = self.from_work[:, :2]
-        coarse = torch.einsum("ij,bjhw->bihw", linear, coarse)
-        fine = F.interpolate(coarse, scale_factor=self.step, mode="bilinear", align_corners=False)
-        fine = fine[..., : box.height, : box.width] + self.pixels(box).permute(2, 0, 1)
-        return fine.permute(0, 2, 3, 1).contiguous()
+        return apply_affine(self.to_work, cells + cells.new_tensor([box.left + middle, box.top + middle]))
 
-    def read(self, images: Tensor, positions: Tensor, box: Box | None = None) -> Tensor:
-        """Images (1, C, h, w) of a box, or of the whole view, at pixel positions (B, h', w', 2): (B, C, h', w').
+    def sources(self, box: Box, coarse: Tensor) -> Tensor:
+        """Sampling units (B, h, w, 2) that an aligned box's pixels come from.
 
-        Beyond the image its edge is mirrored, which leaves no streaks.
+        Args:
+            box: the pixels.
+            coarse: (B, rows, columns, 2) where its `coarse_places` come from, in the working square.
         """
-        held = box or self.bounds
-        corner = positions.new_tensor([held.left, held.top])
-        size = positions.new_tensor([held.width, held.height])
-        grid = (positions - corner + 0.5) * (2 / size) - 1
-        images = images.expand(len(positions), -1, -1, -1)
-        return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        positions = apply_affine(self.to_units, coarse).permute(0, 3, 1, 2).contiguous()
+        fine = F.interpolate(positions, scale_factor=self.step, mode="bilinear", align_corners=False)
+        rows, columns = slice(self.step, self.step + box.height), slice(self.step, self.step + box.width)
+        return fine[..., rows, columns].permute(0, 2, 3, 1)
+
+    def read(self, units: Tensor) -> Tensor:
+        """The photograph at sampling units (B, h, w, 2): (B, 3, h, w); beyond its edge it is mirrored."""
+        return _sampled(self.texture, units)
+
+    def read_patch(self, patch: Tensor, box: Box, units: Tensor) -> Tensor:
+        """A patch (1, C, h, w) that covers a box at sampling units (B, h', w', 2) of the view: (B, C, h', w')."""
+        whole = units.new_tensor([self.bounds.width, self.bounds.height])
+        corner, size = units.new_tensor([box.left, box.top]), units.new_tensor([box.width, box.height])
+        return _sampled(patch, torch.addcmul((whole - 2 * corner) / size - 1, units, whole / size))
+
+
+def _sampled(images: Tensor, units: Tensor) -> Tensor:
+    images = images.expand(len(units), -1, -1, -1)
+    return F.grid_sample(images, units, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def view_of(image: Tensor, to_work: Tensor, grid: Grid) -> View:
