@@ -176,7 +176,7 @@ def paste(frames: Tensor, to_picture: Tensor, background: Tensor, mask: Tensor |
     weight = sample(blend_mask(size).to(frames)[None, None], positions, "zeros")[0, 0, ..., None]
     if mask is not None:
         weight = weight * mask[rows, columns, None].to(frames)
-    shown = sample(frames.permute(0, 3, 1, 2), positions.expand(len(frames), -1, -1, -1), "zeros")
+    shown = sample(frames.permute(0, 3, 1, 2), positions.expand(len(frames), -1, -1, -1), "border")
     pasted = background.expand(len(frames), -1, -1, -1).clone()
     pasted[:, rows, columns] = torch.lerp(pasted[:, rows, columns], shown.permute(0, 2, 3, 1), weight)
     return pasted
@@ -188,7 +188,13 @@ def _covered(to_picture: Tensor, size: int, height: int, width: int) -> tuple[sl
     places = apply_affine(to_picture, corners)
     left, top = (math.floor(value) for value in places.amin(0).tolist())
     right, bottom = (math.ceil(value) + 1 for value in places.amax(0).tolist())
-    return slice(max(top, 0), max(min(bottom, height), 0)), slice(max(left, 0), max(min(right, width), 0))
+    return _inside(top, bottom, height), _inside(left, right, width)
+
+
+def _inside(start: int, stop: int, size: int) -> slice:
+    """The part of a stretch that lies in 0 … size; none of it is an empty slice."""
+    first = min(max(start, 0), size)
+    return slice(first, min(max(stop, first), size))
 
 
 def _positions(to_crop: Tensor, rows: slice, columns: slice) -> Tensor:

@@ -197,9 +197,12 @@ class MotionSequence:
 
         tensors = {name: getattr(self, name) for name in MotionFrame.SHAPES}
         tensors |= {f"rest.{name}": getattr(self.rest, name) for name in MotionFrame.SHAPES}
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        own = {
+            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in tensors.items()
+        }
         with appearing_whole(path) as part:
-            save_file(contiguous, part, metadata={"format": FORMAT, "fps": str(self.fps)})
+            save_file(own, part, metadata={"format": FORMAT, "fps": str(self.fps)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "MotionSequence":

@@ -159,4 +159,4 @@ class PickledArray:
         if math.prod(self.shape) * kind.itemsize != len(self.data):
             raise pickle.UnpicklingError(f"it holds {len(self.data)} bytes for an array of shape {self.shape}.")
         values = np.frombuffer(self.data, kind)
-        return values.reshape(self.shape, order="F" if self.fortran else "C").copy()
+        return values.reshape(self.shape, order="F" if self.fortran else "C").astype(kind.newbyteorder("="))

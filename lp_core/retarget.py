@@ -166,7 +166,8 @@ def nearest_to_rest(motion: MotionSequence) -> int:
     distance = (turns / TURN_UNIT).square()
     for mouth in ("wide", "smile", "pout"):
         distance += (getattr(controls, mouth) / MOUTH_UNIT).square()
-    distance += ((controls.jaw - controls.jaw.quantile(CLOSED_SHARE)) / MOUTH_UNIT).square()
+    opened = (controls.jaw - controls.jaw.quantile(CLOSED_SHARE)).clamp(min=0)
+    distance += (opened / MOUTH_UNIT).square()
     for lid in (controls.blink_left, controls.blink_right):
         distance += ((lid - lid.quantile(OPEN_SHARE)) / LID_UNIT).square()
     for brow in (controls.brow_left, controls.brow_right):
