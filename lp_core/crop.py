@@ -176,7 +176,7 @@ def paste(frames: Tensor, to_picture: Tensor, background: Tensor, mask: Tensor |
     weight = sample(blend_mask(size).to(frames)[None, None], positions, "zeros")[0, 0, ..., None]
     if mask is not None:
         weight = weight * mask[rows, columns, None].to(frames)
-    shown = sample(frames.permute(0, 3, 1, 2), positions.expand(len(frames), -1, -1, -1), "border")
+    shown = sample(frames.permute(0, 3, 1, 2), positions.expand(len(frames), -1, -1, -1), "zeros")
     pasted = background.expand(len(frames), -1, -1, -1).clone()
     pasted[:, rows, columns] = torch.lerp(pasted[:, rows, columns], shown.permute(0, 2, 3, 1), weight)
     return pasted

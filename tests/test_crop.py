@@ -145,8 +145,9 @@ def test_crops_are_the_originals(name, to_picture):
 
 def test_the_mask_lies_where_the_original_lays_it():
     stored = golden("crop")
-    blank = torch.zeros(1, 360, 420, 3)
-    mask = paste(torch.ones(1, 512, 512, 3), stored["src_M_c2o_203"][:2], blank)[0, ::2, ::2, 0] * 255
+    y, x = torch.meshgrid(torch.arange(360.0), torch.arange(420.0), indexing="ij")
+    positions = apply_affine(invert_affine(stored["src_M_c2o_203"][:2]), torch.stack([x, y], -1))
+    mask = sample(blend_mask()[None, None], positions[None], "zeros")[0, 0, ::2, ::2] * 255
     assert (mask - stored["paste_mask_u8_s2"]).abs().max() <= 2
 
 
