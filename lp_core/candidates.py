@@ -1,0 +1,89 @@
+"""Several frames of one person as sources (experimental): which to keep of a clip, and which to draw from.
+
+Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.4, shows its renderer four candidate pictures: widest and
+narrowest mouth, and heads turned both ways.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .motion import MotionSequence
+from .portrait import Portrait, RenderOptions
+
+DEGREES_PER_OPENING = 60.0  # a fully open mouth counts as much as a head turned so far
+EXTREMES = (0.02, 0.98)  # quantiles of the mouth openings of a clip
+THIRDS = (1 / 3, 2 / 3)  # of the range of its head poses
+HYSTERESIS = 2.0  # degrees by which another candidate must be nearer before it takes over
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """What N frames look like.
+
+    Attributes:
+        rotation: (N, 3) degrees pitch, yaw, roll.
+        opening: (N,) inner-lip opening over mouth width (`layouts.lip_ratio`).
+    """
+
+    rotation: Tensor
+    opening: Tensor
+
+    def distances(self, other: "Looks") -> Tensor:
+        """Degrees (N, M) between these looks and others; roll does not count, since crops are upright."""
+        turn = torch.cdist(self.rotation[:, :2], other.rotation[:, :2])
+        mouth = (self.opening[:, None] - other.opening).abs() * DEGREES_PER_OPENING
+        return torch.hypot(turn, mouth)
+
+
+def choose_candidates(clip: Looks) -> tuple[int, ...]:
+    """Up to four different frames of a clip: narrow and wide mouth, and heads at the thirds of the poses' range."""
+    mouths = [int((clip.opening - clip.opening.quantile(share)).abs().argmin()) for share in EXTREMES]
+    low, high = clip.rotation[:, :2].amin(0), clip.rotation[:, :2].amax(0)
+    turns = [int((clip.rotation[:, :2] - torch.lerp(low, high, share)).norm(dim=-1).argmin()) for share in THIRDS]
+    return tuple(dict.fromkeys([*mouths, *turns]))
+
+
+def nearest_candidates(wanted: Looks, candidates: Looks, hysteresis: float = HYSTERESIS) -> list[int]:
+    """The candidate (T,) to draw each wanted frame from; it changes only for one that is clearly nearer.
+
+    Args:
+        wanted: looks of the frames to draw.
+        candidates: looks of the candidates.
+        hysteresis: degrees by which another must be nearer; 0 takes the nearest on every frame.
+    """
+    distances = wanted.distances(candidates)
+    current, chosen = int(distances[0].argmin()), []
+    for row in distances:
+        best = int(row.argmin())
+        if row[best] + hysteresis < row[current]:
+            current = best
+        chosen.append(current)
+    return chosen
+
+
+def render_from_candidates(
+    portraits: Sequence[Portrait],
+    chosen: Sequence[int],
+    own: MotionSequence,
+    options: RenderOptions | None = None,
+) -> Iterator[Tensor]:
+    """Frames (1, H, W, 3), each drawn from the candidate chosen for it.
+
+    Args:
+        portraits: one of each candidate, of pictures of one size.
+        chosen: (T,) index of a portrait for every frame.
+        own: the person's frames as they shall be, from `retarget.relative_to`.
+        options: as for `renderer.render`; `relative` has been settled by then.
+
+    Raises:
+        ValueError: not one choice for each frame.
+    """
+    if len(chosen) != len(own):
+        raise ValueError(f"There are {len(chosen)} choices for {len(own)} frames; give one for each.")
+    settings = options or RenderOptions()
+    for index, candidate in enumerate(chosen):
+        portrait = portraits[candidate]
+        yield portrait.renderer.draw(portrait, own[index : index + 1], settings)
