@@ -19,6 +19,7 @@ from .landmark_net import EYE, MARGIN, MOUTH, SIZE, Part, landmark_net, part_net
 
 SKIN = 468  # landmarks before the irises
 MOUTH_CROSS = (61, 291, 0, 17)
+PASSES = 3  # looks from a rough idea to a settled one
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,28 @@ class Placement:
         linear = _rotation(self.angle) * (self.size * margin / size)
         corner = torch.tensor([self.x, self.y]) - linear @ torch.full((2,), size / 2)
         return torch.cat([linear, corner[:, None]], 1)
+
+    def distance(self, other: "Placement") -> float:
+        """Pixels between the middles of two."""
+        return math.hypot(other.x - self.x, other.y - self.y)
+
+    def following(self, other: "Placement", slack: float) -> "Placement":
+        """Itself moved towards another until no more than `slack` apart, in its sizes and radians alike.
+
+        A crop on such a leash stands exactly still while the face does, and never jumps.
+        """
+        apart = max(
+            self.distance(other) / self.size,
+            abs(math.log(other.size / self.size)),
+            abs(other.angle - self.angle),
+        )
+        share = max(0.0, 1.0 - slack / apart) if apart > 0 else 0.0
+        return Placement(
+            self.x + share * (other.x - self.x),
+            self.y + share * (other.y - self.y),
+            self.size + share * (other.size - self.size),
+            self.angle + share * (other.angle - self.angle),
+        )
 
 
 @dataclass(frozen=True)
@@ -107,7 +130,7 @@ class Fit:
     spread: float
 
 
-def refine(picture: Tensor, placement: Placement, passes: int = 3, last: tuple[Look, ...] = ALL_ROUND) -> Fit:
+def refine(picture: Tensor, placement: Placement, passes: int = PASSES, last: tuple[Look, ...] = ALL_ROUND) -> Fit:
     """The landmarks of the face near a placement in a picture (H, W, 3).
 
     Args:

@@ -1,0 +1,51 @@
+"""Motion out of a clip: who does it, and what comes of it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+from torch import Tensor
+
+from .motion import MotionSequence
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """What was read from a clip.
+
+    Attributes:
+        motion: one motion frame for each frame of the clip; its rest is the neutral frame.
+        neutral: index of the frame that was taken for the face at rest.
+        faceless: indices of the frames in which no face was seen; their motion is interpolated between the
+            neighbours, and held at the ends.
+    """
+
+    motion: MotionSequence
+    neutral: int
+    faceless: tuple[int, ...]
+
+
+class MotionExtractor(Protocol):
+    """Something that reads motion from clips: the built-in landmark extractor, or LivePortrait's network."""
+
+    def extract(
+        self,
+        frames: Iterable[Tensor],
+        fps: float | Fraction,
+        neutral: int | None = None,
+        on_frames: Callable[[int], None] | None = None,
+    ) -> Extraction:
+        """The motion of the face in a clip.
+
+        Args:
+            frames: batches (B, H, W, 3) in 0…1, read once, in order, as they come.
+            fps: frames per second of the clip.
+            neutral: index of the frame in which the face is at rest; chosen when None.
+            on_frames: called after each batch with its number of frames; may raise to stop.
+
+        Raises:
+            ValueError: no frames, or a neutral frame that the clip does not have.
+            NoFaceError: no frame has a face.
+        """
+        ...
