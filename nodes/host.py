@@ -148,6 +148,12 @@ def result_device() -> torch.device:
     return management.intermediate_device() if management else torch.device("cpu")
 
 
+def free_memory() -> int | None:
+    """Bytes of main memory that are free, as ComfyUI counts them; None outside ComfyUI."""
+    management = _module("comfy.model_management")
+    return int(management.get_free_memory(torch.device("cpu"))) if management else None
+
+
 def stop_if_asked() -> None:
     """Raise ComfyUI's own exception when Stop was pressed."""
     management = _module("comfy.model_management")

@@ -47,9 +47,20 @@ class LivePortraitRender(Node):
         progress = host.Progress(len(motion))
         batches = render(portrait, motion, RenderOptions(batch_size, paste_back, relative))
         first = next(batches)
+        _check_memory(first[0].nbytes * len(motion))
         # One stack, filled in place: joining batches at the end would need the memory twice.
         frames = first.new_empty((len(motion), *first.shape[1:]), device=host.result_device())
         for batch in chain([first], batches):
             frames[progress.done : progress.done + len(batch)] = batch
             progress.step(len(batch), batch[-1])
         return frames, float(motion.fps)
+
+
+def _check_memory(needed: int) -> None:
+    """Say before the work, not after it, that the frames will not fit."""
+    free = host.free_memory()
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"The frames need {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: lower longest_side "
+            "in LoadPortrait, switch paste_back off, or render a shorter motion."
+        )

@@ -76,6 +76,7 @@ class Host:
         for folder in self.folders.values():
             folder.mkdir(parents=True, exist_ok=True)
         self.interrupted = threading.Event()
+        self.free_memory = 2**40  # bytes
         self.running = ""  # id of the node at work
         self.progress: list[tuple[int, int, Any]] = []
         self.arguments = types.SimpleNamespace(disable_metadata=False)
@@ -320,6 +321,7 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
             "throw_exception_if_processing_interrupted": host.stop_when_asked,
             "get_torch_device": lambda: cpu,
             "intermediate_device": lambda: cpu,
+            "get_free_memory": lambda _device: host.free_memory,
         },
         "nodes": {"NODE_CLASS_MAPPINGS": host.classes},
     }

@@ -369,6 +369,53 @@ def test_a_changed_file_is_read_again(host):
     assert NODES["LoadMotion"].IS_CHANGED(file=name) != before
 
 
+@pytest.fixture(scope="module")
+def clip_frames():
+    """The first frames of the demo clip (12, 512, 512, 3)."""
+    return next(video_module.read_video(ROOT / "workflows" / "demo_clip.mp4").frames(12))
+
+
+@pytest.fixture
+def clip(host, clip_frames):
+    """A short clip with sound in the stand-in's input folder."""
+    sound = pack_module("lp_core.audio").Audio(wave(0.5, 44_100, 2)["waveform"][0], 44_100)
+    video_module.write_video(host.folders["input"] / "clip.mp4", [clip_frames], 25, sound)
+    return "clip.mp4"
+
+
+def test_a_clip_becomes_motion_with_its_sound(host, clip):
+    assert inputs_of(NODES["DriveFromVideo"])["video"][0] == [clip]
+    assert NODES["DriveFromVideo"].VALIDATE_INPUTS(video=clip) is True
+    motion, audio, fps, frames = run("DriveFromVideo", video=clip)
+    assert (len(motion), fps, frames) == (12, 25.0, 12)
+    assert (audio["sample_rate"], audio["waveform"].shape[:2]) == (44_100, (1, 2))
+    assert host.progress[-1][:2] == (12, 12)
+
+
+def test_pictures_of_a_clip_do_as_well_as_its_file(clip, clip_frames):
+    from_file, *_ = run("DriveFromVideo", video=clip)
+    from_frames, audio, fps, frames = run("DriveFromVideo", video="", frames=clip_frames, target_fps=50.0)
+    assert (audio, fps, frames) == (None, 50.0, 24)
+    difference = from_frames.rotation[::2] - from_file.rotation
+    assert difference.abs().max() < 1.0
+
+
+@pytest.mark.parametrize("name", ["gone.mp4", "../clip.mp4"])
+def test_a_clip_that_is_not_there_is_said(host, name):
+    assert "There is no file" in NODES["DriveFromVideo"].VALIDATE_INPUTS(video=name)
+
+
+def test_a_clip_without_a_face_is_shown(host):
+    with pytest.raises(ValueError, match="No face") as told:
+        run("DriveFromVideo", video="", frames=torch.full((3, 96, 96, 3), 0.5))
+    assert str(next(host.folders["temp"].glob("*.png"))) in str(told.value)
+
+
+def test_without_a_clip_the_node_says_what_to_do(host):
+    with pytest.raises(ValueError, match="choose or upload"):
+        run("DriveFromVideo", video="")
+
+
 # ------------------------------------------------------------------------------------------- frames and video
 
 
@@ -379,6 +426,13 @@ def test_frames_are_drawn_with_progress_and_pictures(host, small_portrait):
     assert [(done, total) for done, total, _ in host.progress] == [(4, 10), (8, 10), (10, 10)]
     kind, shown, _ = host.progress[-1][2]
     assert (kind, shown.size) == ("JPEG", (256, 256))
+
+
+def test_frames_that_will_not_fit_are_refused_before_they_are_drawn(host, small_portrait):
+    host.free_memory = 256 * 256 * 3 * 4 * 9
+    with pytest.raises(MemoryError, match="longest_side"):
+        run("LivePortraitRender", portrait=small_portrait, motion=nodding(10), batch_size=1)
+    assert run("LivePortraitRender", portrait=small_portrait, motion=nodding(9))[0].shape[0] == 9
 
 
 def test_the_crop_alone_can_be_drawn(small_portrait):
