@@ -7,6 +7,7 @@ from itertools import tee
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .crop import CROP_SIZE, DRIVING, CropOptions, crop_to_picture, cut
@@ -19,7 +20,7 @@ from .motion import MotionFrame, MotionSequence, frame_rate
 from .retarget import measured_from, nearest_to_rest
 
 AT_ONCE = 8  # crops that the motion network sees at once
-STRAY = 0.08  # sides that a face may move, and share by which it may grow, before its square is set anew
+STRAY = 0.15  # sides that a face may move, and share by which it may grow, before its square is set anew
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class LivePortraitExtractor:
         seen: list[MotionFrame] = []
         first: list[Tensor] = []
         for faces in _batched(self._faces(_pictures(frames, first, on_frames), squares)):
-            seen += self._renderer.read_motion(network_view(torch.stack(faces)))[1]
+            seen += self._renderer.read_motion(torch.cat(faces))[1]
         if not first:
             raise ValueError("The driving clip has no frames.")
         if not seen:
@@ -111,23 +112,22 @@ class LivePortraitExtractor:
         return Extraction(measured_from(motion, chosen), chosen, faceless)
 
     def _faces(self, pictures: Iterator[Tensor], squares: list[_Square | None]) -> Iterator[Tensor]:
-        """The crop (512, 512, 3) of each frame with a face; where it was cut, or None, is added to `squares`."""
+        """Each face as the network sees it (1, 3, 256, 256); where it was, or None, is added to `squares`."""
+        if self._whole_frames:
+            for picture in pictures:
+                squares.append(_Square.of_frame(picture))
+                yield network_view(_squared(picture)[None])
+            return
         square: _Square | None = None
-        for picture, landmarks in self._tracked(pictures):
-            if landmarks is None and not self._whole_frames:
+        shown, searched = tee(pictures)
+        for picture, landmarks in zip(shown, track(searched, self._finder or BuiltinFinder()), strict=True):
+            if landmarks is None:
                 squares.append(None)
                 continue
-            fitting = _Square.of_frame(picture) if landmarks is None else _Square.around(landmarks, self._framing)
+            fitting = _Square.around(landmarks, self._framing)
             square = square if square is not None and square.is_near(fitting) else fitting
             squares.append(square)
-            yield cut(picture.float(), square.to_picture, outside="zeros").image
-
-    def _tracked(self, pictures: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Each frame with its face's landmarks."""
-        if self._whole_frames:
-            return ((picture, None) for picture in pictures)
-        shown, searched = tee(pictures)
-        return zip(shown, track(searched, self._finder or BuiltinFinder()), strict=True)
+            yield network_view(cut(picture, square.to_picture, outside="zeros").image[None])
 
 
 def _pictures(
@@ -141,9 +141,17 @@ def _pictures(
             raise ValueError("The driving clip holds NaN or infinite pixels; mend what made it.")
         if not first and len(batch):
             first.append(batch[0])
-        yield from batch
+        yield from batch.float()
         if on_frames is not None:
             on_frames(len(batch))
+
+
+def _squared(frame: Tensor) -> Tensor:
+    """A frame (H, W, 3) with black beside or above and below it, as high as wide."""
+    height, width = frame.shape[:2]
+    side = max(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    return F.pad(frame, (0, 0, left, side - width - left, top, side - height - top))
 
 
 def _batched(faces: Iterator[Tensor]) -> Iterator[list[Tensor]]:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .crop import CROP_SIZE, Crop, CropOptions, crop_to_picture, cut, paste
+from .crop import Crop, CropOptions, crop_to_picture, cut, paste
 from .face import Face
 from .keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
 from .layouts import eye_ratios, lip_ratio
@@ -226,11 +226,14 @@ def steady_eye_opening(portrait: Portrait) -> float:
 
 
 def network_view(crops: Tensor) -> Tensor:
-    """Crops (B, S, S, 3) as F and M see them: (B, 3, 256, 256), area-averaged from 512, else bilinear."""
-    images = crops.permute(0, 3, 1, 2)
-    if images.shape[-1] == CROP_SIZE:
-        return F.avg_pool2d(images, CROP_SIZE // NETWORK_SIDE)
-    return F.interpolate(images, size=(NETWORK_SIDE, NETWORK_SIDE), mode="bilinear", align_corners=False)
+    """Crops (B, S, S, 3) as F and M see them, (B, 3, 256, 256).
+
+    Bilinear up to 512, where that is the mean of 2×2 pixels, as in the original; larger ones are averaged over all
+    their pixels, so that nothing flickers.
+    """
+    images, size = crops.permute(0, 3, 1, 2), (NETWORK_SIDE, NETWORK_SIDE)
+    shrinks_much = images.shape[-1] > 2 * NETWORK_SIDE
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=shrinks_much)
 
 
 def motion_frames(raw: RawMotion) -> list[MotionFrame]:
