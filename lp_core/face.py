@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .landmarks import LANDMARKS, OUTER_EYE_CORNERS, Face
+from .mesh.face_model import face_model
 from .mesh.finder import BuiltinFinder
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "FaceFinder",
     "NoFaceError",
     "box_of_mask",
+    "face_in_box",
     "find_faces",
     "ordered",
 ]
@@ -113,6 +115,19 @@ def ordered(faces: tuple[Face, ...], order: str = "large to small") -> tuple[Fac
     if order not in keys:
         raise ValueError(f"Faces can be ordered {', '.join(ORDERS)}; got {order!r}.")
     return tuple(sorted(faces, key=keys[order]))
+
+
+def face_in_box(box: tuple[float, float, float, float]) -> Face:
+    """The mean face laid into a box (left, top, right, bottom) of picture pixels, as large as fits.
+
+    For animals and drawings, whose landmarks nobody finds: it says where the face is and nothing of its features.
+    """
+    left, top, right, bottom = box
+    mean = face_model().mean
+    low, high = mean.amin(0), mean.amax(0)
+    size = min((right - left) / float(high[0] - low[0]), (bottom - top) / float(high[1] - low[1]))
+    middle = mean.new_tensor([left + right, top + bottom, 0.0]) / 2
+    return Face((mean - (low + high) / 2) * size + middle, score=0.0)
 
 
 def box_of_mask(mask: Tensor) -> tuple[float, float, float, float]:

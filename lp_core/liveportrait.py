@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .crop import Crop, CropOptions, crop_to_picture, cut, paste
+from .dense_landmarks import DenseLandmarks
 from .face import Face
 from .keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
 from .layouts import eye_ratios, lip_ratio
@@ -108,14 +109,22 @@ class LivePortraitRenderer:
         networks: which it takes over and moves to the device.
         device: where it draws.
         dtype: of the convolutions of W and G; float16 on CUDA and float32 elsewhere when None.
+        landmarks: who tells how far eyes and lips stand open; the face's own landmarks do when None.
     """
 
-    def __init__(self, networks: Networks, device: torch.device | str = "cpu", dtype: torch.dtype | None = None):
+    def __init__(
+        self,
+        networks: Networks,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+        landmarks: DenseLandmarks | None = None,
+    ):
         self.device = torch.device(device)
         chosen = dtype or (torch.float16 if self.device.type == "cuda" else torch.float32)
         self._appearance = networks.appearance.to(self.device)
         self._motion = networks.motion.to(self.device)
         self._stitching = networks.stitching
+        self._landmarks = landmarks
         self._painter = Painter(networks.warping, networks.decoder, self.device, chosen)
 
     @property
@@ -137,7 +146,8 @@ class LivePortraitRenderer:
         keypoints, motion = self.read_motion(face)
         rest = motion[0]
         placed = transform(keypoints[0], *(value[None] for value in _values(rest)))
-        likeness = Likeness(face, self._appearance, placed, eye_ratios(landmarks).cpu(), lip_ratio(landmarks).cpu())
+        points = landmarks.cpu() if self._landmarks is None else self._landmarks.find(picture, landmarks)
+        likeness = Likeness(face, self._appearance, placed, eye_ratios(points), lip_ratio(points))
         return Portrait(picture, crop, landmarks, keypoints[0], rest, self, likeness)
 
     def read_motion(self, faces: Tensor) -> tuple[Tensor, list[MotionFrame]]:

@@ -1,16 +1,20 @@
 """LivePortrait's five networks, found in the models folders and loaded together."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .checkpoint import load_network
+from .dense_landmarks import DenseLandmarks
 from .nets.appearance import AppearanceExtractor
 from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import MotionExtractor
 from .nets.stitching import StitchingNetworks
 from .nets.warping import WarpingNetwork
-from .weights import ANIMAL, HUMAN, Finding, State, WeightEntry, check
+from .weights import ANIMAL, HUMAN, LANDMARKS, Finding, State, WeightEntry, check
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,18 @@ def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
         load_network(decoder, SpadeDecoder),
         load_network(stitching, StitchingNetworks),
     )
+
+
+def load_landmarks(folders: Sequence[Path]) -> DenseLandmarks | None:
+    """The optional network of 203 landmarks; None when its file or onnxruntime is not there."""
+    found = check(LANDMARKS, folders)
+    if found.path is None or found.state is not State.PRESENT:
+        return None
+    try:
+        return DenseLandmarks.load(found.path)
+    except ImportError:
+        _log.info("%s is there, but onnxruntime is not installed, so it is not used.", found.path)
+        return None
 
 
 def _entries(animals: bool) -> tuple[WeightEntry, ...]:

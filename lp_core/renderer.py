@@ -71,9 +71,10 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
 @lru_cache(maxsize=1)
 def _liveportrait(folders: tuple[Path, ...], device: str, animals: bool) -> Renderer:
     from .liveportrait import LivePortraitRenderer
-    from .networks import load_networks
+    from .networks import load_landmarks, load_networks
 
-    return LivePortraitRenderer(load_networks(folders, animals), device)
+    landmarks = None if animals else load_landmarks(folders)
+    return LivePortraitRenderer(load_networks(folders, animals), device, landmarks=landmarks)
 
 
 def _has_liveportrait(folders: tuple[Path, ...], animals: bool) -> bool:
