@@ -38,12 +38,14 @@ EQUALISER = np.array([60, 150, 300, 600, 1200, 2400, 4800, 8060])  # Hz
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run: who speaks, from which seed, how wide the net is, where it goes."""
+    """One training run: who speaks, from which seed, how wide the net is, how long it learns, where it goes."""
 
     languages: tuple[str, ...]
     variants: tuple[str, ...]
     seed: int
     width: int
+    utterances: int
+    steps: int
     path: Path
 
 
@@ -57,28 +59,28 @@ class Example:
 
 JUDGE = Path(__file__).parents[2] / "tests" / "benchmarks" / "judge_net.safetensors"
 RECIPES = {
-    "driver": Recipe(DRIVER_LANGUAGES, DRIVER_VARIANTS, seed=1, width=64, path=ASSET),
-    "judge": Recipe(JUDGE_LANGUAGES, JUDGE_VARIANTS, seed=2, width=56, path=JUDGE),
+    "driver": Recipe(DRIVER_LANGUAGES, DRIVER_VARIANTS, seed=1, width=64, utterances=1600, steps=8000, path=ASSET),
+    "judge": Recipe(JUDGE_LANGUAGES, JUDGE_VARIANTS, seed=2, width=56, utterances=1200, steps=5000, path=JUDGE),
 }
 
 
-def examples(recipe: Recipe, count: int) -> list[Example]:
+def examples(recipe: Recipe) -> list[Example]:
     """Utterances by the recipe's voices, each recorded somewhere else."""
     random = np.random.default_rng(recipe.seed)
-    return [_example(recipe, random) for _ in range(count)]
+    return [_example(recipe, random) for _ in range(recipe.utterances)]
 
 
-def train(recipe: Recipe, utterances: int, steps: int) -> VisemeNet:
+def train(recipe: Recipe) -> VisemeNet:
     """A net trained by the recipe; every twentieth utterance is kept to report correlations on."""
     torch.manual_seed(recipe.seed)
     random = np.random.default_rng(recipe.seed + 100)
-    data = [example for example in examples(recipe, utterances) if len(example.mels) > CHUNK]
+    data = [example for example in examples(recipe) if len(example.mels) > CHUNK]
     held, taught = data[::20], [example for index, example in enumerate(data) if index % 20]
     log.info("%d utterances, %.0f minutes", len(data), sum(len(e.mels) for e in data) / 6000)
     net = VisemeNet(recipe.width)
     optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, steps)
-    for step in range(steps):
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, recipe.steps)
+    for step in range(recipe.steps):
         loss = _loss(net, _batch(taught, random))
         optimiser.zero_grad()
         loss.backward()
@@ -197,12 +199,9 @@ def main() -> None:
     """Train one net and write it over the shipped one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("net", choices=RECIPES)
-    parser.add_argument("--utterances", type=int, default=1600)
-    parser.add_argument("--steps", type=int, default=8000)
-    chosen = parser.parse_args()
+    recipe = RECIPES[parser.parse_args().net]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    recipe = RECIPES[chosen.net]
-    save(train(recipe, chosen.utterances, chosen.steps), recipe.path)
+    save(train(recipe), recipe.path)
 
 
 if __name__ == "__main__":
