@@ -1,10 +1,12 @@
 """ComfyUI's door to the pack: the tables of nodes and the folder of browser scripts."""
 
 from .nodes import host
+from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
 from .nodes.motion import AudioToMotion, DriveFromVideo, LoadMotion, SaveMotion, StyleEncode
 from .nodes.node import Node
 from .nodes.portrait import LoadPortrait
+from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPose
 from .nodes.render import LivePortraitRender
 from .nodes.video import VideoCombine
 
@@ -18,6 +20,11 @@ NODES: dict[type[Node], str] = {
     RetargetLip: "Retarget Lip",
     RetargetEye: "Retarget Eye",
     PupilControl: "Pupil Control",
+    ReferencePose: "Reference Pose",
+    PoseKeyframes: "Pose Keyframes",
+    SyntheticPose: "Synthetic Pose",
+    MotionFilter: "Motion Filter",
+    DubVideo: "Dub Video",
     LivePortraitRender: "LivePortrait Render",
     VideoCombine: "Video Combine (Talking Head)",
 }

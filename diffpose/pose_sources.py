@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,8 +25,7 @@ from .curves import minimum_jerk
 
 _log = logging.getLogger(__name__)
 
-Easing = Literal["linear", "smooth", "ease in", "ease out", "hold"]
-EASINGS: tuple[Easing, ...] = get_args(Easing)
+EASINGS = ("linear", "smooth", "ease in", "ease out", "hold")
 MAXIMUM_KEY_DEGREES = 90.0
 BLOCK = 1 << 20  # bytes read at once
 
@@ -40,14 +39,14 @@ class Keyframe:
         pitch: degrees from rest, down.
         yaw: degrees from rest, to the picture's left.
         roll: degrees from rest, clockwise.
-        easing: how the pose goes on to the next one.
+        easing: one of EASINGS, how the pose goes on to the next one.
     """
 
     seconds: float
     pitch: float = 0.0
     yaw: float = 0.0
     roll: float = 0.0
-    easing: Easing = "smooth"
+    easing: str = "smooth"
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds < float("inf"):
@@ -61,6 +60,18 @@ class Keyframe:
     def angles(self) -> tuple[float, float, float]:
         """Degrees pitch, yaw, roll."""
         return self.pitch, self.yaw, self.roll
+
+
+def parse_keyframes(text: str) -> tuple[Keyframe, ...]:
+    """Key poses of lines such as `1.5: 5, -10, 0 ease in`: seconds, pitch, yaw, roll, and an easing if wished.
+
+    Empty lines and what follows a `#` count for nothing; angles left out are 0.
+
+    Raises:
+        ValueError: a line that cannot be read, by its number and text.
+    """
+    lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1)]
+    return tuple(_keyframe(number, line) for number, line in lines if line)
 
 
 def keyframe_pose(keyframes: Sequence[Keyframe], frames: int, fps: float | Fraction) -> MotionSequence:
@@ -177,7 +188,21 @@ def mixed_pose(sources: Sequence[tuple[MotionSequence, float]]) -> MotionSequenc
     return mixed
 
 
-def _eased(easing: Easing, progress: float) -> float:
+def _keyframe(number: int, line: str) -> Keyframe:
+    seconds, _, pose = line.partition(":")
+    easing = next((name for name in EASINGS if pose.rstrip().endswith(name)), None)
+    angles = pose.rstrip().removesuffix(easing or "").strip().rstrip(",")
+    try:
+        pitch, yaw, roll = ([float(angle) for angle in angles.split(",") if angle.strip()] + [0.0] * 3)[:3]
+        return Keyframe(float(seconds), pitch, yaw, roll, easing or "smooth")
+    except ValueError as error:
+        raise ValueError(
+            f"Line {number} of the key poses is {line!r} ({error}); write seconds: pitch, yaw, roll, such as "
+            "1.5: 5, -10, 0, and after it an easing if wished: " + ", ".join(EASINGS) + "."
+        ) from error
+
+
+def _eased(easing: str, progress: float) -> float:
     """Progress 0 … 1 along an easing; "hold" stays until the next key."""
     return {
         "linear": progress,

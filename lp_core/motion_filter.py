@@ -1,7 +1,6 @@
 """The motion filter: smoothing, gain by axis, lips that do not cross, and a shift in time, in this order."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -11,8 +10,7 @@ from .filters import OBSERVATION_VARIANCE, gaussian, kalman, savitzky_golay
 from .keypoints import LIPS, rotation_degrees, rotation_matrix
 from .motion import MotionSequence
 
-Smoothing = Literal["none", "gaussian", "kalman", "savitzky-golay"]
-SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
+SMOOTHINGS = ("none", "gaussian", "kalman", "savitzky-golay")
 LOWER_LIP, UPPER_LIP = 19, 20  # keypoints
 LOWER_LIPS = (6, 12, 19)  # the lip keypoints that move with the jaw
 NEUTRAL_GAIN = (1.0, 1.0, 1.0)
@@ -24,7 +22,7 @@ class FilterOptions:
     """What the filter does; the defaults change nothing.
 
     Attributes:
-        smoothing: which smoother; rotations are smoothed as rotations.
+        smoothing: one of SMOOTHINGS; rotations are smoothed as rotations.
         width: seconds: the Gaussian's standard deviation, or half the Savitzky-Golay filter's window.
         observation: variance the Kalman smoother takes for noise; 3e-7 is next to none, 1e-4 is strong.
         lip_gain: of the lips' motion along x, y and z.
@@ -37,7 +35,7 @@ class FilterOptions:
         delay: seconds that everything comes later; below zero earlier.
     """
 
-    smoothing: Smoothing = "none"
+    smoothing: str = "none"
     width: float = 0.06
     observation: float = OBSERVATION_VARIANCE
     lip_gain: tuple[float, float, float] = NEUTRAL_GAIN

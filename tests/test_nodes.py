@@ -32,6 +32,13 @@ SAVED_WIDGETS = {
     "RetargetLip": "gain opening wide smile",
     "RetargetEye": "gain close_left close_right",
     "PupilControl": "x y gain eye_contact",
+    "ReferencePose": "weight start seed",
+    "PoseKeyframes": "keyframes weight",
+    "SyntheticPose": "weight seed degrees jitter",
+    "MotionFilter": (
+        "smoothing width noise pitch_gain yaw_gain roll_gain lip_x_gain lip_y_gain lip_z_gain uncross_lips delay_ms"
+    ),
+    "DubVideo": "fps renderer",
     "LivePortraitRender": "paste_back relative batch_size",
     "VideoCombine": (
         "frame_rate loop_count filename_prefix format crf save_metadata pingpong save_output trim_to_audio"

@@ -1,0 +1,190 @@
+"""Head motion from elsewhere, put on a MOTION by weight; and the motion filter."""
+
+from typing import Any
+
+from ..diffpose.pose_sources import keyframe_pose, parse_keyframes, reference_pose
+from ..diffpose.talker.synthetic_pose import SyntheticPoseOptions, synthetic_pose
+from ..lp_core.edits import mix
+from ..lp_core.motion import MotionSequence
+from ..lp_core.motion_filter import MAXIMUM_GAIN, SMOOTHINGS, FilterOptions, filter_motion
+from .node import Node
+
+MOTION_IN = ("MOTION", {"tooltip": "Gives the lips and everything but the head's motion."})
+WEIGHT = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
+    "How far the head goes over from the motion's own to this one; 0 changes nothing."
+)})  # fmt: skip
+SEED = ("INT", {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "tooltip": (
+    "The same seed gives the same motion."
+)})  # fmt: skip
+POSED = "The motion with its head moved."
+STARTS = ("beginning", "random")
+EXAMPLE = "0: 0, 0, 0\n1: 3, -12, 0\n2.5: -2, 10, 4 ease out\n4: 0, 0, 0"
+
+
+class ReferencePose(Node):
+    """The head motion of another MOTION."""
+
+    DESCRIPTION = "Moves the head as somebody does in a clip; a clip that is too short plays back and forth."
+    SEARCH_ALIASES = ("talking head", "reference head pose", "head motion transfer")
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = (POSED,)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": MOTION_IN,
+                "reference": ("MOTION", {"tooltip": "Whose head motion is taken, from DriveFromVideo."}),
+                "weight": WEIGHT,
+                "start": (list(STARTS), {"default": STARTS[0], "tooltip": (
+                    "Where in the reference to start; random draws a frame by the seed."
+                )}),
+                "seed": SEED,
+            }
+        }  # fmt: skip
+
+    def run(
+        self, motion: MotionSequence, reference: MotionSequence, weight: float, start: str, seed: int
+    ) -> tuple[MotionSequence]:
+        """The motion with the reference's head."""
+        clip = reference.resampled(motion.fps)
+        pose = reference_pose(clip, len(motion), "random" if start == "random" else 0, seed)
+        return (mix(motion, pose, ("pose",), weight),)
+
+
+class PoseKeyframes(Node):
+    """Head poses at moments."""
+
+    DESCRIPTION = "Moves the head through poses that are given with their times."
+    SEARCH_ALIASES = ("talking head", "head pose", "keyframes", "pitch yaw roll")
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = (POSED,)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": MOTION_IN,
+                "keyframes": ("STRING", {"default": EXAMPLE, "multiline": True, "tooltip": (
+                    "One pose a line: seconds: pitch, yaw, roll, in degrees from the portrait's own pose, and "
+                    "after it an easing if wished: linear, smooth, ease in, ease out, hold."
+                )}),
+                "weight": WEIGHT,
+            }
+        }  # fmt: skip
+
+    def run(self, motion: MotionSequence, keyframes: str, weight: float) -> tuple[MotionSequence]:
+        """The motion with the head going through the poses."""
+        pose = keyframe_pose(parse_keyframes(keyframes), len(motion), motion.fps)
+        return (mix(motion, pose, ("pose",), weight),)
+
+
+class SyntheticPose(Node):
+    """A head that sways while the lips move."""
+
+    DESCRIPTION = "Sways the head while the lips of a motion move, and stills it where they rest."
+    SEARCH_ALIASES = ("talking head", "head sway", "synthetic head pose")
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = (POSED,)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": MOTION_IN,
+                "weight": WEIGHT,
+                "seed": SEED,
+                "degrees": ("FLOAT", {"default": 3.0, "min": 0.0, "max": 30.0, "step": 0.5, "tooltip": (
+                    "The greatest turn about each axis."
+                )}),
+                "jitter": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 0.5, "step": 0.01, "tooltip": (
+                    "Unrest from frame to frame, as a share of the turn; LivePortraitTalker has 0.05."
+                )}),
+            }
+        }  # fmt: skip
+
+    def run(
+        self, motion: MotionSequence, weight: float, seed: int, degrees: float, jitter: float
+    ) -> tuple[MotionSequence]:
+        """The motion with a swaying head."""
+        pose = synthetic_pose(motion, seed, SyntheticPoseOptions(degrees=degrees, jitter=jitter))
+        return (mix(motion, pose, ("pose",), weight),)
+
+
+class MotionFilter(Node):
+    """Smoothing, gains, lips that do not cross, delay."""
+
+    DESCRIPTION = "Smooths a motion, scales the head's turns and the lips by axis, and shifts it in time."
+    SEARCH_ALIASES = ("talking head", "smooth motion", "kalman", "savitzky golay")
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = ("The filtered motion.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": ("MOTION", {"tooltip": "What is filtered."}),
+                "smoothing": (list(SMOOTHINGS), {"default": SMOOTHINGS[0], "tooltip": (
+                    "Which smoother; rotations are smoothed as rotations."
+                )}),
+                "width": ("FLOAT", {"default": 0.06, "min": 0.0, "max": 5.0, "step": 0.01, "tooltip": (
+                    "Seconds the gaussian and savitzky-golay smoothers reach; more is calmer."
+                )}),
+                "noise": ("FLOAT", {"default": 1e-4, "min": 1e-7, "max": 1.0, "step": 1e-7, "tooltip": (
+                    "Variance the kalman smoother takes for noise; more is calmer."
+                )}),
+                "pitch_gain": _gain("the head's nodding"),
+                "yaw_gain": _gain("the head's turning"),
+                "roll_gain": _gain("the head's tilting"),
+                "lip_x_gain": _gain("the lips' motion sideways"),
+                "lip_y_gain": _gain("the lips' motion up and down"),
+                "lip_z_gain": _gain("the lips' motion forwards"),
+                "uncross_lips": ("BOOLEAN", {"default": False, "tooltip": (
+                    "Does not let the lips pass through each other; for portraits with a closed mouth."
+                )}),
+                "delay_ms": ("FLOAT", {"default": 0.0, "min": -2000.0, "max": 2000.0, "step": 5.0, "tooltip": (
+                    "Milliseconds that everything comes later; below zero earlier."
+                )}),
+            }
+        }  # fmt: skip
+
+    def run(
+        self,
+        motion: MotionSequence,
+        smoothing: str,
+        width: float,
+        noise: float,
+        pitch_gain: float,
+        yaw_gain: float,
+        roll_gain: float,
+        lip_x_gain: float,
+        lip_y_gain: float,
+        lip_z_gain: float,
+        uncross_lips: bool,
+        delay_ms: float,
+    ) -> tuple[MotionSequence]:
+        """The filtered motion."""
+        options = FilterOptions(
+            smoothing=smoothing,
+            width=width,
+            observation=noise,
+            lip_gain=(lip_x_gain, lip_y_gain, lip_z_gain),
+            pose_gain=(pitch_gain, yaw_gain, roll_gain),
+            uncross=uncross_lips,
+            delay=delay_ms / 1000,
+        )
+        return (filter_motion(motion, options),)
+
+
+def _gain(what: str) -> tuple[str, dict[str, Any]]:
+    tooltip = f"Factor on {what}: 1 keeps it, 0 takes it away."
+    limits = {"min": -MAXIMUM_GAIN, "max": MAXIMUM_GAIN, "step": 0.05}
+    return ("FLOAT", {"default": 1.0, **limits, "tooltip": tooltip})
