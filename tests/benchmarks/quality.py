@@ -18,23 +18,22 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import conftest  # noqa: F401 - loads the pack as talking_head
+from sync import heard_mouth, sync
 
 from talking_head.diffpose.audio import SAMPLE_RATE, analyse
 from talking_head.diffpose.curves import ANALYSIS_RATE
 from talking_head.diffpose.generator import MotionOptions, choose_generator
-from talking_head.diffpose.visemes import load_viseme_net, visemes
 from talking_head.lp_core.audio import Audio, load_audio
 from talking_head.lp_core.controls import from_expression
 from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.face import find_faces
 from talking_head.lp_core.mesh.face_model import MEASURES, fit_pose, measure
-from talking_head.lp_core.motion import MotionSequence, frame_count, frame_rate
+from talking_head.lp_core.motion import MotionSequence, frame_rate
 from talking_head.lp_core.picture import load_picture
 from talking_head.lp_core.portrait import RenderOptions
 from talking_head.lp_core.renderer import choose_renderer, render
 
 FPS = frame_rate(25)
-JUDGE = Path(__file__).with_name("judge_net.safetensors")
 SILENCE_SECONDS = 1.0
 # Points that speech does not move, in the face frame: nose, eye corners, forehead, temples.
 IDENTITY = (168, 6, 197, 195, 5, 4, 1, 33, 133, 362, 263, 10, 151, 9, 8, 234, 454, 127, 356)
@@ -93,18 +92,13 @@ def remeasured(frames: torch.Tensor, box, finder) -> tuple[torch.Tensor, torch.T
     return landmarks, measure(fit_pose(landmarks).to_face(landmarks))
 
 
-def sync(measures: np.ndarray, heard: np.ndarray) -> float:
-    """The sync meter: mean correlation of opening and width with what the judge hears, at the best lag within 7.
+def matching(measures: torch.Tensor, heard: np.ndarray) -> float:
+    """The sync meter's score of measured opening and width against what the judge hears.
 
     The appended second of silence is left out: all voices have it at one place, which would make them alike.
     """
-    count = min(len(measures), len(heard)) - round(SILENCE_SECONDS * FPS)
-    scores = []
-    for lag in range(-7, 8):
-        seen = measures[max(0, lag) : count - max(0, -lag)]
-        said = heard[max(0, -lag) : count - max(0, lag)]
-        scores.append(np.mean([np.corrcoef(seen[:, k], said[:, j])[0, 1] for k, j in ((GAP, 0), (WIDTH, 1))]))
-    return float(max(scores))
+    count = len(heard) - round(SILENCE_SECONDS * FPS)
+    return sync(measures[:count, [GAP, WIDTH]].numpy(), heard[:count]).score
 
 
 def background_ssim(source: torch.Tensor, frames: torch.Tensor, box) -> float:
@@ -155,7 +149,7 @@ def run(name: str, picture: torch.Tensor, voices: dict[str, Audio], heard: dict,
         controls = from_expression(motion.expression)
         intended = source_measures[0, GAP] * (1 - controls.press) + controls.jaw
         r, lag = correlation(intended.numpy(), measured[:, GAP].numpy(), 6)
-        scores = {other: sync(measured.numpy(), said) for other, said in heard.items()}
+        scores = {other: matching(measured, said) for other, said in heard.items()}
         silent = activity_of(audio, len(motion)) < 0.05
         change = (measured[:, GAP] - source_measures[0, GAP]).abs()[silent]
         jitter = landmarks[:, list(JITTER), :2].diff(n=2, dim=0).norm(dim=-1).mean() / face.eye_distance
@@ -177,14 +171,6 @@ def run(name: str, picture: torch.Tensor, voices: dict[str, Audio], heard: dict,
             head_deviation=float(motion.rotation.std(0).min()),
             largest_step=float(motion.rotation.diff(dim=0).abs().max()),
         )
-
-
-def heard_mouth(audio: Audio) -> np.ndarray:
-    """Opening and width (T, 2) at the frames' times that the judge hears in a voice."""
-    shapes = visemes(analyse(audio.mono(SAMPLE_RATE)), load_viseme_net(JUDGE))
-    times = np.arange(frame_count(audio.samples, audio.sample_rate, FPS)) / float(FPS)
-    moments = np.arange(len(shapes.opening)) / ANALYSIS_RATE
-    return np.stack([np.interp(times, moments, curve) for curve in (shapes.opening, shapes.width)], -1)
 
 
 def activity_of(audio: Audio, frames: int) -> torch.Tensor:
@@ -269,7 +255,7 @@ def main() -> None:
     pictures = {file.stem: load_picture(file) for file in files}
     portraits = {name: close_up(picture) for name, picture in pictures.items()}
     voices = {file.stem: with_silence(load_audio(file), given.seconds) for file in sorted(given.voices.iterdir())}
-    heard = {name: heard_mouth(audio) for name, audio in voices.items()}
+    heard = {name: heard_mouth(audio, FPS) for name, audio in voices.items()}
     rows = []
     for name, picture in portraits.items():
         for row in run(name, picture, voices, heard, finder, given.sheets):
