@@ -109,6 +109,22 @@ def test_outside_of_the_head_nothing_moves(astronaut, picture):
     assert torch.equal(frames[:, outside], picture[outside].expand(len(frames), -1, -1))
 
 
+def test_the_borders_of_a_crop_by_itself_stand_still(astronaut):
+    frames = draw(astronaut, lively(), paste_back=False)
+    difference = (frames - astronaut.crop.image).abs()
+    inner = difference[:, 100:-100, 100:-100].amax()
+    for border in (difference[:, 0], difference[:, -1], difference[:, :, 0], difference[:, :, -1]):
+        assert border.amax() < 2 * ONE_STEP < inner
+
+
+def test_a_mask_says_where_anything_may_change(astronaut, picture):
+    mask = torch.zeros(picture.shape[:2])
+    mask[120:] = 1.0
+    frames = draw(astronaut, lively(2), mask=mask)
+    assert torch.equal(frames[:, :120], picture[:120].expand(2, -1, -1, -1))
+    assert (frames[:, 120:] - picture[120:]).abs().max() > 0.1
+
+
 def test_frames_are_finite_and_in_range(astronaut):
     wild = replace(lively(8), expression=torch.randn(8, 21, 3) * 0.3, rotation=torch.randn(8, 3) * 60)
     frames = draw(astronaut, wild)

@@ -28,6 +28,9 @@ GRID = Grid(WORK_SIZE, 96)
 FRAMING = CropOptions(scale=2.75, shift_y=-0.06)
 
 
+CROP_RAMP = 48  # pixels over which motion fades out at the borders of a crop drawn by itself
+
+
 @dataclass(frozen=True, eq=False)
 class Canvas:
     """A view and the eyes' layers in its resolution."""
@@ -72,20 +75,20 @@ class Drawing:
     @cached_property
     def on_picture(self) -> Canvas:
         """The canvas of the whole picture."""
-        return self._canvas(self.picture, invert_affine(self.to_picture))
+        return self._canvas(self.picture, invert_affine(self.to_picture), 0)
 
     @cached_property
     def on_crop(self) -> Canvas:
-        """The canvas of the crop by itself."""
-        return self._canvas(self.crop.image, self.crop_to_work)
+        """The canvas of the crop by itself, whose borders stand still so that it can be pasted."""
+        return self._canvas(self.crop.image, self.crop_to_work, CROP_RAMP)
 
     @cached_property
     def crop_to_work(self) -> Tensor:
         """(2, 3) from pixels of the portrait's crop to those of the working square."""
         return compose(invert_affine(self.to_picture), self.crop.to_picture)
 
-    def _canvas(self, image: Tensor, to_work: Tensor) -> Canvas:
-        view = view_of(image, to_work, GRID)
+    def _canvas(self, image: Tensor, to_work: Tensor, ramp: int) -> Canvas:
+        view = view_of(image, to_work, GRID, ramp)
         return Canvas(view, tuple(eye_layer(eye, view) for eye in self.eyes))
 
 

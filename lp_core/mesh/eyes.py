@@ -26,7 +26,7 @@ from .view import Box, View
 
 STEEPEST_LID = 0.55  # share of the stretched skin that is new, above which it stretches evenly
 CLOSED_LINE = 0.84  # how far down the open eye its lids meet
-LID_FOLLOWS_GAZE = 0.12  # of a blink, per iris radius that the eye looks down
+LID_FOLLOWS_GAZE = 0.25  # of a blink, per iris radius that the eye looks down
 WIDEST = -0.25  # of a blink: how far eyes open beyond the photograph
 FARTHEST_GAZE = 0.8  # iris radii
 LID_HEIGHT = (0.08, 0.30)  # eye distances from the lid to the brow, at least and at most

@@ -29,7 +29,8 @@ GAP_WIDTH = 0.006  # of the dark line between two teeth
 UPPER_EDGE, UPPER_ARC = 0.042, 0.075  # where the upper teeth end in the middle; how much higher at a half
 LOWER_EDGE, LOWER_ARC = 0.026, -0.045
 LOWER_TEETH_PER_CHIN = 1.5
-GUM_FROM = 0.200  # above the upper lip's line at rest
+UPPER_LENGTH = 0.242  # of the front teeth, of which the photograph may show up to the share
+MOST_SHOWN = 0.8
 TONGUE_HALF_WIDTH = 0.36
 TONGUE_TOP, TONGUE_LIFT = 0.30, 0.26  # of the lower lip's drop
 PHOTO_MARGIN = 0.055  # how far photographed teeth are continued upwards under a raised lip
@@ -66,6 +67,11 @@ class Mouth:
         """Opening in the middle of the photographed mouth, mouth widths."""
         _, _, down, width = corner_frame(self.lips.upper[0], self.lips.upper[-1])
         return float((self.lips.lower - self.lips.upper)[LIP_MIDDLE] @ down / width)
+
+    @property
+    def gum_from(self) -> float:
+        """Height above the upper lip's line at rest where the upper gum begins, mouth widths."""
+        return UPPER_LENGTH - max(UPPER_EDGE, min(self.rest_opening, MOST_SHOWN * UPPER_LENGTH))
 
 
 def find_mouth(points: Tensor, lips: LipLine, palette: Palette) -> Mouth:
@@ -241,7 +247,7 @@ def _interior(mouth: Mouth, lips: Opening, pose: MouthPose, skull: Tensor, pixel
     image = _tinted(palette.cavity, 0.40 + 0.60 * smoothstep((inside.v + 0.02) / 0.28))
     image = _over(image, *_tongue(inside, pose, palette))
     image = _over(image, *_lower_teeth(inside, pose, palette, mouth.rest_opening))
-    image = _over(image, *_upper_teeth(inside, palette, PHOTO_MARGIN if mouth.lips.gap else GUM_FROM))
+    image = _over(image, *_upper_teeth(inside, palette, mouth.gum_from))
     image = image * _shadow_of_lips(inside, pose)[:, None]
     return _over(image, palette.rim.view(1, 3, 1, 1), _wet_rim(inside, pose))
 
@@ -285,9 +291,10 @@ def _upper_teeth(inside: Inside, palette: Palette, gum_from: float) -> tuple[Ten
     row = _tooth_row(inside, UPPER_TEETH, edge - inside.v, UPPER_SHORTER)
     aside = (inside.u.abs() / 0.46).clamp(0, 1)
     thin = 0.90 + 0.10 * smoothstep((edge - inside.v) / 0.035)  # the edge lets light through
-    teeth = _tinted(palette.tooth, (1 - 0.62 * aside**2.2) * thin * row.light)
+    light = 1 - 0.62 * aside**2.2
+    teeth = _tinted(palette.tooth, light * thin * row.light)
     gum = smoothstep((-inside.v - gum_from + 0.03 * row.bulge) / 0.035)
-    return _over(teeth, 0.85 * palette.gum.view(1, 3, 1, 1), gum), row.cover
+    return _over(teeth, _tinted(0.85 * palette.gum, light), gum), row.cover
 
 
 @dataclass(frozen=True, eq=False)
@@ -350,10 +357,11 @@ def _with_photographed_inside(mouth: Mouth, view: View, image: Tensor, lips: Ope
     dropped = (down - (lower - lips.above_lower)).clamp(min=0)
     depth = lips.below_upper / (lips.below_upper + lips.above_lower).clamp(min=1e-3)
     source = down - jaw * dropped * depth.clamp(0, 1)
-    beyond = (upper + 2.0 - source).clamp(min=0) * ((share > 0) & (share < 1))
+    beyond = (upper + 2.0 - source).clamp(min=0)
     _, _, unit, _ = corner_frame(mouth.lips.upper[0], mouth.lips.upper[-1])
     held = skull + (source - down + beyond)[..., None] * unit
     photo = view.read(apply_affine(view.to_units, held))
-    inner = torch.minimum(PHOTO_MARGIN * width - beyond, lower - source - 1 + 2 * jaw)
+    margin = torch.minimum(PHOTO_MARGIN * width, (lower - upper) / 2)  # nothing but lip is continued at the corners
+    inner = torch.minimum(margin - beyond, lower - source - 1 + 2 * jaw)
     inner = torch.minimum(inner, torch.minimum(along, width - along) + 1)
     return _over(image, photo, (inner / 3 + 0.5).clamp(0, 1))

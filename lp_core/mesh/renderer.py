@@ -63,8 +63,19 @@ class MeshRenderer:
         with torch.no_grad():
             controls = from_expression(motion.expression.to(self.device) - portrait.rest.expression)
             head = head_motion(drawing, portrait.rest, motion)
-            canvas = drawing.on_picture if options.paste_back else drawing.on_crop
-            return _frames(drawing, canvas, controls, head)
+            if not options.paste_back:
+                return _frames(drawing, drawing.on_crop, controls, head)
+            frames = _frames(drawing, drawing.on_picture, controls, head)
+            return frames if options.mask is None else _masked(portrait.picture, frames, options.mask)
+
+
+def _masked(picture: Tensor, frames: Tensor, mask: Tensor) -> Tensor:
+    """Frames (T, H, W, 3) where the mask (H, W) is one, the picture (H, W, 3) where it is zero."""
+    if mask.shape != picture.shape[:2]:
+        raise ValueError(
+            f"The mask has shape {tuple(mask.shape)}; give it the picture's, {tuple(picture.shape[:2])}."
+        )
+    return torch.lerp(picture, frames, mask.to(frames)[..., None])
 
 
 def rest_frame(landmarks: Tensor, crop: Crop) -> MotionFrame:

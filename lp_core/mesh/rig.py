@@ -287,7 +287,7 @@ def _tucking(points: Tensor, pose: FacePose) -> Tensor:
 
 # What a photograph can be asked for before it tears, of faces that are not asked for anything yet.
 HIGHEST = {
-    "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.08, "mouth_x": 0.12,
+    "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.055, "mouth_x": 0.12,
     "brow_left": 0.13, "brow_right": 0.13, "brow_inner": 0.10, "frown": 0.10,
 }  # fmt: skip
 LARGEST_CLOSING = 0.30  # eye distances of an opening that lips are drawn over; wider mouths close by so much

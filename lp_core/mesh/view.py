@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..crop import apply_affine, invert_affine
+from .curves import smoothstep
 from .sheet import Grid
 
 
@@ -66,12 +67,14 @@ class View:
         to_work: (2, 3) from its pixels to pixels of the working square.
         square: the pixels that the working square covers, counted from its corner in steps of `step`.
         step: pixels from one coarse cell to the next.
+        ramp: pixels over which all motion fades out at its borders; 0 lets them move.
     """
 
     texture: Tensor
     to_work: Tensor
     square: Box
     step: int
+    ramp: int = 0
 
     @property
     def bounds(self) -> Box:
@@ -134,10 +137,18 @@ class View:
             box: the pixels.
             coarse: (B, rows, columns, 2) where its `coarse_places` come from, in the working square.
         """
-        positions = apply_affine(self.to_units, coarse).permute(0, 3, 1, 2).contiguous()
+        held = self._with_still_borders(self.coarse_places(box), coarse) if self.ramp else coarse
+        positions = apply_affine(self.to_units, held).permute(0, 3, 1, 2).contiguous()
         fine = F.interpolate(positions, scale_factor=self.step, mode="bilinear", align_corners=False)
         rows, columns = slice(self.step, self.step + box.height), slice(self.step, self.step + box.width)
         return fine[..., rows, columns].permute(0, 2, 3, 1)
+
+    def _with_still_borders(self, places: Tensor, sources: Tensor) -> Tensor:
+        """Sources (B, rows, columns, 2) of places that come to stay where they are towards the view's borders."""
+        pixels = apply_affine(self.from_work, places)
+        size = pixels.new_tensor([self.bounds.width - 1.0, self.bounds.height - 1.0])
+        inset = torch.minimum(pixels, size - pixels) / self.ramp
+        return torch.lerp(places, sources, smoothstep(inset).prod(-1, keepdim=True))
 
     def read(self, units: Tensor) -> Tensor:
         """The photograph at sampling units (B, h, w, 2): (B, 3, h, w); beyond its edge it is mirrored."""
@@ -155,8 +166,11 @@ def _sampled(images: Tensor, units: Tensor) -> Tensor:
     return F.grid_sample(images, units, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
-def view_of(image: Tensor, to_work: Tensor, grid: Grid) -> View:
-    """The view of a picture (H, W, 3) whose pixels `to_work` (2, 3) places in the grid's square."""
+def view_of(image: Tensor, to_work: Tensor, grid: Grid, ramp: int = 0) -> View:
+    """The view of a picture (H, W, 3) whose pixels `to_work` (2, 3) places in the grid's square.
+
+    Motion fades out over `ramp` pixels at its borders.
+    """
     from_work = invert_affine(to_work)
     edge = grid.size - 0.5
     corners = to_work.new_tensor([[-0.5, -0.5], [edge, -0.5], [-0.5, edge], [edge, edge]])
@@ -170,4 +184,5 @@ def view_of(image: Tensor, to_work: Tensor, grid: Grid) -> View:
         to_work=to_work,
         square=Box(top, left, bottom, right).within(bounds),
         step=max(1, round(grid.step * scale)),
+        ramp=ramp,
     )
