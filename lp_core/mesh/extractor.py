@@ -20,11 +20,11 @@ from ..keypoints import rotation_degrees
 from ..motion import MotionFrame, MotionSequence, frame_rate
 from .face_model import MEASURES, FacePose, controls_of_measures, face_model, fit_pose, measure
 from .finder import UPRIGHT, BuiltinFinder
+from .renderer import UNITS_PER_EYE_DISTANCE
 from .rig import NECK
 from .tracking import track
 
 DRIVER_FRAMING = CropOptions(scale=2.2, shift_y=-0.1, upright=False)
-UNITS_PER_EYE_DISTANCE = 2.4  # as in mesh.renderer
 SMOOTHING = 0.028  # seconds, standard deviation of the Gaussian over landmarks
 
 # What counts as one step away from rest when the neutral frame is chosen, in eye distances and degrees.

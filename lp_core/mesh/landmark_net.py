@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..landmarks import LANDMARKS
+from .landmarks import LEFT_EYE, LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER
 
 SIZE = 128  # pixels a side of the crop of a whole face
 MARGIN = 1.5  # side of that crop over the larger side of the face's box
@@ -55,12 +56,10 @@ class Part:
     size: int = 64
 
 
-UPPER_LID = (33, 246, 161, 160, 159, 158, 157, 173, 133)
-LOWER_LID = (7, 163, 144, 145, 153, 154, 155)
-IRIS = (468, 469, 470, 471, 472)
-BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
-OUTER_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-INNER_LIPS = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
+UPPER_LID, LOWER_LID, IRIS = LEFT_EYE.upper, LEFT_EYE.lower[1:-1], LEFT_EYE.iris
+BROW = (*LEFT_EYE.brow, 70, 63, 105, 66, 107)
+OUTER_LIPS = (*LOWER_OUTER, *UPPER_OUTER[-2:0:-1])
+INNER_LIPS = (*LOWER_INNER, *UPPER_INNER[-2:0:-1])
 
 EYE = Part("eye", (*UPPER_LID, *LOWER_LID, *IRIS, *BROW), (33, 133, 159, 145, 105), 0.45)
 MOUTH = Part("mouth", (*OUTER_LIPS, *INNER_LIPS), (61, 291, 0, 17, 13, 14), 0.6)

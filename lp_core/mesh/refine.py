@@ -7,12 +7,12 @@ anything else the network's points follow the crop and not the picture.
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..crop import apply_affine, cut
+from ..crop import apply_affine, sample
 from ..landmarks import OUTER_EYE_CORNERS
 from .face_model import face_model
 from .landmark_net import EYE, MARGIN, MOUTH, SIZE, Part, landmark_net, part_net
@@ -114,7 +114,6 @@ ALL_ROUND = (
     Look(0.03, -0.04, 0.95, 0.12, mirrored=True),
 )
 PART_LOOKS = (Look(), Look(0.015, 0.01, 1.05, 0.05), Look(-0.015, -0.01, 0.95, -0.05))
-SEEN_IN_MIRROR = ((EYE, False), (EYE, True), (MOUTH, False), (MOUTH, True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,46 +138,48 @@ def refine(picture: Tensor, placement: Placement, passes: int = PASSES, last: tu
         passes: looks that only better the placement.
         last: the looks whose mean is given.
     """
-    factor = max(1, int(placement.size * MARGIN / SIZE))
-    small = _pooled(picture, factor)
-    place = _scaled(placement, 1 / factor)
+    factor = _shrink(placement, SIZE, MARGIN)
+    small, place = _pooled(picture, factor), _scaled(placement, 1 / factor)
     for _ in range(passes):
         place = Placement.of(_look(small, place, STRAIGHT)[0])
-    seen = _look(small, place, last)
-    mean = seen.mean(0)
-    left, right = mean[list(OUTER_EYE_CORNERS), :2]
-    spread = (seen - mean)[..., :2].norm(dim=-1).mean() / (right - left).norm()
-    return Fit(_scaled_points(mean, factor), float(spread))
+    return _fit(_look(small, place, last), factor)
+
+
+def follow(picture: Tensor, placement: Placement, slack: float) -> tuple[Placement, Fit]:
+    """The face of the next frame (H, W, 3): where it is now, on a leash (Placement.following), and its fit."""
+    factor = _shrink(placement, SIZE, MARGIN)
+    small, before = _pooled(picture, factor), _scaled(placement, 1 / factor)
+    place = before.following(Placement.of(_look(small, before, STRAIGHT)[0]), slack)
+    return _scaled(place, factor), _fit(_look(small, place, ALL_ROUND), factor)
 
 
 def look_closer(picture: Tensor, landmarks: Tensor) -> Tensor:
     """The landmarks (478, 3) with eyes, brows and mouth placed anew by the networks that see only them."""
-    factor = max(1, int(Placement.of(landmarks).size * EYE.share / EYE.size))
+    factor = _shrink(Placement.of(landmarks), EYE.size, EYE.share)
     small, points = _pooled(picture, factor), _scaled_points(landmarks, 1 / factor)
     sums, counts = torch.zeros_like(points), torch.zeros(len(points), 1)
-    for part, mirrored in SEEN_IN_MIRROR:
-        indices, seen = _look_at_part(small, points, part, mirrored)
-        sums[indices, :2] += seen
-        counts[indices] += 1
+    for part in (EYE, MOUTH):
+        for indices, seen in _look_at_part(small, points, part):
+            sums[indices, :2] += seen
+            counts[indices] += 1
     flat = torch.where(counts > 0, sums / counts.clamp(min=1), points)[:, :2]
     return _scaled_points(torch.cat([flat, points[:, 2:]], 1), factor)
 
 
 @torch.no_grad()
-def _look_at_part(picture: Tensor, landmarks: Tensor, part: Part, mirrored: bool) -> tuple[Tensor, Tensor]:
-    """Indices (n,) and places (n, 2) of a part's landmarks, or of its mirror image's."""
-    indices, framed = torch.tensor(part.points), torch.tensor(part.framed)
-    if mirrored:
-        indices, framed = face_model().mirror[indices], face_model().mirror[framed]
-    x, y = landmarks[framed, :2].mean(0).tolist()
-    place = replace(Placement.of(landmarks), x=x, y=y)
-    maps = [look.of(place).to_picture(part.size, part.share) for look in PART_LOOKS]
+def _look_at_part(picture: Tensor, landmarks: Tensor, part: Part) -> list[tuple[Tensor, Tensor]]:
+    """Indices (n,) and places (n, 2) of a part's landmarks, then of its mirror image's."""
+    side, looks = Placement.of(landmarks), len(PART_LOOKS)
+    indices = [torch.tensor(part.points), face_model().mirror[list(part.points)]]
+    maps = []
+    for framed in (torch.tensor(part.framed), face_model().mirror[list(part.framed)]):
+        x, y = landmarks[framed, :2].mean(0).tolist()
+        maps += [look.of(replace(side, x=x, y=y)).to_picture(part.size, part.share) for look in PART_LOOKS]
     crops = _crops(picture, maps, part.size)
-    points = part_net(part)(crops.flip(-1) if mirrored else crops)
-    if mirrored:
-        points = torch.cat([part.size - 1 - points[..., :1], points[..., 1:]], -1)
-    seen = [apply_affine(to_picture, each) for to_picture, each in zip(maps, points, strict=True)]
-    return indices, torch.stack(seen).mean(0)
+    points = part_net(part)(torch.cat([crops[:looks], crops[looks:].flip(-1)]))
+    points[looks:, :, 0] = part.size - 1 - points[looks:, :, 0]
+    seen = torch.stack([apply_affine(to_picture, each) for to_picture, each in zip(maps, points, strict=True)])
+    return [(indices[0], seen[:looks].mean(0)), (indices[1], seen[looks:].mean(0))]
 
 
 @torch.no_grad()
@@ -193,8 +194,18 @@ def _look(picture: Tensor, placement: Placement, looks: tuple[Look, ...]) -> Ten
 
 
 def _crops(picture: Tensor, maps: list[Tensor], size: int) -> Tensor:
-    """Crops (maps, 3, size, size) on the CPU, where the networks run."""
-    return torch.stack([cut(picture, to_picture, size).image for to_picture in maps]).permute(0, 3, 1, 2).cpu()
+    """Crops (maps, 3, size, size) on the CPU, where the networks run; no map shrinks by much."""
+    places = torch.stack([apply_affine(to_picture, _pixel_grid(size)) for to_picture in maps])
+    images = picture.permute(2, 0, 1).expand(len(maps), -1, -1, -1)
+    return sample(images, places.to(picture), "border").cpu()
+
+
+@cache
+def _pixel_grid(size: int) -> Tensor:
+    """Positions (size, size, 2) of a crop's pixels as x, y; not to be changed."""
+    place = torch.arange(size, dtype=torch.float32)
+    y, x = torch.meshgrid(place, place, indexing="ij")
+    return torch.stack([x, y], -1)
 
 
 def mirror(points: Tensor, width: int = SIZE) -> Tensor:
@@ -208,12 +219,32 @@ def _to_picture(to_picture: Tensor, points: Tensor) -> Tensor:
     return torch.cat([apply_affine(to_picture, points[:, :2]), points[:, 2:] * scale], 1)
 
 
+def _fit(seen: Tensor, factor: int) -> Fit:
+    """What looks (looks, 478, 3) at a picture reduced by a factor agree on."""
+    mean = seen.mean(0)
+    left, right = mean[list(OUTER_EYE_CORNERS), :2]
+    spread = (seen - mean)[..., :2].norm(dim=-1).mean() / (right - left).norm()
+    return Fit(_scaled_points(mean, factor), float(spread))
+
+
+def _shrink(placement: Placement, size: int, margin: float) -> int:
+    """By how much the picture is reduced so that crops of a placement neither shrink nor grow much."""
+    return max(1, round(placement.size * margin / size))
+
+
 def _pooled(picture: Tensor, factor: int) -> Tensor:
-    """The picture (H, W, 3) with squares of factor × factor pixels averaged to one."""
+    """The picture (H, W, 3) with squares of factor × factor pixels averaged to one; the rest is dropped.
+
+    Adding up shifted views takes a fifth of avg_pool2d's time with three channels at the end.
+    """
     if factor == 1:
         return picture
-    small = F.avg_pool2d(picture.permute(2, 0, 1)[None], factor, ceil_mode=True)
-    return small[0].permute(1, 2, 0)
+    height, width = (side // factor * factor for side in picture.shape[:2])
+    total = torch.zeros_like(picture[:height:factor, :width:factor])
+    for top in range(factor):
+        for left in range(factor):
+            total += picture[top:height:factor, left:width:factor]
+    return total / factor**2
 
 
 def _scaled(placement: Placement, factor: float) -> Placement:

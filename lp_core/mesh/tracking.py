@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..face import FaceFinder
 from .finder import SPREAD_HALF
-from .refine import STRAIGHT, Placement, look_closer, refine
+from .refine import Placement, follow, look_closer
 
 SLACK = 0.02  # of the face's size, or radians, by which the crop may lie off
 
@@ -32,9 +32,7 @@ def track(frames: Iterable[Tensor], finder: FaceFinder) -> Iterator[Tensor | Non
 
 def _follow(frame: Tensor, place: Placement) -> tuple[Placement, Tensor] | None:
     """Where a face now is that was at `place`, and its landmarks, or None when it is no longer there."""
-    rough = refine(frame, place, passes=0, last=STRAIGHT)
-    now = place.following(Placement.of(rough.landmarks), SLACK)
-    fit = refine(frame, now, passes=0)
+    now, fit = follow(frame, place, SLACK)
     return (now, fit.landmarks) if fit.spread < SPREAD_HALF else None
 
 
