@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,6 +196,7 @@ def _write(
     given: argparse.Namespace, portrait: "Portrait", motion: "MotionSequence", audio: "Audio | None"
 ) -> None:
     from .lp_core.portrait import RenderOptions
+    from .lp_core.prefetch import prefetch
     from .lp_core.renderer import render
     from .lp_core.video import write_video
 
@@ -202,7 +204,8 @@ def _write(
         motion.save(given.save_motion)
     batches = render(portrait, motion, RenderOptions(given.batch, paste_back=not given.crop))
     shown = batches if given.quiet else _with_progress(batches, len(motion))
-    frames = write_video(given.output, shown, motion.fps, audio)
+    with closing(prefetch(shown)) as ahead:
+        frames = write_video(given.output, ahead, motion.fps, audio)
     if not given.quiet:
         _say(
             f"{given.output}: {frames} frames at {float(motion.fps):g} a second, {portrait.renderer.name} renderer."

@@ -1,7 +1,7 @@
 """Work done ahead in a thread, so that drawing and encoding overlap."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import SimpleQueue
 from typing import TypeVar, cast
 
@@ -19,7 +19,7 @@ class _Failed:
         self.error = error
 
 
-def prefetch(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
+def prefetch(items: Iterable[Item], ahead: int = 2) -> Generator[Item, None, None]:
     """The same items in the same order, made by a thread that keeps up to `ahead` of them ready.
 
     The thread starts with the first item asked for and works under the reader's gradient and inference mode,
@@ -34,7 +34,7 @@ def prefetch(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
     return _reader(items, ahead)
 
 
-def _reader(items: Iterable[Item], ahead: int) -> Iterator[Item]:
+def _reader(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
     ready: SimpleQueue[object] = SimpleQueue()
     slots = threading.Semaphore(ahead)
     closed = threading.Event()
