@@ -179,7 +179,7 @@ class LivePortraitRenderer:
         """
         source = portrait.drawing.placed
         with torch.inference_mode():
-            driving = transform(portrait.keypoints, *_values(motion))
+            driving = transform(portrait.keypoints, *_values(motion.to("cpu")))
             if options.anchored:
                 driving = _anchored(source, driving, portrait, motion.rest)
             if options.stitching:
