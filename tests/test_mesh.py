@@ -251,6 +251,20 @@ def test_press_and_a_raised_jaw_close_an_open_mouth(astronaut):
         assert closing[-1].abs() < 0.02
 
 
+def test_pressed_lips_that_are_but_parted_meet(picture, landmarks):
+    """With landmarks that say the lips are parted a little, pressing moves the lips by what parts them."""
+    points = landmarks.clone()
+    unit = (points[33] - points[263]).norm()
+    upper, lower = list(UPPER_LIP_ROWS[-1][1:-1]), list(LOWER_LIP_ROWS[-1][1:-1])
+    points[lower] = points[upper]
+    points[lower, 1] += 0.03 * unit
+    portrait = MeshRenderer().portrait(picture, Face(points))
+    assert portrait.drawing.mouth.lips.gap == 0
+    apart = lip_opening(portrait, press=[0.0, 1.0])
+    assert apart[0] > 0.025
+    assert apart[1].abs() < 0.005
+
+
 def test_painted_mouth_grows_with_the_jaw(astronaut, picture, landmarks):
     frames = draw(astronaut, motion(4, jaw=[0.0, 0.05, 0.10, 0.15]))
     x, y = landmarks[LOWER_LIP_ROWS[-1][5], :2].round().int().tolist()

@@ -11,6 +11,7 @@ stays. The eyeball is the photograph between the lids, completed behind them onc
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,9 @@ WIDEST = -0.25  # of a blink: how far eyes open beyond the photograph
 FARTHEST_GAZE = 0.8  # iris radii
 LID_HEIGHT = (0.08, 0.30)  # eye distances from the lid to the brow, at least and at most
 UNDER_HEIGHT = 0.10  # eye distances below the lower lid that follow it
+WATERLINE = (
+    0.018  # eye distances under the lower lid's contour that a shut eye hides: landmarks lie a little inside
+)
 IRIS_REACH = 1.9  # iris radii over which a shifted iris fades into the white
 LASHES = 0.020  # eye distances above the lid's line that keep the photograph's own look
 EVEN = 0.030  # eye distances: detail finer than this survives on a lid that is evened out
@@ -74,6 +78,11 @@ class Eye:
     iris: Tensor
     radius: float
     skin: Tensor
+
+    @cached_property
+    def tallest(self) -> float:
+        """Pixels that the eye is open where it is opened widest."""
+        return max(float((self.lower - self.upper).amax()), 1e-3)
 
     def local(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Places (..., 2) as shares along the eye and pixels below its line."""
@@ -198,7 +207,7 @@ def reach_of_eye(eye: Eye) -> Tensor:
 
 def opening_of_eye(eye: Eye) -> Tensor:
     """Corners (4, 2) of all that may show the eyeball, in the working square."""
-    wider = -WIDEST * float((eye.lower - eye.upper).amax())
+    wider = -WIDEST * eye.tallest
     return _corners(eye, 0.0, wider, wider)
 
 
@@ -295,7 +304,9 @@ def close_lids(eye: Eye, view: View, sources: Tensor, blink: Tensor) -> tuple[Li
     if not blink.any():
         return lids, sources
     from_above = _dragged(over, lowered, eye.height)
-    shift = torch.where(over > under, -from_above, _dragged(under, raised, UNDER_HEIGHT * eye.unit))
+    hidden = amount.clamp(min=0) * smoothstep(2 * opened / eye.tallest) * WATERLINE * eye.unit
+    from_below = _dragged(under, raised + hidden, UNDER_HEIGHT * eye.unit)
+    shift = torch.where(over > under, -from_above, from_below)
     return lids, sources + shift[..., None] * (view.to_units[:, :2] @ eye.down)
 
 

@@ -27,11 +27,13 @@ class LipLine:
     Attributes:
         upper: (11, 2) from the left to the right corner, pixels of the working square.
         lower: (11, 2) likewise; the same line when the lips are closed.
+        parting: (11, 2) from the upper to the lower lip's landmarks: the opening, or the dark line of parted lips.
         gap: opening in the middle, eye distances; 0 when they are closed.
     """
 
     upper: Tensor
     lower: Tensor
+    parting: Tensor
     gap: float
 
     def frame(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,9 +67,9 @@ def find_lip_line(image: Tensor, points: Tensor, gap: float) -> LipLine:
     """
     upper, lower = points[list(UPPER_INNER), :2], points[list(LOWER_INNER), :2]
     if gap > OPEN_FROM:
-        return LipLine(upper, lower, gap)
+        return LipLine(upper, lower, lower - upper, gap)
     line = _snapped(image, (upper + lower) / 2)
-    return LipLine(line, line, 0.0)
+    return LipLine(line, line, lower - upper, 0.0)
 
 
 def _snapped(image: Tensor, line: Tensor) -> Tensor:

@@ -233,7 +233,7 @@ def _with_still_eyes(moved: Tensor) -> Tensor:
 
 def _closing(points: Tensor, lips: LipLine) -> Tensor:
     """Displacement (1, 478, 3) that shuts the opening which the lips have in the photograph."""
-    opening = lips.lower - lips.upper  # (11, 2)
+    opening = lips.parting
     shape = torch.zeros_like(points)
     below = _chin_shares(points, lips)
     shape[:, :2] = below[:, None] * opening[LIP_MIDDLE]
@@ -309,7 +309,7 @@ class Room:
     def amounts(self, controls: Controls) -> Tensor:
         """How far each shape goes (T, N), in the order of SHAPES, for what controls ask.
 
-        The opening becomes gap · (1 - press) + jaw, never below zero.
+        The opening becomes gap · (1 - press) + jaw, never below zero; lips that are but parted meet when pressed.
         """
         press, tuck = controls.press.clamp(0, 1), controls.tuck.clamp(0, 1)
         change = controls.jaw - press * self.gap
@@ -318,7 +318,7 @@ class Room:
         lowest = learned.new_tensor([HIGHEST[name] for name in LEARNED])
         held = torch.where(learned > 0, soft_limit(learned, self.highest), soft_limit(learned, lowest))
         most = min(1.0, LARGEST_CLOSING / self.gap) if self.gap else 0.0
-        close = (-change / self.gap).clamp(0, most) if self.gap else torch.zeros_like(change)
+        close = (-change / self.gap).clamp(0, most) if self.gap else press
         return torch.cat([held, torch.stack([close, press, tuck], -1)], -1)
 
 
