@@ -29,8 +29,8 @@ GAP_WIDTH = 0.006  # of the dark line between two teeth
 UPPER_EDGE, UPPER_ARC = 0.042, 0.075  # where the upper teeth end in the middle; how much higher at a half
 LOWER_EDGE, LOWER_ARC = 0.026, -0.045
 LOWER_TEETH_PER_CHIN = 1.5
-UPPER_LENGTH = 0.242  # of the front teeth, of which the photograph may show up to the share
-MOST_SHOWN = 0.8
+UPPER_LENGTH = 0.242  # of the front teeth
+MOST_SHOWN = 0.8  # share of it that an open mouth in a photograph is taken to show at most
 TONGUE_HALF_WIDTH = 0.36
 TONGUE_TOP, TONGUE_LIFT = 0.30, 0.26  # of the lower lip's drop
 PHOTO_MARGIN = 0.055  # how far photographed teeth are continued upwards under a raised lip
@@ -45,7 +45,6 @@ class Mouth:
 
     Attributes:
         lips: the inner contours at rest.
-        ring: (n, 2) the lips' landmarks at rest.
         fit: (3, n) takes n places, where the ring stands rigidly in a frame, to the affine map from rest to there.
         middle: share of the width at which the philtrum stands.
         top: v of the upper lip's line below the corners' line, mouth widths.

@@ -285,7 +285,7 @@ def _tucking(points: Tensor, pose: FacePose) -> Tensor:
     return shape[None]
 
 
-# What a photograph can be asked for before it tears, of faces that are not asked for anything yet.
+# What the photograph of a face at ease can be asked for before it tears; see controls.py for the units.
 HIGHEST = {
     "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.055, "mouth_x": 0.12,
     "brow_left": 0.13, "brow_right": 0.13, "brow_inner": 0.10, "frown": 0.10,
