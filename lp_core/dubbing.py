@@ -1,13 +1,12 @@
 """Dubbing: a clip whose lips say something else; head, eyes, brows and all outside the mouth stay the clip's."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from .extractor import Extraction
-from .face import FaceFinder, NoFaceError, find_faces
+from .face import FaceFinder
 from .filters import OBSERVATION_VARIANCE, kalman
 from .keypoints import LIPS
 from .landmarks import Face
@@ -47,12 +46,26 @@ def dubbed(clip: MotionSequence, lips: MotionSequence) -> MotionSequence:
     return replace(own, expression=own.expression.index_copy(1, torch.tensor(LIPS), moved))
 
 
+def clip_faces(frames: Iterable[Tensor], finder: FaceFinder | None = None) -> tuple[Face | None, ...]:
+    """One face followed through frames (H, W, 3), None where it is not seen.
+
+    Args:
+        frames: the clip.
+        finder: who finds the face before it is followed; the built-in finder when None.
+    """
+    from .mesh.finder import UPRIGHT, BuiltinFinder
+    from .mesh.tracking import track
+
+    seen = track(frames, finder or BuiltinFinder(UPRIGHT))
+    return tuple(None if landmarks is None else Face(landmarks) for landmarks in seen)
+
+
 def dub(
     frames: Sequence[Tensor] | Tensor,
-    clip: Extraction,
+    faces: Sequence[Face | None],
+    clip: MotionSequence,
     lips: MotionSequence,
     renderer: Renderer,
-    finder: FaceFinder | None = None,
     on_frame: Callable[[Tensor, bool], None] | None = None,
 ) -> Iterator[Tensor]:
     """Frames (H, W, 3) of the clip with other lips, as many as the lips' motion has at the clip's rate.
@@ -62,18 +75,27 @@ def dub(
 
     Args:
         frames: the clip, (H, W, 3) in 0…1 each.
-        clip: what an extractor read from the same frames; `faceless` lists those without a face.
+        faces: of each frame, from `clip_faces`.
+        clip: the motion that an extractor read from the same frames.
         lips: motion with the wanted lips.
         renderer: who draws.
-        finder: who finds the faces; the built-in finder when None.
         on_frame: called with each finished frame and whether it was dubbed; may raise to stop.
+
+    Raises:
+        ValueError: not one face (or None) and one motion frame for each frame.
     """
-    target = dubbed(clip.motion, lips)
-    change = target.expression - clip.motion.expression[ping_pong(len(frames), len(target))]
-    only_lips = torch.zeros_like(change).index_copy(1, torch.tensor(LIPS), change[:, list(LIPS)])
-    for index, place in enumerate(ping_pong(len(frames), len(target)).tolist()):
-        face = None if place in clip.faceless else _face(frames[place], finder)
-        drawn = frames[place] if face is None else _dubbed_frame(frames[place], face, only_lips[index], renderer)
+    if not len(frames) == len(faces) == len(clip):
+        raise ValueError(
+            f"A clip's frames, faces and motion are equally many; got {len(frames)}, {len(faces)} and {len(clip)}."
+        )
+    target = dubbed(clip, lips)
+    places = ping_pong(len(frames), len(target))
+    own = clip.expression[places]
+    change = torch.zeros_like(own)
+    change[:, list(LIPS)] = (target.expression - own)[:, list(LIPS)]
+    for index, place in enumerate(places.tolist()):
+        face = faces[place]
+        drawn = frames[place] if face is None else _dubbed_frame(frames[place], face, change[index], renderer)
         if on_frame is not None:
             on_frame(drawn, face is not None)
         yield drawn
@@ -99,24 +121,12 @@ def mouth_region(landmarks: Tensor, height: int, width: int) -> Tensor:
     return ((1 - torch.hypot(across, along)) / FEATHER).clamp(0, 1)
 
 
-def _face(frame: Tensor, finder: FaceFinder | None) -> Face | None:
-    try:
-        return find_faces(frame, finder)[0]
-    except NoFaceError:
-        return None
-
-
 def _dubbed_frame(frame: Tensor, face: Face, change: Tensor, renderer: Renderer) -> Tensor:
     portrait = renderer.portrait(frame, face)
     rest = portrait.rest.to("cpu")
-    moved = MotionSequence(
-        expression=(rest.expression + change)[None],
-        rotation=rest.rotation[None],
-        scale=rest.scale[None],
-        translation=rest.translation[None],
-        fps=MotionSequence.still(1, 25).fps,
-        rest=rest,
-    )
+    still = MotionSequence.still(1, 1)
+    pose = {name: getattr(rest, name)[None] for name in ("rotation", "scale", "translation")}
+    moved = replace(still, expression=(rest.expression + change)[None], rest=rest, **pose)
     drawn = renderer.draw(portrait, moved, RenderOptions(batch_size=1))[0].to(frame)
     weight = mouth_region(face.landmarks, *frame.shape[:2]).to(frame)[..., None]
     return frame + weight * (drawn - frame)

@@ -1,15 +1,18 @@
 """DubVideo: a clip that says something else."""
 
+from fractions import Fraction
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from ..lp_core.dubbing import dub, ping_pong
+from ..lp_core.dubbing import clip_faces, dub, ping_pong
 from ..lp_core.extractor import MotionExtractor
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.portrait import Renderer
 from ..lp_core.renderer import RENDERERS, choose_renderer
 from . import host
+from .motion import VIDEO_SUFFIXES, clip_named, file_exists
 from .node import Node
 from .wires import frames_of, stack_of
 
@@ -37,21 +40,38 @@ class DubVideo(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "frames": ("IMAGE", {"tooltip": "The clip, with one face."}),
+                "video": (host.list_files("input", VIDEO_SUFFIXES), {"video_upload": True, "tooltip": (
+                    "A clip with one face, from ComfyUI's input folder. Not looked at when frames are connected."
+                )}),
                 "motion": ("MOTION", {"tooltip": "The lips, from AudioToMotion; nothing else of it is used."}),
-                "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
-                    "Frames a second of the clip. 23.976, 29.97 and 59.94 are taken as the exact broadcast rates."
+                "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
+                    "Frames a second of the frames input; a file tells its own."
                 )}),
                 "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
                     "What draws the mouth: mesh needs no download, liveportrait uses its networks, auto the best "
                     "one that is installed."
                 )}),
-            }
+            },
+            "optional": {
+                "frames": ("IMAGE", {"tooltip": "The clip as pictures from another node, in place of a file."}),
+            },
         }  # fmt: skip
 
-    def run(self, frames: Tensor, motion: MotionSequence, fps: float, renderer: str) -> tuple[Tensor, float, str]:
+    @classmethod
+    def VALIDATE_INPUTS(cls, video: str | None) -> bool | str:
+        """Whether the clip exists; files uploaded a moment ago are not in the list yet."""
+        return file_exists(video)
+
+    @classmethod
+    def IS_CHANGED(cls, video: str | None, **_others: Any) -> str:
+        """What changes when the file does."""
+        return host.fingerprint(video)
+
+    def run(
+        self, video: str, motion: MotionSequence, frames_fps: float, renderer: str, frames: Tensor | None = None
+    ) -> tuple[Tensor, float, str]:
         """The frames (T, H, W, 3), their rate, and the indices of those without a face."""
-        rate, clip = frame_rate(fps), frames_of(stack_of(frames))
+        rate, clip = _frames(video, frames_fps, frames)
         drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
         looking = host.Progress(len(clip), "frames looked at")
         extraction = _extractor(drawer).extract(clip.split(FRAMES_AT_ONCE), rate, on_frames=looking.step)
@@ -65,9 +85,17 @@ class DubVideo(Node):
             progress.step(1, frame)
 
         drawn = clip[ping_pong(len(clip), len(lips))]
-        for index, frame in enumerate(dub(clip, extraction, lips, drawer, on_frame=note)):
+        for index, frame in enumerate(dub(clip, clip_faces(clip), extraction.motion, lips, drawer, note)):
             drawn[index] = frame
         return drawn.to(host.result_device()), float(rate), ", ".join(faceless)
+
+
+def _frames(video: str, frames_fps: float, frames: Tensor | None) -> tuple[Fraction, Tensor]:
+    """A clip's rate and its frames (T, H, W, 3), from the wire or from the file."""
+    if frames is not None:
+        return frame_rate(frames_fps), frames_of(stack_of(frames))
+    clip = clip_named(video)
+    return clip.fps, torch.cat(list(clip.frames()))
 
 
 def _extractor(renderer: Renderer) -> MotionExtractor:

@@ -168,7 +168,7 @@ class DriveFromVideo(Node):
     @classmethod
     def VALIDATE_INPUTS(cls, video: str | None) -> bool | str:
         """Whether the clip exists; files uploaded a moment ago are not in the list yet."""
-        return _exists(video)
+        return file_exists(video)
 
     @classmethod
     def IS_CHANGED(cls, video: str | None, **_others: Any) -> str:
@@ -184,7 +184,7 @@ class DriveFromVideo(Node):
             parts = (frames_of(part) for part in stack_of(frames).split(FRAMES_AT_ONCE))
             motion = _extracted(parts, frame_rate(frames_fps), len(frames))
         else:
-            clip = _clip(video)
+            clip = clip_named(video)
             motion = _extracted(clip.frames(), clip.fps, clip.frame_count or 1)
             audio = clip.audio()
         motion = motion.resampled(target_fps) if target_fps else motion
@@ -241,7 +241,7 @@ class LoadMotion(Node):
     @classmethod
     def VALIDATE_INPUTS(cls, file: str | None) -> bool | str:
         """Whether the file exists; one saved a moment ago is not in the list yet."""
-        return _exists(file)
+        return file_exists(file)
 
     @classmethod
     def IS_CHANGED(cls, file: str | None) -> str:
@@ -254,7 +254,7 @@ class LoadMotion(Node):
         return motion, float(motion.fps), len(motion)
 
 
-def _exists(name: str | None) -> bool | str:
+def file_exists(name: str | None) -> bool | str:
     """True, or the sentence that ComfyUI shows; linked or empty names are left to the run."""
     if not name:
         return True
@@ -265,7 +265,8 @@ def _exists(name: str | None) -> bool | str:
     return True
 
 
-def _clip(name: str) -> "Video":
+def clip_named(name: str) -> "Video":
+    """The video of that name in ComfyUI's input folder."""
     from ..lp_core.video import read_video
 
     if not name:

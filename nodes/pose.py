@@ -13,7 +13,7 @@ MOTION_IN = ("MOTION", {"tooltip": "Gives the lips and everything but the head's
 WEIGHT = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
     "How far the head goes over from the motion's own to this one; 0 changes nothing."
 )})  # fmt: skip
-SEED = ("INT", {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "tooltip": (
+SEED = ("INT", {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": False, "tooltip": (
     "The same seed gives the same motion."
 )})  # fmt: skip
 POSED = "The motion with its head moved."

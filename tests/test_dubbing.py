@@ -1,5 +1,6 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -8,11 +9,10 @@ from test_motion import moving
 
 from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.dubbing import dub, dubbed, mouth_region, ping_pong
-from talking_head.lp_core.extractor import Extraction
 from talking_head.lp_core.keypoints import LIPS
 from talking_head.lp_core.landmarks import Face
 from talking_head.lp_core.mesh.face_model import face_model
-from talking_head.lp_core.motion import MotionFrame
+from talking_head.lp_core.motion import MotionFrame, MotionSequence
 from talking_head.lp_core.portrait import Portrait
 
 LIP_ROWS = list(LIPS)
@@ -24,19 +24,6 @@ def mesh(size=96, middle=48.0):
     points = face_model().mean.float()
     spread = points[:, 0].max() - points[:, 0].min()
     return (points - points.mean(0)) * (0.5 * size / spread) + torch.tensor([middle, middle, 0.0])
-
-
-@dataclass
-class Finder:
-    """Sees a face in every picture that is not black."""
-
-    landmarks: torch.Tensor
-
-    def find(self, picture):
-        return (Face(self.landmarks, 1.0),) if picture.any() else ()
-
-    def find_in(self, _picture, _box):
-        return Face(self.landmarks, 1.0)
 
 
 @dataclass
@@ -55,69 +42,69 @@ class Painter:
         return torch.ones(len(motion), *portrait.picture.shape)
 
 
+class Clip(NamedTuple):
+    frames: torch.Tensor
+    faces: list
+    motion: MotionSequence
+
+
 @pytest.fixture
 def clip():
     frames = torch.rand(6, 96, 96, 3) * 0.9
-    frames[2] = 0
-    return frames, Extraction(moving(6, 30000 / 1001), neutral=1, faceless=(2,))
+    return Clip(frames, [None if index == 2 else Face(mesh()) for index in range(6)], moving(6, 30000 / 1001))
 
 
 @pytest.mark.parametrize("frames", [4, 6, 17])
 def test_a_dubbed_clip_lasts_as_long_as_the_voice(clip, frames):
-    pictures, extraction = clip
     lips = moving(frames, 30000 / 1001)
-    drawn = list(dub(pictures, extraction, lips, Painter(), Finder(mesh())))
+    drawn = list(dub(*clip, lips, Painter()))
     assert len(drawn) == frames
-    motion = dubbed(extraction.motion, lips)
+    motion = dubbed(clip.motion, lips)
     assert motion.fps == Fraction(30000, 1001)
     places = ping_pong(6, frames)
-    assert torch.equal(motion.rotation, extraction.motion.rotation[places])
-    assert torch.equal(motion.expression[:, OTHERS], extraction.motion.expression[places][:, OTHERS])
+    assert torch.equal(motion.rotation, clip.motion.rotation[places])
+    assert torch.equal(motion.expression[:, OTHERS], clip.motion.expression[places][:, OTHERS])
 
 
 def test_voices_of_another_rate_are_brought_to_the_clips(clip):
-    assert len(dubbed(clip[1].motion, moving(25, 25))) == 30
+    assert len(dubbed(clip.motion, moving(25, 25))) == 30
 
 
 def test_lips_are_replaced_not_added(clip):
     """The clip's own speech is gone from the lips, whatever it was."""
-    _, extraction = clip
     lips = moving(6, 30000 / 1001)
-    wanted = extraction.motion.rest.expression + lips.expression - lips.rest.expression
+    wanted = clip.motion.rest.expression + lips.expression - lips.rest.expression
     # The published smoother is next to none.
-    assert_near(dubbed(extraction.motion, lips).expression[:, LIP_ROWS], wanted[:, LIP_ROWS], 5e-3)
+    assert_near(dubbed(clip.motion, lips).expression[:, LIP_ROWS], wanted[:, LIP_ROWS], 5e-3)
 
 
 def test_outside_the_mouth_frames_are_the_source_bit_for_bit(clip):
-    pictures, extraction = clip
     outside = mouth_region(mesh(), 96, 96) == 0
-    drawn = list(dub(pictures, extraction, moving(6, 30000 / 1001), Painter(), Finder(mesh())))
+    drawn = list(dub(*clip, moving(6, 30000 / 1001), Painter()))
     assert 0.5 < outside.float().mean() < 0.95
-    for frame, before in zip(drawn, pictures, strict=True):
+    for frame, before in zip(drawn, clip.frames, strict=True):
         assert torch.equal(frame[outside], before[outside])
-    assert (drawn[0] - pictures[0]).abs().max() > 0.05
+    assert (drawn[0] - clip.frames[0]).abs().max() > 0.05
 
 
 def test_frames_without_a_face_pass_through_and_are_told(clip):
-    pictures, extraction = clip
     told = []
     drawn = list(
         dub(
-            pictures, extraction, moving(6, 30000 / 1001), Painter(), Finder(mesh()),
+            *clip, moving(6, 30000 / 1001), Painter(),
             on_frame=lambda _frame, was_dubbed: told.append(was_dubbed),
         )
     )  # fmt: skip
-    assert torch.equal(drawn[2], pictures[2])
+    assert torch.equal(drawn[2], clip.frames[2])
     assert told == [True, True, False, True, True, True]
 
 
 def test_only_lips_are_asked_of_the_renderer(clip):
-    pictures, extraction = clip
     painter, lips = Painter(), moving(6, 30000 / 1001)
-    list(dub(pictures, extraction, lips, painter, Finder(mesh())))
+    list(dub(*clip, lips, painter))
     asked = torch.cat([motion.expression for motion in painter.asked])
     assert not asked[:, OTHERS].any()
-    change = dubbed(extraction.motion, lips).expression - extraction.motion.expression
+    change = dubbed(clip.motion, lips).expression - clip.motion.expression
     assert_near(asked[:2, LIP_ROWS], change[:2, LIP_ROWS], 1e-6)
     assert not torch.cat([motion.rotation for motion in painter.asked]).any()
 
@@ -129,3 +116,8 @@ def test_the_region_covers_lips_and_chin_and_spares_the_eyes():
     assert min(at(index) for index in (13, 14, 61, 291, 17, 0)) > 0.5
     assert at(152) > 0.3
     assert max(at(index) for index in (33, 133, 362, 263, 168, 10)) == 0
+
+
+def test_a_clip_is_one_face_and_one_motion_a_frame(clip):
+    with pytest.raises(ValueError, match="got 6, 5 and 6"):
+        next(dub(clip.frames, clip.faces[1:], clip.motion, moving(2), Painter()))

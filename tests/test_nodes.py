@@ -38,7 +38,7 @@ SAVED_WIDGETS = {
     "MotionFilter": (
         "smoothing width noise pitch_gain yaw_gain roll_gain lip_x_gain lip_y_gain lip_z_gain uncross_lips delay_ms"
     ),
-    "DubVideo": "fps renderer",
+    "DubVideo": "video frames_fps renderer",
     "LivePortraitRender": "paste_back relative batch_size",
     "VideoCombine": (
         "frame_rate loop_count filename_prefix format crf save_metadata pingpong save_output trim_to_audio"

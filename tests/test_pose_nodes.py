@@ -60,7 +60,7 @@ def test_a_clip_is_dubbed_and_faceless_frames_are_told(picture):  # noqa: F811 (
     clip = torch.stack([small, torch.zeros_like(small), small])
     motion = speaking(4)
     motion.expression[:, 19, 1] = torch.tensor([0.0, 0.0, 0.0, 0.03])
-    frames, fps, faceless = run("DubVideo", frames=clip, motion=motion, renderer="mesh")
+    frames, fps, faceless = run("DubVideo", frames=clip, motion=motion, renderer="mesh", video="")
     assert frames.shape == (4, 256, 256, 3)
     assert (fps, faceless) == (25.0, "1")
     assert torch.equal(frames[1], clip[1])
