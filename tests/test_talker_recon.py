@@ -1,8 +1,9 @@
 import pytest
 import torch
 from safetensors.torch import save_file
-from talker_goldens import assert_near, filled, golden, tensors_of
+from talker_goldens import assert_near, filled, golden, tensors_of, waveform
 
+from talking_head.diffpose.talker.driver import TalkerOptions
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork
 from talking_head.diffpose.talker.pose_vae import PoseVae, blocks_of
@@ -14,7 +15,7 @@ from talking_head.diffpose.talker.reconstruction import (
     coefficients_of,
     five_points_of_68,
 )
-from talking_head.diffpose.talker.weights import load_from_sadtalker, load_mapping_network
+from talking_head.diffpose.talker.weights import load_from_sadtalker, load_mapping_network, load_talker
 from talking_head.lp_core.checkpoint import CheckpointError
 from talking_head.lp_core.filters import gaussian, savitzky_golay
 
@@ -126,3 +127,14 @@ def test_mapping_networks_of_every_form_load(form, tmp_path):
         torch.save({f"{prefix}{key}": value for key, value in state.items()}, path)
     x = torch.randn(1, 64, 30)
     assert_near(load_mapping_network(path)(x, 28), network(x, 28).detach(), 1e-6)
+
+
+def test_the_driver_loads_from_its_two_files(tmp_path):
+    sadtalker = write_sadtalker(tmp_path / "SadTalker_V0.0.2_256.safetensors", {ExpressionNetwork: "audio2exp"})
+    state = tensors_of(filled(MappingNetwork, "mappingnet"), "mappingnet")
+    torch.save(state, tmp_path / "mappingnet_basic_64inp_onlylip.pt")
+    person = golden("lpt_audio2exp")["source_coeff"]
+    options = TalkerOptions(lip_reference="none")
+    talker = load_talker(sadtalker, tmp_path / "mappingnet_basic_64inp_onlylip.pt", person, options)
+    lips = talker.lip_deltas(waveform(35697)[: 55 * 640])
+    assert_near(lips, golden("lpt_mapping")["e2e_lips"].view(-1, 6, 3), 1e-4)
