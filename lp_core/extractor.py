@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from .motion import MotionSequence
@@ -24,6 +25,13 @@ class Extraction:
     motion: MotionSequence
     neutral: int
     faceless: tuple[int, ...]
+
+    def held(self) -> MotionSequence:
+        """The motion in which frames without a face repeat the last one with a face, or the first at the start."""
+        frames = torch.arange(len(self.motion))
+        seen = frames[~torch.isin(frames, torch.tensor(self.faceless, dtype=frames.dtype))]
+        latest = (torch.searchsorted(seen, frames, right=True) - 1).clamp(min=0)
+        return self.motion.at(seen[latest], self.motion.fps)
 
 
 class MotionExtractor(Protocol):

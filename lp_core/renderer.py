@@ -1,4 +1,4 @@
-"""The choice of a renderer, and the loops that draw motion with it."""
+"""The choice of a renderer and of who reads motion for it, and the loops that draw motion."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .crop import paste
+from .extractor import MotionExtractor
 from .motion import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions
 from .retarget import transfer
@@ -49,6 +50,23 @@ def choose_renderer(
     if name == "liveportrait" or (name == "auto" and _has_liveportrait(places, animals)):
         return _liveportrait(places, str(choose_device(device)), animals)
     return MeshRenderer(choose_device(device))
+
+
+def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtractor:
+    """Who reads a clip's motion in the terms of a renderer: LivePortrait's network, or landmarks.
+
+    Args:
+        renderer: what will draw the motion.
+        whole_frames: no face is looked for, since the clip is cropped around one already or shows an animal;
+            LivePortrait only.
+    """
+    from .driving import LivePortraitExtractor
+    from .liveportrait import LivePortraitRenderer
+    from .mesh.extractor import LandmarkExtractor
+
+    if isinstance(renderer, LivePortraitRenderer):
+        return LivePortraitExtractor(renderer, whole_frames=whole_frames)
+    return LandmarkExtractor()
 
 
 def choose_device(device: torch.device | str = "auto") -> torch.device:

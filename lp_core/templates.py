@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from .keypoints import KEYPOINTS, rotation_degrees
 from .motion import MotionFrame, MotionSequence, frame_rate
 from .plain_pickle import PickledArray, read_plain_pickle
 from .retarget import measured_from
+
+MOTION_SUFFIXES = (".safetensors", ".pkl")  # of files that hold motion: our own, and templates
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,24 @@ def read_template(path: str | os.PathLike[str], rest: int | None = 0) -> Templat
         return _template(content, rest)
     except (pickle.UnpicklingError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise ValueError(f"{path} is no usable LivePortrait motion template: {error}") from error
+
+
+def load_motion(path: str | os.PathLike[str], rest: int | None = None) -> MotionSequence:
+    """The motion in a file of either kind: our own (.safetensors) or a LivePortrait template (.pkl).
+
+    Args:
+        path: the file; its ending tells the kind.
+        rest: the frame that the motion is measured from; when None, a template's is the one nearest to rest and
+            our own file keeps the rest frame it was saved with.
+
+    Raises:
+        FileNotFoundError: there is no such template.
+        ValueError: the file is damaged, hostile, or holds something else, or has no frame `rest`.
+    """
+    if Path(path).suffix.lower() == ".pkl":
+        return read_template(path, rest).motion
+    motion = MotionSequence.load(path)
+    return motion if rest is None else measured_from(motion, rest)
 
 
 def _template(content: Any, rest: int | None) -> Template:

@@ -22,7 +22,7 @@ Report = Callable[[int, int | None], None]
 """Told the bytes that have arrived and the bytes in all (None: not known). May raise, to stop the download."""
 
 
-class DownloadError(RuntimeError):
+class DownloadError(OSError):
     """A file could not be fetched; the message says which, why and what to do."""
 
 
@@ -104,6 +104,12 @@ def check(entry: WeightEntry, folders: Iterable[Path], *, verify: bool = False) 
     return damaged or Finding(entry, State.MISSING, None)
 
 
+def lacking(entries: Iterable[WeightEntry], folders: Sequence[Path]) -> str:
+    """Which entries are missing or damaged in the models folders, as a phrase; empty when all are there."""
+    findings = (check(entry, folders) for entry in entries)
+    return "; ".join(_told(found) for found in findings if found.state is not State.PRESENT)
+
+
 def fetch_missing(
     entries: Iterable[WeightEntry],
     folders: Sequence[Path],
@@ -173,6 +179,11 @@ def download(
         raise DownloadError(f"What {url} gave for {entry.name} {fault}, so it was deleted: try again, {by_hand}.")
     part.replace(target)
     return target
+
+
+def _told(found: Finding) -> str:
+    remark = f" ({found.remark})" if found.remark else ""
+    return f"{found.entry.name} is {found.state.value}{remark}"
 
 
 class _OverlongError(Exception):
@@ -271,7 +282,7 @@ def _incompleteness(path: Path, suffix: str) -> str:
         start = file.read(8)
     if suffix == ".safetensors":
         return _safetensors_fault(path, int.from_bytes(start, "little"))
-    if suffix == ".pth":
+    if suffix in (".pth", ".pt"):
         whole = _is_whole_zip(path) if start.startswith(b"PK") else start.startswith(PICKLE_START)
         return "" if whole else "it is cut short, or not a checkpoint at all"
     return "" if start else "it is empty"

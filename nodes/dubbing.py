@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 
 from ..lp_core.dubbing import clip_faces, dub, ping_pong
-from ..lp_core.extractor import MotionExtractor
 from ..lp_core.motion import MotionSequence, frame_rate
-from ..lp_core.portrait import Renderer
-from ..lp_core.renderer import RENDERERS, choose_renderer
+from ..lp_core.renderer import RENDERERS, choose_renderer, extractor_for
 from . import host
 from .motion import VIDEO_SUFFIXES, clip_named, file_exists
 from .node import Node
@@ -74,7 +72,7 @@ class DubVideo(Node):
         rate, clip = _frames(video, frames_fps, frames)
         drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
         looking = host.Progress(len(clip), "frames looked at")
-        extraction = _extractor(drawer).extract(clip.split(FRAMES_AT_ONCE), rate, on_frames=looking.step)
+        extraction = extractor_for(drawer).extract(clip.split(FRAMES_AT_ONCE), rate, on_frames=looking.step)
         lips = motion.resampled(rate)
         progress = host.Progress(len(lips))
         faceless: list[str] = []
@@ -96,12 +94,3 @@ def _frames(video: str, frames_fps: float, frames: Tensor | None) -> tuple[Fract
         return frame_rate(frames_fps), frames_of(stack_of(frames))
     clip = clip_named(video)
     return clip.fps, torch.cat(list(clip.frames()))
-
-
-def _extractor(renderer: Renderer) -> MotionExtractor:
-    """Who reads a clip's motion in the terms of a renderer."""
-    from ..lp_core.driving import LivePortraitExtractor
-    from ..lp_core.liveportrait import LivePortraitRenderer
-    from ..lp_core.mesh.extractor import LandmarkExtractor
-
-    return LivePortraitExtractor(renderer) if isinstance(renderer, LivePortraitRenderer) else LandmarkExtractor()

@@ -4,9 +4,10 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from synthetic_weights import GOLDEN, _draw, _normalised, network
 from torch import Tensor
 
@@ -24,6 +25,7 @@ from talking_head.lp_core.nets.warping import WarpingNetwork
 from talking_head.lp_core.networks import Networks
 from talking_head.lp_core.portrait import Portrait
 from talking_head.lp_core.retarget import measured_from
+from talking_head.lp_core.weights import ANIMAL, HUMAN
 
 CLASSES = (AppearanceExtractor, MotionExtractor, WarpingNetwork, SpadeDecoder, StitchingNetworks)
 REGIONS = {"all": "all", "exp": "expression", "pose": "pose", "lip": "lips", "eyes": "eyes"}  # the original's names
@@ -61,7 +63,22 @@ def small_networks() -> Networks:
     return Networks(*(_small(network_class) for network_class in CLASSES))
 
 
+def write_small_weights(folder: Path, animals: bool = False) -> Path:
+    """The small networks as a models folder has them, under the published names; gives the folder."""
+    for entry, network_class in zip(ANIMAL if animals else HUMAN, CLASSES, strict=True):
+        place = folder / entry.places[0]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save = save_file if place.suffix == ".safetensors" else torch.save
+        save(_small_state(network_class), place)
+    return folder
+
+
 def _small(network_class):
+    return build_network(_small_state(network_class), network_class, "small weights")
+
+
+@lru_cache
+def _small_state(network_class) -> dict[str, Tensor]:
     shapes = {key: tuple(value.shape) for key, value in network_class(**SMALL[network_class]).state_dict().items()}
     parts = {"retarget_shoulder": "stitching", "retarget_mouth": "lip", "retarget_eye": "eye"}
     drawn = {}
@@ -73,7 +90,7 @@ def _small(network_class):
         if key.endswith("weight_v"):
             matrix = drawn[f"{key[:-2]}_orig"].reshape(shapes[f"{key[:-2]}_orig"][0], -1)
             drawn[key] = _normalised(matrix.T @ drawn[f"{key[:-2]}_u"])
-    return build_network({key: torch.from_numpy(drawn[key]) for key in shapes}, network_class, "small weights")
+    return {key: torch.from_numpy(drawn[key]) for key in shapes}
 
 
 @lru_cache

@@ -1,6 +1,7 @@
 """Motion read from clips made of Eileen Collins' portrait (NASA, public domain): what was put in comes out."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -8,9 +9,11 @@ import torch
 
 from talking_head.lp_core.controls import from_expression
 from talking_head.lp_core.crop import apply_affine, invert_affine, sample
+from talking_head.lp_core.extractor import Extraction
 from talking_head.lp_core.face import NoFaceError
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor, filled, motion_of, neutral_frame
 from talking_head.lp_core.mesh.face_model import MEASURES, face_model, measure
+from talking_head.lp_core.motion import MotionSequence
 
 MIDDLE = 225.0, 115.0  # of the face, pixels of the whole picture
 SIDE = 240  # pixels of the clip
@@ -95,6 +98,18 @@ def test_frames_without_a_face_are_told_and_bridged(astronaut):
     moved = result.motion.translation[:, 0] - result.motion.translation[1, 0]
     assert moved[0].abs() < 0.01
     assert 0 < moved[3] < moved[5]
+
+
+@pytest.mark.parametrize(
+    ("faceless", "shown"),
+    [((), [0, 1, 2, 3, 4]), ((0, 3), [1, 1, 2, 2, 4]), ((0, 1, 4), [2, 2, 2, 3, 3]), ((1, 2, 3, 4), [0] * 5)],
+)
+def test_frames_without_a_face_can_hold_the_last_one(faceless, shown):
+    still = MotionSequence.still(5, 25)
+    motion = replace(still, translation=torch.arange(15.0).reshape(5, 3))
+    held = Extraction(motion, 0, faceless).held()
+    assert torch.equal(held.translation, motion.translation[shown])
+    assert held.fps == motion.fps
 
 
 def test_a_clip_without_a_face_is_an_error_that_shows_its_first_frame():

@@ -6,9 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from liveportrait_goldens import (
-    CLASSES,
     REGIONS,
-    SMALL,
     clip_portraits,
     configurations,
     driver,
@@ -22,14 +20,16 @@ from liveportrait_goldens import (
     source_portrait,
     source_view,
     whole_view,
+    write_small_weights,
 )
-from safetensors.torch import save_file
 
 from talking_head.lp_core.crop import CropOptions, blend_mask, invert_affine, paste, sample
+from talking_head.lp_core.driving import LivePortraitExtractor
 from talking_head.lp_core.face import Face
 from talking_head.lp_core.filters import kalman
 from talking_head.lp_core.keypoints import place, rotation_matrix, transform
 from talking_head.lp_core.liveportrait import LivePortraitRenderer, Painter, steady_eye_opening
+from talking_head.lp_core.mesh.extractor import LandmarkExtractor
 from talking_head.lp_core.mesh.face_model import face_model
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion import MotionFrame, MotionSequence
@@ -40,6 +40,7 @@ from talking_head.lp_core.renderer import (
     _say_once,
     choose_renderer,
     clip_motion,
+    extractor_for,
     render,
     render_clip,
     render_together,
@@ -496,11 +497,7 @@ def test_a_mask_of_another_size_is_refused(portrait):
 @pytest.fixture
 def folder(tmp_path):
     """A models folder with small networks in published form."""
-    for entry, network_class in zip(HUMAN, CLASSES, strict=True):
-        net = network_class(**SMALL[network_class])
-        state = {key: value.clone() for key, value in net.state_dict().items() if value.ndim}
-        save_file(state, tmp_path / entry.places[0])
-    return tmp_path
+    return write_small_weights(tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -515,6 +512,17 @@ def test_auto_takes_liveportrait_when_its_weights_are_there(folder, caplog):
     assert chosen[0].name == "liveportrait"
     assert chosen[0] is chosen[1]
     assert [record.message for record in caplog.records] == ["Renderer: liveportrait; all its weights are there."]
+
+
+def test_animals_have_weights_of_their_own(folder):
+    with pytest.raises(FileNotFoundError, match="animal"):
+        choose_renderer("liveportrait", folders=[folder], animals=True)
+    assert choose_renderer("liveportrait", folders=[write_small_weights(folder, animals=True)], animals=True)
+
+
+def test_motion_is_read_in_the_renderers_own_terms(folder):
+    assert isinstance(extractor_for(choose_renderer("mesh")), LandmarkExtractor)
+    assert isinstance(extractor_for(choose_renderer("liveportrait", folders=[folder])), LivePortraitExtractor)
 
 
 def test_auto_takes_mesh_and_says_why_once(folder, caplog):

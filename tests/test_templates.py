@@ -16,7 +16,7 @@ from test_motion import assert_same
 
 from talking_head.lp_core.motion import MotionSequence
 from talking_head.lp_core.plain_pickle import PickledArray, read_plain_pickle
-from talking_head.lp_core.templates import read_template
+from talking_head.lp_core.templates import load_motion, read_template
 
 NEW, OLD = GOLDEN / "driving_template.pkl", GOLDEN / "driving_template_old_keys.pkl"
 
@@ -86,6 +86,17 @@ def test_our_own_file_keeps_the_motion(tmp_path):
     motion = read_template(NEW).motion
     motion.save(tmp_path / "motion.safetensors")
     assert_same(MotionSequence.load(tmp_path / "motion.safetensors"), motion, atol=0, rtol=0)
+
+
+def test_the_ending_tells_the_kind_of_motion_file(tmp_path):
+    own = tmp_path / "motion.safetensors"
+    read_template(NEW, rest=3).motion.save(own)
+    assert_same(load_motion(own), read_template(NEW, rest=3).motion, atol=0, rtol=0)
+    assert_same(load_motion(own, rest=1), read_template(NEW, rest=1).motion, atol=0, rtol=0)
+    assert_same(load_motion(NEW), read_template(NEW, rest=None).motion, atol=0, rtol=0)
+    assert_same(load_motion(NEW, rest=1), read_template(NEW, rest=1).motion, atol=0, rtol=0)
+    with pytest.raises(ValueError, match="5 frames"):
+        load_motion(own, rest=9)
 
 
 # Hostile files: each would leave a mark if anything of it ran.
