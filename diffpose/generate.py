@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from ..lp_core.audio import Audio
-from ..lp_core.edits import head_pose, move_pupils, retarget_eyes, retarget_lips, scale_brows
-from ..lp_core.motion import MotionFrame, MotionSequence, frame_count, frame_rate, join
+from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate, join
 from .card import KIND_NAMES
 from .features import FPS, SAMPLE_RATE, SpeechEncoder
-from .generator import MotionOptions
 from .hearing import StreamingEar
 from .normalise import JoyvasaSpace
+from .options import MotionOptions
 from .samplers import SampleOptions, seeded_noise
+from .steering import closed_in_silence, steered, timed
 from .style import MotionStatistics, Style
 from .weights import DiffusionModel
 from .windows import LIVE, Person, WindowedMotion, WindowPlan, silent_context, trained_plan
@@ -105,10 +105,11 @@ class DiffusionGenerator:
         stream = self.stream(seed, style, trained_plan(self._model))
         pieces = (stream.push(audio.mono(SAMPLE_RATE)), stream.finish())
         motion = join([piece for piece in pieces if piece is not None])
-        wanted, rate = options or MotionOptions(), frame_rate(fps)
-        count = frame_count(audio.samples, audio.sample_rate, rate)
-        seconds = torch.arange(count, dtype=torch.float64) / float(rate) + wanted.lip_lead_ms / 1000
-        return _steered(motion.at(seconds * FPS, rate), wanted, self._gains(style or Style()))
+        wanted = options or MotionOptions()
+        motion = timed(motion, audio, frame_rate(fps), wanted.lip_lead_ms)
+        if wanted.rest_in_silence:
+            motion = closed_in_silence(motion, audio, wanted.lip_lead_ms)
+        return steered(motion, wanted, self._gains(style or Style()))
 
     def stream(self, seed: int = 0, style: Style | None = None, plan: WindowPlan = LIVE) -> MotionStream:
         """A stream to push sound into; in the default plan the first frames settle after 280 ms of it.
@@ -138,11 +139,13 @@ class DiffusionGenerator:
         return self._model.card.layout.token.style > 0
 
     def _guided(self, style: Style) -> SampleOptions:
-        """The sampling options with the style's strength for a scale: 0 is exactly without style."""
+        """The sampling options with the style's scale times its strength: 0 is exactly without style."""
         if not self._takes_style():
             return self._options
+        guidance = self._options.guidance
         strength = 0.0 if style.code is None else style.strength
-        return replace(self._options, guidance=replace(self._options.guidance, style=strength))
+        scale = strength * (1.0 if guidance.style is None else guidance.style)
+        return replace(self._options, guidance=replace(guidance, style=scale))
 
     def _person(self, style: Style) -> Person:
         if not self._takes_style():
@@ -153,14 +156,3 @@ class DiffusionGenerator:
     def _gains(self, style: Style) -> MotionStatistics:
         """Factors on the motion, all 1 for a network that knows the style itself."""
         return replace(style, strength=0.0).gains() if self._takes_style() else style.gains()
-
-
-def _steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatistics) -> MotionSequence:
-    """The motion with its parts as large as wanted."""
-    others = 0.0 if wanted.lips_only else 1.0
-    head = others * wanted.head * (wanted.pose != "still")
-    motion = retarget_lips(motion, gain=wanted.lips * gains.mouth_amplitude)
-    motion = scale_brows(motion, others * wanted.brows * gains.brow_activity)
-    motion = retarget_eyes(motion, gain=others * wanted.blinks)
-    motion = move_pupils(motion, gain=others * wanted.gaze * gains.gaze_spread)
-    return head_pose(motion, gain=head * (gains.head_pitch * gains.head_yaw * gains.head_roll) ** (1 / 3))

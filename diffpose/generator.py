@@ -1,18 +1,27 @@
 """The seam between a voice and a motion: what every generator takes and gives."""
 
+import logging
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
+
+import torch
 
 from ..lp_core.audio import Audio
 from ..lp_core.motion import MotionSequence
 from .options import MAXIMUM_STRENGTH, POSES, STRENGTHS, MotionOptions
+from .samplers import SampleOptions
 from .style import Style
 
 __all__ = [
     "GENERATORS", "MAXIMUM_STRENGTH", "POSES", "STRENGTHS", "MotionGenerator", "MotionOptions", "choose_generator",
 ]  # fmt: skip
 
-GENERATORS = ("auto", "procedural")
+GENERATORS = ("auto", "procedural", "diffusion")
+
+_log = logging.getLogger(__name__)
 
 
 class MotionGenerator(Protocol):
@@ -38,14 +47,58 @@ class MotionGenerator(Protocol):
         ...
 
 
-def choose_generator(name: str = "auto") -> MotionGenerator:
-    """The generator called `name`; `auto` is the built-in procedural one, which needs no weights.
+def choose_generator(
+    name: str = "auto",
+    device: torch.device | str = "auto",
+    folders: Sequence[Path] = (),
+    sampling: SampleOptions | None = None,
+) -> MotionGenerator:
+    """The generator called `name`.
+
+    `auto` is the diffusion generator when its weights are in the models folders, else the built-in procedural one,
+    which needs none; which and why is logged once. Networks are loaded once and kept for later calls.
+
+    Args:
+        name: one of GENERATORS.
+        device: where networks compute, as `choose_device` takes it.
+        folders: models folders to look for the diffusion generator's weights in, best first.
+        sampling: how the diffusion generator walks from noise to motion; its usual way when None.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or a device that cannot be used.
+        FileNotFoundError: `diffusion` is asked for and its weights are not there.
     """
     from .procedural import ProceduralGenerator
 
     if name not in GENERATORS:
         raise ValueError(f"There is no motion generator {name!r}; choose from {', '.join(GENERATORS)}.")
+    places = tuple(Path(folder) for folder in folders)
+    if name == "diffusion" or (name == "auto" and _has_diffusion(places)):
+        return _diffusion(places, device, sampling)
     return ProceduralGenerator()
+
+
+def _diffusion(
+    folders: tuple[Path, ...], device: torch.device | str, sampling: SampleOptions | None
+) -> MotionGenerator:
+    from ..lp_core.renderer import choose_device
+    from .generate import DiffusionGenerator
+    from .installed import load_installed
+
+    return DiffusionGenerator(*load_installed(folders, choose_device(device)), sampling)
+
+
+def _has_diffusion(folders: tuple[Path, ...]) -> bool:
+    """Whether the diffusion generator's weights are complete; says once what `auto` makes of it."""
+    from .installed import unusable_weights
+
+    lacking = unusable_weights(folders)
+    _say_once(
+        f"Motion: procedural, since {lacking}." if lacking else "Motion: diffusion; all its weights are there."
+    )
+    return not lacking
+
+
+@lru_cache
+def _say_once(message: str) -> None:
+    _log.info(message)

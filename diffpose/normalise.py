@@ -60,6 +60,11 @@ class JoyvasaSpace:
         return cls(mean, std, low, high)
 
     @property
+    def dims(self) -> int:
+        """Numbers per frame, 70."""
+        return len(self.expression_mean) + len(self.pose_low)
+
+    @property
     def rest_expression(self) -> Tensor:
         """(21, 3) the mean face of the training data: what expressions are measured against."""
         return self.expression_mean.view(KEYPOINTS, 3)

@@ -22,6 +22,10 @@ class MotionOptions:
         pose: "synthetic" moves the head with the speech, "still" leaves it in the portrait's pose.
         lip_lead_ms: how far the lips are ahead of the sound, -300 … 300 ms.
         lips_only: nothing but the lips moves, whatever the other strengths say.
+        expression: 0 … 3, size of the whole face's expression, lips and brows included; blinks and gaze have their
+            own.
+        rest_in_silence: the lips rest while nobody speaks; False leaves a network's lips as they are (the
+            procedural ones rest in any case).
     """
 
     lips: float = 1.0
@@ -32,9 +36,11 @@ class MotionOptions:
     pose: str = "synthetic"
     lip_lead_ms: float = 30.0
     lips_only: bool = False
+    expression: float = 1.0
+    rest_in_silence: bool = True
 
     def __post_init__(self) -> None:
-        for name in STRENGTHS:
+        for name in (*STRENGTHS, "expression"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= MAXIMUM_STRENGTH):
                 raise ValueError(

@@ -61,9 +61,11 @@ class ProceduralGenerator:
         stressed = accents(speech)
         mouth = mouth_movement(speech, visemes(speech), gains.mouth_tempo).at(times + wanted.lip_lead_ms / 1000)
         head = _steered(head_motion(speech, stressed, times, head_seed), wanted, gains)
-        controls = Controls.still(len(times), **_lips(mouth, wanted.lips, gains.mouth_amplitude))
+        lips = _lips(mouth, wanted.lips * wanted.expression, gains.mouth_amplitude)
+        controls = Controls.still(len(times), **lips)
         if not wanted.lips_only:
-            brows = wanted.brows * gains.brow_activity * _brows(stressed, times, default_rng(brow_seed))
+            size = wanted.brows * wanted.expression * gains.brow_activity
+            brows = size * _brows(stressed, times, default_rng(brow_seed))
             gaze = wanted.gaze * (gains.gaze_spread * wandering_gaze(times, default_rng(gaze_seed)))
             gaze += min(wanted.gaze, 1.0) * counter_rotation(head.rotation)
             blinks = _blinks(speech, times, wanted.blinks * gains.blink_rate, default_rng(blink_seed))

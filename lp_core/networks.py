@@ -12,7 +12,7 @@ from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import MotionExtractor
 from .nets.stitching import StitchingNetworks
 from .nets.warping import WarpingNetwork
-from .weights import ANIMAL, HUMAN, LANDMARKS, Finding, State, WeightEntry, check
+from .weights import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking
 
 _log = logging.getLogger(__name__)
 
@@ -30,8 +30,7 @@ class Networks:
 
 def unusable_weights(folders: Sequence[Path], animals: bool = False) -> str:
     """Which weight files are missing or damaged in the models folders, as a phrase; empty when all are there."""
-    findings = [check(entry, folders) for entry in _entries(animals)]
-    return "; ".join(_told(found) for found in findings if found.state is not State.PRESENT)
+    return lacking(_entries(animals), folders)
 
 
 def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
@@ -41,11 +40,11 @@ def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
         FileNotFoundError: a file is missing or damaged; the message names each.
         CheckpointError: a file is not what its name says.
     """
-    lacking = unusable_weights(folders, animals)
-    if lacking:
+    unusable = unusable_weights(folders, animals)
+    if unusable:
         searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
         raise FileNotFoundError(
-            f"LivePortrait's weights are not complete in {searched}: {lacking}. Download them, or choose the "
+            f"LivePortrait's weights are not complete in {searched}: {unusable}. Download them, or choose the "
             "renderer `mesh`, which needs none."
         )
     found = [check(entry, folders).path for entry in _entries(animals)]
@@ -73,8 +72,3 @@ def load_landmarks(folders: Sequence[Path]) -> DenseLandmarks | None:
 
 def _entries(animals: bool) -> tuple[WeightEntry, ...]:
     return ANIMAL if animals else HUMAN
-
-
-def _told(found: Finding) -> str:
-    remark = f" ({found.remark})" if found.remark else ""
-    return f"{found.entry.name} is {found.state.value}{remark}"

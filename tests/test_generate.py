@@ -18,6 +18,7 @@ from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.weights import DiffusionModel
 from talking_head.lp_core.audio import Audio
+from talking_head.lp_core.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
 from talking_head.lp_core.motion import join
 
 PARTS = ("expression", "rotation", "scale", "translation")
@@ -58,7 +59,16 @@ def styled(encoder):
 
 
 def voice(samples, rate=16_000, channels=1):
-    return Audio(0.1 * torch.randn(channels, samples, generator=torch.Generator().manual_seed(1)), rate)
+    """Noise in syllables, four a second: to the analysis somebody speaks throughout."""
+    noise = torch.randn(channels, samples, generator=torch.Generator().manual_seed(1))
+    loudness = (torch.arange(samples) / rate * 8 * torch.pi).sin().square() + 0.03
+    return Audio(0.1 * loudness * noise, rate)
+
+
+def lips_of(motion):
+    """How far the lips' controls are from rest, frame by frame."""
+    controls = from_expression(motion.expression - motion.rest.expression)
+    return torch.stack([getattr(controls, name) for name in LIP_CONTROLS]).norm(dim=0)
 
 
 def same(first, second):
@@ -128,9 +138,42 @@ def test_parts_that_are_not_wanted_hold_still(generator):
     assert (motion.expression[:, 19] - motion.rest.expression[19]).abs().max() > 1e-4
 
 
-def test_the_lips_lead_shifts_the_motion(generator):
-    late, early = (generator.generate(voice(16_000), 25, MotionOptions(lip_lead_ms=lead)) for lead in (0, 80))
-    torch.testing.assert_close(early.expression[:-2], late.expression[2:], atol=1e-6, rtol=0)
+def test_the_lips_lead_shifts_the_lips_alone(generator):
+    options = (MotionOptions(lip_lead_ms=lead, rest_in_silence=False) for lead in (0, 80))
+    late, early = (generator.generate(voice(16_000), 25, wanted) for wanted in options)
+    first, second = from_expression(late.expression), from_expression(early.expression)
+    torch.testing.assert_close(second.jaw[:-2], first.jaw[2:], atol=1e-4, rtol=0)
+    torch.testing.assert_close(second.brow_left, first.brow_left, atol=1e-4, rtol=0)
+    assert torch.equal(early.rotation, late.rotation)
+
+
+def test_lips_rest_in_silence(generator):
+    sound = voice(48_000).waveform.clone()
+    sound[:, 16_000:32_000] = 0
+    audio = Audio(sound, 16_000)
+    resting = lips_of(generator.generate(audio, 25))
+    left = lips_of(generator.generate(audio, 25, MotionOptions(rest_in_silence=False)))
+    silent = slice(32, 43)  # inside the soft edges of the gate
+    assert resting[silent].max() < 1e-4 * left[silent].min()
+    torch.testing.assert_close(resting[10:20], left[10:20])
+    nobody = generator.generate(Audio(torch.zeros(1, 16_000), 16_000), 25)
+    assert lips_of(nobody).max() < 1e-4
+
+
+def test_expression_scales_the_face_but_not_blinks(generator):
+    plain, double = (generator.generate(voice(9000), 25, MotionOptions(expression=size)) for size in (1, 2))
+    first, second = (from_expression(motion.expression - motion.rest.expression) for motion in (plain, double))
+    torch.testing.assert_close(second.jaw, 2 * first.jaw, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(second.brow_left, 2 * first.brow_left, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(second.blink_left, first.blink_left, atol=1e-4, rtol=1e-3)
+
+
+def test_lips_only_moves_nothing_else(generator):
+    motion = generator.generate(voice(9000), 25, MotionOptions(lips_only=True))
+    controls = from_expression(motion.expression - motion.rest.expression)
+    assert controls.jaw.abs().max() > 1e-3
+    for name in (*EYE_CONTROLS, *BROW_CONTROLS):
+        assert getattr(controls, name).abs().max() < 1e-5
 
 
 def test_statistics_scale_a_network_without_style(generator):

@@ -1,0 +1,111 @@
+"""The published networks of the diffusion generator: which are in the models folders, and loading them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking
+from .features import SpeechEncoder, speech_encoder
+from .normalise import JoyvasaSpace
+from .style_encoder import StyleEncoder
+from .template import load_joyvasa_space
+from .weights import DiffusionModel, load_diffusion, load_style_encoder
+
+# The commit is the one that several public projects pin; none of them tells a size or a checksum, so these are
+# asked of the Hub while downloading.
+_JOYVASA = ("jdh-algo/JoyVASA", "b8f13fe9c23679c56f21b1baafb92ed00dc087c3")
+
+
+def _joyvasa(name: str, purpose: str, path: str, *others: str) -> WeightEntry:
+    """An entry whose file may lie as the Hub's folder has it, within a folder JoyVASA, or by itself."""
+    file = path.rsplit("/", 1)[-1]
+    return WeightEntry(
+        name=f"joyvasa/{name}",
+        purpose=f"JoyVASA: {purpose}",
+        licence="MIT",
+        commercial_use=True,
+        published=(PublishedFile(*_JOYVASA, path),),
+        places=(f"JoyVASA/{path}", path, file, *others),
+    )
+
+
+MOTION_GENERATOR = _joyvasa(
+    "motion_generator",
+    "speech to motion, with its own speech encoder inside",
+    "motion_generator/motion_generator_hubert_chinese.pt",
+    "motion_generator_hubert_chinese.safetensors",
+)
+MOTION_TEMPLATE = _joyvasa(
+    "motion_template", "what the numbers of its motion mean", "motion_template/motion_template.pkl"
+)
+DIFFUSION = (MOTION_GENERATOR, MOTION_TEMPLATE)
+"""What the diffusion generator needs."""
+
+STYLE_ENCODERS = ("style_encoder.safetensors", "style_encoder.pt")
+"""Where a style encoder of LivePortrait motion may lie in a models folder; none is published."""
+
+
+def unusable_weights(folders: Sequence[Path]) -> str:
+    """Which weight files are missing or damaged in the models folders, as a phrase; empty when all are there."""
+    return lacking(DIFFUSION, folders)
+
+
+def load_installed(
+    folders: Sequence[Path], device: torch.device | str = "cpu"
+) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
+    """The denoiser, its speech encoder and the meaning of its vectors; kept for later calls.
+
+    Args:
+        folders: models folders, best first.
+        device: where the networks compute.
+
+    Raises:
+        FileNotFoundError: a file is missing or damaged; the message names each.
+        CheckpointError: a file is not what its name says.
+        ValueError: the motion generator carries no speech encoder.
+    """
+    unusable = unusable_weights(folders)
+    if unusable:
+        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
+        raise FileNotFoundError(
+            f"The diffusion generator's weights are not complete in {searched}: {unusable}. Download them from "
+            f"https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs none."
+        )
+    generator, template = (check(entry, folders).path for entry in DIFFUSION)
+    return _loaded(str(generator), str(template), str(device))
+
+
+def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, JoyvasaSpace] | None:
+    """A style encoder of LivePortrait motion and the meaning of its vectors; None where there is none.
+
+    Raises:
+        FileNotFoundError: it is there, but the motion template that it needs is not.
+        ValueError: it encodes motion of another space.
+    """
+    places = (folder / name for folder in folders for name in STYLE_ENCODERS)
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        return None
+    unusable = lacking((MOTION_TEMPLATE,), folders)
+    if unusable:
+        raise FileNotFoundError(f"The style encoder {path} needs JoyVASA's motion template, but {unusable}.")
+    encoder, space = load_style_encoder(path), load_joyvasa_space(str(check(MOTION_TEMPLATE, folders).path))
+    if encoder.layout.motion_dims != space.dims:
+        raise ValueError(
+            f"The style encoder {path} takes {encoder.layout.motion_dims} numbers per frame, such as FLAME's; "
+            f"LivePortrait's motion has {space.dims}. Take it out of the folder to use statistics instead."
+        )
+    return encoder, space
+
+
+@lru_cache(maxsize=1)
+def _loaded(generator: str, template: str, device: str) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
+    model = load_diffusion(generator)
+    if not model.encoder:
+        raise ValueError(f"{generator} carries no speech encoder (audio_encoder.*); use the published file.")
+    speech = model.card.speech
+    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device)
+    model.denoiser.to(device)
+    return model, encoder, load_joyvasa_space(template)

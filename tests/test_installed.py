@@ -1,0 +1,130 @@
+"""The diffusion generator's weights in a models folder: found, missing, damaged, of a wrong kind; and `auto`."""
+
+import logging
+import pickle
+
+import pytest
+import torch
+from diffpose_goldens import JOYVASA, golden, published, save_published
+
+from talking_head.diffpose import generator as generator_module
+from talking_head.diffpose.generate import DiffusionGenerator
+from talking_head.diffpose.generator import choose_generator
+from talking_head.diffpose.installed import (
+    DIFFUSION,
+    MOTION_GENERATOR,
+    MOTION_TEMPLATE,
+    installed_style_encoder,
+    load_installed,
+)
+from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.samplers import SampleOptions
+from talking_head.lp_core.audio import Audio
+from talking_head.lp_core.weights import State, check
+
+SMALL = JOYVASA | {"layers": 1, "width": 16}
+POSE = ("scale", "t", "pitch", "yaw", "roll")
+
+
+def install(folder, place=0, template=True, encoder=True):
+    """Synthetic weights in a models folder, in the form they are published in."""
+    tensors = published("joyvasa", **SMALL) | (published("encoder") if encoder else {})
+    path = folder / MOTION_GENERATOR.places[place]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_published(path, tensors, n_motions=SMALL["new"], n_prev_motions=SMALL["context"], n_diff_steps=10)
+    if template:
+        names = ["mean_exp", "std_exp", *(f"{bound}_{name}" for bound in ("min", "max") for name in POSE)]
+        values = {name: golden("joyvasa", f"tmpl.{name}").numpy() for name in names}
+        path = folder / MOTION_TEMPLATE.places[place]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pickle.dumps(values))
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    install(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _afresh():
+    generator_module._say_once.cache_clear()
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_files_are_found_where_people_have_them(place, tmp_path):
+    install(tmp_path, place)
+    assert all(check(entry, [tmp_path]).state is State.PRESENT for entry in DIFFUSION)
+    model, _, space = load_installed([tmp_path])
+    assert model.card.kind == "joyvasa"
+    assert space.dims == model.card.layout.motion_dims == 70
+
+
+def test_auto_takes_the_diffusion_generator_when_it_is_there_and_says_so_once(installed, caplog):
+    with caplog.at_level(logging.INFO):
+        chosen = [choose_generator("auto", "cpu", [installed]) for _ in range(2)]
+    assert all(isinstance(made, DiffusionGenerator) for made in chosen)
+    assert [record.message for record in caplog.records] == ["Motion: diffusion; all its weights are there."]
+
+
+def test_auto_takes_the_procedural_one_otherwise_and_says_why(tmp_path, caplog):
+    install(tmp_path, template=False)
+    with caplog.at_level(logging.INFO):
+        chosen = choose_generator("auto", "cpu", [tmp_path])
+    assert isinstance(chosen, ProceduralGenerator)
+    assert [record.message for record in caplog.records] == [
+        "Motion: procedural, since joyvasa/motion_template is missing."
+    ]
+
+
+def test_the_installed_generator_makes_motion_for_the_whole_sound(installed):
+    made = choose_generator("diffusion", "cpu", [installed], SampleOptions(steps=1))
+    motion = made.generate(Audio(0.1 * torch.randn(1, 12_345), 16_000), 30)
+    assert len(motion) == -(-12_345 * 30 // 16_000)
+
+
+def test_missing_weights_are_named_in_a_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised:
+        choose_generator("diffusion", "cpu", [tmp_path])
+    message = str(raised.value)
+    assert str(tmp_path) in message
+    assert "joyvasa/motion_generator is missing; joyvasa/motion_template is missing" in message
+    assert "https://huggingface.co/jdh-algo/JoyVASA" in message
+    assert "`procedural`, which needs none" in message
+
+
+def test_a_download_cut_short_counts_as_damaged(tmp_path):
+    install(tmp_path)
+    path = tmp_path / MOTION_GENERATOR.places[0]
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert isinstance(choose_generator("auto", "cpu", [tmp_path]), ProceduralGenerator)
+    with pytest.raises(FileNotFoundError, match="motion_generator is damaged"):
+        choose_generator("diffusion", "cpu", [tmp_path])
+
+
+def test_a_motion_generator_without_speech_encoder_is_refused(tmp_path):
+    install(tmp_path, encoder=False)
+    with pytest.raises(ValueError, match="carries no speech encoder"):
+        load_installed([tmp_path])
+
+
+def test_a_style_encoder_of_our_motion_is_used_and_others_are_refused(tmp_path):
+    assert installed_style_encoder([tmp_path]) is None
+    path = save_published(tmp_path / "style_encoder.pt", published("style_encoder", motion=70), "encoder")
+    with pytest.raises(FileNotFoundError, match="joyvasa/motion_template is missing"):
+        installed_style_encoder([tmp_path])
+    install(tmp_path)
+    found = installed_style_encoder([tmp_path])
+    assert found is not None
+    assert found[0].layout.motion_dims == found[1].dims
+    save_published(path, published("style_encoder", motion=54), "encoder")
+    with pytest.raises(ValueError, match=r"takes 54 numbers per frame, such as FLAME's; .* has 70"):
+        installed_style_encoder([tmp_path])
+
+
+def test_unknown_generators_and_devices_are_refused(installed):
+    with pytest.raises(ValueError, match="no motion generator 'magic'; choose from auto, procedural, diffusion"):
+        choose_generator("magic")
+    with pytest.raises(ValueError, match="'abacus' cannot be used"):
+        choose_generator("diffusion", "abacus", [installed])
