@@ -1,4 +1,4 @@
-"""The standalone door: a portrait and a voice, or a driving clip, to a video, without ComfyUI.
+"""The standalone door: a portrait and a voice, or a driving clip, to a video, and published weights to a folder.
 
 Reached as `talking-head …`, `python -m talking_head …` and, in a bare clone, `python <folder> …`.
 """
@@ -6,6 +6,7 @@ Reached as `talking-head …`, `python -m talking_head …` and, in a bare clone
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from .lp_core.audio import Audio
     from .lp_core.face import Face
     from .lp_core.motion import MotionSequence
-    from .lp_core.portrait import Portrait
+    from .lp_core.portrait import Portrait, Renderer, RenderOptions
+    from .lp_core.weights import Finding, WeightEntry
 
 ROOT = Path(__file__).resolve().parent
 DEMO_PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
 DEMO_VOICE = ROOT / "workflows" / "demo_speech.wav"
 STOPPED = 130  # the exit code of a program that Ctrl-C ended
 USUAL_FPS = 25
+MODELS_VARIABLE = "TALKING_HEAD_MODELS"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         _say(str(error), sys.stderr)
         return 1
     except KeyboardInterrupt:
-        _say("stopped; nothing was written.", sys.stderr)
+        _say("stopped; no finished file was written.", sys.stderr)
         return STOPPED
     return 0
 
@@ -65,25 +68,88 @@ def _parser() -> argparse.ArgumentParser:
 
     drive = commands.add_parser("drive", help="a portrait does what a clip's face does")
     drive.add_argument("portrait", type=Path, help="a picture with a face")
-    drive.add_argument("clip", type=Path, help="a video with a face; its sound is kept")
+    drive.add_argument(
+        "clip",
+        type=Path,
+        help="a video with a face, whose sound is kept; or motion (.safetensors, LivePortrait's .pkl)",
+    )
+    drive.add_argument(
+        "--neutral", type=int, default=None, metavar="FRAME", help="the clip's calm frame; chosen when not given"
+    )
     _add_common_options(drive)
     drive.set_defaults(run=_drive)
+
+    models = commands.add_parser(
+        "models", help="published weights: which are here, and fetching those that are not"
+    )
+    _add_models_options(models)
+    models.set_defaults(run=_models)
     return parser
 
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("talking_head.mp4"), help="the video to write")
-    parser.add_argument("--renderer", choices=("auto", "mesh", "liveportrait"), default="auto", help="what draws")
     parser.add_argument("--fps", default=None, help="frames a second, such as 25, 29.97 or 30000/1001")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no closing line")
+    _add_portrait_options(parser)
+    _add_render_options(parser)
+    _add_motion_options(parser)
+
+
+def _add_portrait_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--renderer", choices=("auto", "mesh", "liveportrait"), default="auto", help="what draws")
+    _add_models_folders(parser)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps …")
     parser.add_argument("--face", type=int, default=0, help="which face of the picture; 0 is the largest")
+    parser.add_argument(
+        "--box",
+        type=float,
+        nargs=4,
+        default=None,
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="where the face is, in pixels of the picture; it is looked for when not given",
+    )
+    parser.add_argument(
+        "--animal", action="store_true", help="an animal, by LivePortrait's networks for them; needs --box"
+    )
     parser.add_argument(
         "--max-side", type=int, default=1280, help="larger pictures are shrunk to so many pixels a side"
     )
+
+
+def _add_models_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models",
+        type=Path,
+        action="append",
+        default=None,
+        metavar="FOLDER",
+        help=f"where LivePortrait's weights are; may be repeated. Else ${MODELS_VARIABLE}, else models/"
+        "liveportrait of the ComfyUI that this pack lies in, else a folder in the user's cache",
+    )
+
+
+def _add_render_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crop", action="store_true", help="write the square around the face, not the whole picture"
     )
     parser.add_argument("--batch", type=int, default=8, help="frames drawn at once")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps …")
+    parser.add_argument(
+        "--regions",
+        nargs="+",
+        default=["all"],
+        metavar="REGION",
+        help="what of the motion is taken: all, or any of expression, lips, eyes, brows, pose together",
+    )
+    parser.add_argument(
+        "--absolute", action="store_true", help="motion replaces the portrait's own pose and expression"
+    )
+    parser.add_argument("--multiplier", type=float, default=1.0, help="factor on all motion (liveportrait)")
+    parser.add_argument("--no-stitching", action="store_true", help="let the shoulders go (liveportrait)")
+    parser.add_argument("--close-mouth", action="store_true", help="close the portrait's open mouth (liveportrait)")
+
+
+def _add_motion_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lips", type=float, default=1.0, help="strength of lip motion; 1 is natural")
     parser.add_argument("--blinks", type=float, default=1.0, help="strength of blinks")
     parser.add_argument("--brows", type=float, default=1.0, help="strength of brow motion")
@@ -93,7 +159,6 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save-motion", type=Path, default=None, metavar="FILE", help="keep the motion as safetensors"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no closing line")
 
 
 def _add_speech_options(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +167,21 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pose", choices=("synthetic", "still"), default="synthetic", help="what the head does")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion")
     parser.add_argument("--style", type=Path, default=None, help="a style file, or a clip whose manner is taken")
+
+
+def _add_models_options(parser: argparse.ArgumentParser) -> None:
+    _add_models_folders(parser)
+    parser.add_argument("--verify", action="store_true", help="compute checksums too, about a second per 500 MB")
+    parser.add_argument(
+        "--download",
+        nargs="*",
+        default=None,
+        metavar="NAME",
+        help="fetch what is missing or damaged of these, as liveportrait/animal; without names what people need",
+    )
+    parser.add_argument("--offline", action="store_true", help="never touch the network; so does $HF_HUB_OFFLINE=1")
+    parser.add_argument("--endpoint", default=None, metavar="URL", help="a mirror of the Hub; so does $HF_ENDPOINT")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 def _animate(given: argparse.Namespace) -> None:
@@ -138,15 +218,27 @@ def _style(path: Path | None) -> "Style | None":
 
 def _drive(given: argparse.Namespace) -> None:
     from .lp_core.edits import head_pose, move_pupils, retarget_eyes, retarget_lips, scale_brows, smooth
-    from .lp_core.video import read_video
 
     portrait = _portrait(given)
-    motion = _clip_motion(given.clip)
+    motion, audio = _driver(given, portrait.renderer)
     motion = retarget_eyes(retarget_lips(motion, gain=given.lips), gain=given.blinks)
     motion = scale_brows(move_pupils(motion, gain=given.gaze), given.brows)
     motion = smooth(head_pose(motion, gain=given.head), given.smooth)
     resampled = motion if given.fps is None else motion.resampled(given.fps)
-    _write(given, portrait, resampled, read_video(given.clip).audio())
+    _write(given, portrait, resampled, audio)
+
+
+def _driver(given: argparse.Namespace, renderer: "Renderer") -> "tuple[MotionSequence, Audio | None]":
+    """The motion that drives, and its sound: from a motion file, or read from a clip in the renderer's terms."""
+    from .lp_core.renderer import extractor_for
+    from .lp_core.templates import MOTION_SUFFIXES, load_motion
+    from .lp_core.video import read_video
+
+    if given.clip.suffix.lower() in MOTION_SUFFIXES:
+        return load_motion(given.clip, given.neutral), None
+    clip = read_video(given.clip)
+    extraction = extractor_for(renderer).extract(clip.frames(), clip.fps, given.neutral)
+    return extraction.motion, clip.audio()
 
 
 def _clip_motion(path: Path) -> "MotionSequence":
@@ -159,17 +251,47 @@ def _clip_motion(path: Path) -> "MotionSequence":
 
 
 def _portrait(given: argparse.Namespace) -> "Portrait":
-    from .lp_core.face import NoFaceError, find_faces
     from .lp_core.picture import limited, load_picture
     from .lp_core.renderer import choose_renderer
 
-    picture = limited(load_picture(given.portrait), given.max_side)
+    whole = load_picture(given.portrait)
+    picture = limited(whole, given.max_side)
+    face = _face(given, picture, len(picture) / len(whole))
+    drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
+    renderer = choose_renderer(drawn_by, given.device, models_folders(given.models), given.animal)
+    return renderer.portrait(picture, face)
+
+
+def _face(given: argparse.Namespace, picture: "Tensor", shrunk: float) -> "Face":
+    """The face that is meant, in pixels of a picture that was shrunk by a factor."""
+    from .lp_core.face import NoFaceError, face_in_box, find_faces
+
+    if given.animal and given.box is None:
+        raise ValueError("An animal's face is not looked for; say where it is: --box LEFT TOP RIGHT BOTTOM.")
+    left, top, right, bottom = (value * shrunk for value in given.box or (0, 0, 0, 0))
+    if given.animal:
+        return face_in_box((left, top, right, bottom))
     try:
-        faces = find_faces(picture)
+        faces = find_faces(picture, box=(left, top, right, bottom) if given.box else None)
     except NoFaceError as error:
         seen = _save_beside(given.output, error.looked_at)
         raise ValueError(f"{error} What was looked at: {seen}") from error
-    return choose_renderer(given.renderer, given.device).portrait(picture, _chosen(faces, given.face))
+    return _chosen(faces, given.face)
+
+
+def models_folders(named: list[Path] | None = None) -> tuple[Path, ...]:
+    """Where weights are looked for, best first; downloads go to the first.
+
+    The folders that are named; else those in $TALKING_HEAD_MODELS, separated as in $PATH; else models/liveportrait
+    of the ComfyUI that the pack lies in; else ~/.cache/talking_head/liveportrait ($XDG_CACHE_HOME is honoured).
+    """
+    listed = os.environ.get(MODELS_VARIABLE, "")
+    if named or listed:
+        return tuple(named or (Path(place) for place in listed.split(os.pathsep) if place))
+    if ROOT.parent.name == "custom_nodes":
+        return (ROOT.parent.parent / "models" / "liveportrait",)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return (Path(cache) / "talking_head" / "liveportrait",)
 
 
 def _chosen(faces: "tuple[Face, ...]", index: int) -> "Face":
@@ -195,14 +317,13 @@ def _save_beside(output: Path, picture: "Tensor") -> Path:
 def _write(
     given: argparse.Namespace, portrait: "Portrait", motion: "MotionSequence", audio: "Audio | None"
 ) -> None:
-    from .lp_core.portrait import RenderOptions
     from .lp_core.prefetch import prefetch
     from .lp_core.renderer import render
     from .lp_core.video import write_video
 
     if given.save_motion is not None:
         motion.save(given.save_motion)
-    batches = render(portrait, motion, RenderOptions(given.batch, paste_back=not given.crop))
+    batches = render(portrait, motion, _render_options(given))
     shown = batches if given.quiet else _with_progress(batches, len(motion))
     with closing(prefetch(shown)) as ahead:
         frames = write_video(given.output, ahead, motion.fps, audio)
@@ -212,6 +333,20 @@ def _write(
         )
 
 
+def _render_options(given: argparse.Namespace) -> "RenderOptions":
+    from .lp_core.portrait import RenderOptions
+
+    return RenderOptions(
+        batch_size=given.batch,
+        paste_back=not given.crop,
+        relative=not given.absolute,
+        regions=tuple(given.regions),
+        multiplier=given.multiplier,
+        stitching=not given.no_stitching,
+        close_mouth=given.close_mouth,
+    )
+
+
 def _with_progress(batches: "Iterable[Tensor]", frames: int) -> "Iterator[Tensor]":
     from tqdm import tqdm
 
@@ -219,6 +354,73 @@ def _with_progress(batches: "Iterable[Tensor]", frames: int) -> "Iterator[Tensor
         for batch in batches:
             yield batch
             bar.update(len(batch))
+
+
+def _models(given: argparse.Namespace) -> None:
+    """List the published weights, after fetching what was asked for."""
+    from .lp_core.weights import LIVEPORTRAIT, State, check
+
+    folders = models_folders(given.models)
+    if given.download is not None:
+        for entry in _entries_named(given.download):
+            if check(entry, folders, verify=given.verify).state is not State.PRESENT:
+                _download(entry, folders[0], given)
+    for line in _table([check(entry, folders, verify=given.verify) for entry in LIVEPORTRAIT]):
+        print(line)  # noqa: T201 the table is what was asked for
+    _say(f"looked in {', '.join(str(folder) for folder in folders)}.")
+
+
+def _entries_named(names: list[str]) -> "list[WeightEntry]":
+    """The entries with these names, or whose names begin with them; without names, those that people need."""
+    from .lp_core.weights import HUMAN, LIVEPORTRAIT
+
+    unknown = [name for name in names if not any(_is_meant(entry.name, name) for entry in LIVEPORTRAIT)]
+    if unknown:
+        known = ", ".join(entry.name for entry in LIVEPORTRAIT)
+        raise ValueError(f"There are no weights called {', '.join(unknown)}; choose from {known}.")
+    if not names:
+        return list(HUMAN)
+    return [entry for entry in LIVEPORTRAIT if any(_is_meant(entry.name, name) for name in names)]
+
+
+def _is_meant(entry_name: str, name: str) -> bool:
+    return entry_name == name or entry_name.startswith(f"{name.rstrip('/')}/")
+
+
+def _download(entry: "WeightEntry", folder: Path, given: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from .lp_core.weights import download
+
+    with tqdm(desc=entry.name, unit="B", unit_scale=True, delay=0.2, disable=given.quiet) as bar:
+
+        def report(arrived: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(arrived - bar.n)
+
+        download(entry, folder, endpoint=given.endpoint, offline=given.offline or None, report=report)
+
+
+def _table(findings: "list[Finding]") -> Iterator[str]:
+    """Lines that tell how weights stand, in columns."""
+    rows = [("weights", "state", "size", "licence", "commercial use", "file"), *map(_row, findings)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _row(finding: "Finding") -> tuple[str, ...]:
+    entry = finding.entry
+    size = finding.path.stat().st_size if finding.path else entry.published[0].size
+    file = str(finding.path or entry.places[0])
+    return (
+        entry.name,
+        finding.state.value,
+        "unknown" if size is None else f"{size / 1e6:.1f} MB",
+        entry.licence,
+        "yes" if entry.commercial_use else "no",
+        f"{file} ({finding.remark})" if finding.remark else file,
+    )
 
 
 def _as_package() -> None:

@@ -1,22 +1,41 @@
 import importlib
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from liveportrait_goldens import write_small_weights
 from PIL import Image
+from synthetic_weights import GOLDEN
+from test_weights import CONTENT, entry, hub, serve  # noqa: F401 `hub` is a fixture
 
+from talking_head.lp_core import weights
 from talking_head.lp_core.audio import load_audio
 from talking_head.lp_core.motion import MotionSequence
 from talking_head.lp_core.picture import load_picture
 from talking_head.lp_core.video import read_video, write_video
 
-main = importlib.import_module("talking_head.__main__").main
+module = importlib.import_module("talking_head.__main__")
+main = module.main
 PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
 VOICE = ROOT / "workflows" / "demo_speech.wav"
 QUICK = ["--quiet", "--device", "cpu", "--max-side", "256"]
+
+
+@pytest.fixture(autouse=True)
+def _no_weights_of_the_users_own(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("TALKING_HEAD_MODELS", str(tmp_path_factory.getbasetemp() / "no_models"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A models folder with LivePortrait's networks, small and synthetic."""
+    return write_small_weights(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +94,128 @@ def test_a_clip_drives_a_portrait(tmp_path):
     assert read_video(out).audio() is None
 
 
+def frames_of(path: Path) -> torch.Tensor:
+    return torch.cat(list(read_video(path).frames()))
+
+
+@pytest.mark.parametrize("renderer", ["mesh", "liveportrait"])
+def test_motion_files_and_templates_drive(tmp_path, folder, renderer, capsys):
+    kept, out = tmp_path / "kept.safetensors", tmp_path / "driven.mp4"
+    common = ["-o", out, "--renderer", renderer, "--models", folder, "--device", "cpu", "--max-side", 128]
+    template = GOLDEN / "driving_template.pkl"
+    assert run("drive", PORTRAIT, template, *common, "--neutral", 2, "--save-motion", kept) == 0
+    assert f"{renderer} renderer" in capsys.readouterr().out
+    assert len(frames_of(out)) == 5
+    motion = MotionSequence.load(kept)
+    torch.testing.assert_close(motion.rest.expression, motion.expression[2])
+    assert run("drive", PORTRAIT, kept, *common, "--regions", "lips", "eyes", "--absolute", "--crop") == 0
+    assert frames_of(out).shape == (5, 512, 512, 3)
+
+
+def test_auto_takes_liveportrait_from_the_models_folders_and_reads_clips_with_it(tmp_path, folder, capsys):
+    clip, out = tmp_path / "clip.mp4", tmp_path / "driven.mp4"
+    write_video(clip, [load_picture(PORTRAIT)] * 2, 12.5)
+    searched = ["--models", tmp_path / "nothing", "--models", folder]
+    assert run("drive", PORTRAIT, clip, "-o", out, *searched, "--device", "cpu", "--max-side", 128) == 0
+    assert "liveportrait renderer" in capsys.readouterr().out
+    assert len(frames_of(out)) == 2
+
+
+def test_an_animal_is_drawn_where_the_box_is(tmp_path, capsys):
+    models, out = write_small_weights(tmp_path / "models", animals=True), tmp_path / "cat.mp4"
+    template = GOLDEN / "driving_template.pkl"
+    box = ["--animal", "--box", 170, 30, 290, 190]
+    assert run("drive", PORTRAIT, template, "-o", out, *box, "--models", models, "--device", "cpu") == 0
+    assert "liveportrait renderer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "motion.safetensors", "template.pkl"])
+def test_a_driver_that_is_missing_or_damaged_is_named(tmp_path, capsys, name):
+    for content in (None, b"garbage"):
+        if content:
+            (tmp_path / name).write_bytes(content)
+        assert run("drive", PORTRAIT, tmp_path / name, "-o", tmp_path / "out.mp4", *QUICK) == 1
+        assert name in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def rows(told: str) -> dict[str, list[str]]:
+    """The cells of the listing's rows by the weights' name."""
+    return {cells[0]: cells[1:] for cells in (re.split(r"\s{2,}", line) for line in told.splitlines())}
+
+
+def test_the_listing_tells_what_is_present_missing_and_damaged(folder, tmp_path, capsys):
+    broken = tmp_path / "motion_extractor.safetensors"
+    broken.write_bytes((folder / broken.name).read_bytes()[:-10])
+    assert run("models", "--models", tmp_path) == 0
+    alone = rows(capsys.readouterr().out)
+    assert alone["liveportrait/motion_extractor"][0] == "damaged"
+    assert str(broken) in alone["liveportrait/motion_extractor"][-1]
+    assert run("models", "--models", tmp_path, "--models", folder) == 0
+    listed = rows(capsys.readouterr().out)
+    assert {item.name for item in weights.LIVEPORTRAIT} < set(listed)
+    state, size, licence, commercial, file = listed["liveportrait/motion_extractor"]
+    assert (state, licence, commercial) == ("present", "MIT", "yes")
+    assert re.fullmatch(r"\d+\.\d MB", size)
+    assert str(folder / broken.name) in file
+    assert "instead of 112496256" in file
+    assert listed["liveportrait/animal/motion_extractor"][0] == "missing"
+
+
+@pytest.fixture
+def one_entry(monkeypatch):
+    monkeypatch.setattr(weights, "LIVEPORTRAIT", (entry("own/net"),))
+    monkeypatch.setattr(weights, "HUMAN", (entry("own/net"),))
+
+
+@pytest.mark.parametrize("names", [[], ["own"], ["own/net"]])
+def test_missing_weights_are_fetched_once(one_entry, hub, tmp_path, capsys, names):  # noqa: F811
+    serve(hub, name="own/net")
+    fetch = ["models", "--models", tmp_path, "--endpoint", hub.url, "--quiet", "--download", *names]
+    assert run(*fetch) == 0
+    assert rows(capsys.readouterr().out)["own/net"][0] == "present"
+    assert (tmp_path / "own" / "net.safetensors").read_bytes() == CONTENT
+    asked = len(hub.requests)
+    assert run(*fetch) == 0
+    assert len(hub.requests) == asked
+
+
+def test_a_changed_byte_is_found_by_verifying_and_fetched_anew(one_entry, hub, tmp_path, capsys):  # noqa: F811
+    serve(hub, name="own/net")
+    file = tmp_path / "own" / "net.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(CONTENT[:-1] + b"?")
+    assert run("models", "--models", tmp_path) == 0
+    assert rows(capsys.readouterr().out)["own/net"][0] == "present"
+    assert run("models", "--models", tmp_path, "--verify") == 0
+    assert rows(capsys.readouterr().out)["own/net"][0] == "damaged"
+    assert run("models", "--models", tmp_path, "--verify", "--download", "--endpoint", hub.url) == 0
+    assert file.read_bytes() == CONTENT
+
+
+def test_weights_that_cannot_be_fetched_are_told_and_leave_nothing(one_entry, hub, tmp_path, capsys):  # noqa: F811
+    for change, sentence in (
+        (["--offline"], "switched off"),
+        (["--endpoint", hub.url], "could not be downloaded"),
+        (["nothing"], "no weights called nothing"),
+    ):
+        assert run("models", "--models", tmp_path / "new", "--quiet", "--download", *change) == 1
+        assert sentence in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def test_models_folders_are_named_or_set_or_those_of_comfyui_or_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("TALKING_HEAD_MODELS", f"a{os.pathsep}b")
+    assert module.models_folders([Path("c"), Path("d")]) == (Path("c"), Path("d"))
+    assert module.models_folders() == (Path("a"), Path("b"))
+    monkeypatch.delenv("TALKING_HEAD_MODELS")
+    monkeypatch.setattr(module, "ROOT", tmp_path / "custom_nodes" / "ComfyUI-TalkingHead")
+    assert module.models_folders() == (tmp_path / "models" / "liveportrait",)
+    monkeypatch.setattr(module, "ROOT", tmp_path / "elsewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert module.models_folders() == (tmp_path / "talking_head" / "liveportrait",)
+
+
 def test_no_face_is_told_with_what_was_looked_at(tmp_path, voice, capsys):
     blank = tmp_path / "wall.png"
     Image.fromarray(np.full((128, 128, 3), 127, np.uint8)).save(blank)
@@ -96,6 +237,11 @@ def test_no_face_is_told_with_what_was_looked_at(tmp_path, voice, capsys):
         (["--device", "abacus"], "abacus"),
         (["--renderer", "liveportrait"], "weights"),
         (["--style", "nothing.safetensors"], "nothing.safetensors"),
+        (["--regions", "ears"], "regions"),
+        (["--multiplier", "9"], "multiplier"),
+        (["--animal"], "--box"),
+        (["--animal", "--box", 0, 0, 99, 99], "animal"),
+        (["--box", 9000, 0, 9999, 99], "box"),
     ],
 )
 def test_wrong_options_are_told_and_leave_no_file(tmp_path, voice, capsys, change, sentence):
