@@ -4,10 +4,9 @@
     python -m talking_head.diffpose.training.landmarks train eye faces.safetensors -o eye_net.safetensors
 
 Labels come from MediaPipe Face Mesh (Apache-2.0; the package's optional extra). The shipped nets were distilled so
-from the example pictures and clips of LivePortrait and SadTalker: the whole face in 5 k steps of 32 from 55 stills,
-14 renderings of each by this pack's renderer and 1.7 k frames; eye and mouth in 5 k steps of 64 from 38 stills and
-2.6 k frames of 13 clips, none of which shows a person the published figures are measured on. Minutes each on two
-CPU cores.
+from the example pictures and clips of LivePortrait and SadTalker. Eye and mouth: 38 stills and 2.6 k frames of 13
+clips, of other pictures and clips than the figures in the tests and reports are measured on, some 3 k steps of 32.
+The whole face, earlier: 55 stills, 14 renderings of each, and 1.7 k frames of 20 clips, 10 k steps of 32.
 """
 
 import argparse
@@ -47,7 +46,7 @@ STORED_MARGIN = 2.1  # side of a stored face's picture over the larger side of i
 FACE_SIZE = STORED_SIZE / STORED_MARGIN  # stored pixels, larger side of the box
 FRAMES_PER_CLIP = 160
 SMOOTHNESS = 0.2  # crop pixels below which the loss is quadratic
-CLOSER_LOOK = 3.0  # weight of lips, lids and irises in the whole face
+CLOSER_LOOK = 3.0  # weight of irises, and in the whole face of lips and lids
 DEPTH_WEIGHT = 0.4
 OPENING_WEIGHT = 2.0
 PROVENANCE = (
@@ -320,10 +319,11 @@ def _smooth(error: Tensor) -> Tensor:
 
 
 def _importance(task: Task) -> Tensor:
-    """Weights (points, 1): in the whole face, lips, lids and irises count more."""
-    closer = {*OUTER_LIPS, *INNER_LIPS, *UPPER_LID, *LOWER_LID, *range(468, LANDMARKS)}
-    whole = len(task.points) == LANDMARKS
-    return torch.tensor([[CLOSER_LOOK if whole and point in closer else 1.0] for point in task.points])
+    """Weights (points, 1): irises count more, and in the whole face lips and lids as well."""
+    closer = set(range(468, LANDMARKS))
+    if len(task.points) == LANDMARKS:
+        closer |= {*OUTER_LIPS, *INNER_LIPS, *UPPER_LID, *LOWER_LID}
+    return torch.tensor([[CLOSER_LOOK if point in closer else 1.0] for point in task.points])
 
 
 def train(name: str, faces: Faces, steps: int, batch: int = 32, rate: float = 4e-3) -> LandmarkNet | PartNet:
@@ -333,7 +333,7 @@ def train(name: str, faces: Faces, steps: int, batch: int = 32, rate: float = 4e
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, steps, pct_start=0.1)
     for step in range(steps):
-        crops, wanted = views(faces, torch.multinomial(weights, batch), task)
+        crops, wanted = views(faces, torch.multinomial(weights, batch, replacement=True), task)
         error = loss(task, network.train()(crops), wanted)
         optimiser.zero_grad()
         error.backward()

@@ -1,14 +1,15 @@
 """Finding faces with nothing to download: scikit-image's cascade proposes, our landmark net disposes.
 
-The cascade (local binary patterns, Liao et al. 2007; shipped with scikit-image) is asked upright, tilted and, when
-that finds nothing, turned further and finer. Every proposal is refined to landmarks, and kept when they hold.
+The cascade (local binary patterns, Liao et al. 2007; shipped with scikit-image) is asked upright and tilted; when
+that finds nothing, places are guessed, and the cascade is asked turned further and finer. Every proposal is refined
+to landmarks, and kept when they hold.
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +21,7 @@ from .refine import BOTH_WAYS, Fit, Placement, look_closer, refine
 
 MINIMUM_FACE = 16.0  # picture pixels, larger side of the landmarks' box; below that nothing can be told
 
-# The landmarks' box against the cascade's, measured on faces that both fit.
-BOX_DOWN = 0.04
-BOX_SIZE = 1.0
+BOX_DOWN = 0.04  # the landmarks' box lies so much of its size below the cascade's, and is as large
 
 # Agreement of the network's looks (refine.Fit.spread): faces stay below a few hundredths of the eye distance.
 SPREAD_HALF = 0.04  # where a proposal counts as half a face
@@ -31,9 +30,17 @@ ENOUGH = 0.5  # the least score of a face
 SAME_OVERLAP = 0.3  # intersection over union of two boxes from which they are one face
 
 
+class Search(Protocol):
+    """A way of guessing where faces may stand."""
+
+    def places(self, picture: Tensor) -> Iterator[Placement]:
+        """Guesses for a picture (H, W, 3)."""
+        ...
+
+
 @dataclass(frozen=True)
-class Search:
-    """One way of asking the cascade.
+class CascadeSearch:
+    """The places that the cascade takes for faces.
 
     Attributes:
         side: the picture's longer side is brought to this many pixels.
@@ -45,11 +52,57 @@ class Search:
     smallest: int
     angles: tuple[int, ...]
 
+    def places(self, picture: Tensor) -> Iterator[Placement]:
+        """Where the cascade sees faces in a picture (H, W, 3)."""
+        factor = self.side / max(picture.shape[:2])
+        grey = _grey(picture, factor)
+        for angle in self.angles:
+            to_grey = _turned(grey, math.radians(angle))
+            view = grey if angle == 0 else sample(grey[None, None], _pixels(to_grey, grey), "border")[0, 0]
+            for found in _detect(view, self.smallest):
+                size = float(found["width"])
+                middle = torch.tensor([found["c"] + size / 2, found["r"] + size * (0.5 + BOX_DOWN)])
+                x, y = ((apply_affine(to_grey, middle) + 0.5) / factor - 0.5).tolist()
+                yield Placement(x, y, size / factor, math.radians(angle))
+
+
+@dataclass(frozen=True)
+class GridSearch:
+    """Large faces everywhere: the landmark net finds its way from half a face off.
+
+    Attributes:
+        shares: sizes of faces over the picture's shorter side.
+    """
+
+    shares: tuple[float, ...]
+
+    def places(self, picture: Tensor) -> Iterator[Placement]:
+        """Guesses half a face apart that cover a picture (H, W, 3)."""
+        height, width = picture.shape[:2]
+        for share in self.shares:
+            size = share * min(height, width)
+            for y in _spaced(size, height):
+                yield from (Placement(x, y, size) for x in _spaced(size, width))
+
+
+def _spaced(size: float, length: int) -> list[float]:
+    """Middles of faces of a size, half a face apart, along a side of the picture."""
+    count = max(2, round(2 * length / size) - 1)
+    return torch.linspace(size / 2, length - size / 2, count).tolist()
+
 
 # Each group is asked together, the groups one after the other until there is a face.
 Searches = tuple[tuple[Search, ...], ...]
-UPRIGHT: Searches = ((Search(480, 36, (0,)), Search(480, 60, (-25, 25))), (Search(480, 60, (-50, 50)),))
-THOROUGH: Searches = (*UPRIGHT, (Search(480, 60, (-90, 90, 180)),), (Search(960, 32, (0,)),))
+UPRIGHT: Searches = (
+    (CascadeSearch(480, 36, (0,)), CascadeSearch(480, 44, (-15, 15)), CascadeSearch(480, 60, (-30, 30))),
+    (CascadeSearch(480, 60, (-50, 50)),),
+)
+THOROUGH: Searches = (
+    *UPRIGHT,
+    (GridSearch((0.75, 0.5)),),
+    (CascadeSearch(480, 60, (-90, 90, 180)),),
+    (CascadeSearch(960, 32, (0,)),),
+)
 
 
 class BuiltinFinder:
@@ -68,7 +121,7 @@ class BuiltinFinder:
         if min(picture.shape[:2]) < MINIMUM_FACE:
             return ()
         for searches in self._searches:
-            proposals = [each for search in searches for each in propose(picture, search)]
+            proposals = [each for search in searches for each in search.places(picture)]
             faces = distinct([_face(picture, refine(picture, each)) for each in _separate(proposals)])
             if faces:
                 return tuple(sorted(faces, key=lambda face: -face.eye_distance))
@@ -89,21 +142,6 @@ class BuiltinFinder:
         fits = [refine(picture, start, last=BOTH_WAYS) for start in starts]
         best = min(fits, key=lambda fit: fit.spread)
         return _face(picture, refine(picture, Placement.of(best.landmarks), passes=1))
-
-
-def propose(picture: Tensor, search: Search) -> Iterator[Placement]:
-    """Where the cascade sees faces in a picture (H, W, 3)."""
-    height, width = picture.shape[:2]
-    factor = search.side / max(height, width)
-    grey = _grey(picture, factor)
-    for angle in search.angles:
-        to_grey = _turned(grey, math.radians(angle))
-        view = grey if angle == 0 else sample(grey[None, None], _pixels(to_grey, grey), "border")[0, 0]
-        for found in _detect(view, search.smallest):
-            size = float(found["width"])
-            middle = torch.tensor([found["c"] + size / 2, found["r"] + size * (0.5 + BOX_DOWN)])
-            x, y = ((apply_affine(to_grey, middle) + 0.5) / factor - 0.5).tolist()
-            yield Placement(x, y, size * BOX_SIZE / factor, math.radians(angle))
 
 
 def _detect(grey: Tensor, smallest: int) -> list[dict[str, Any]]:
