@@ -84,7 +84,7 @@ def test_training_learns_a_single_face(faces, tmp_path):
     task = TASKS["eye"]
     crops, wanted = views(faces, torch.zeros(64, dtype=torch.long), task)
     guess = new_network("eye", faces, torch.arange(4)).mean.expand(64, -1, -1)
-    network = train("eye", faces, steps=40, batch=8).eval()
+    network = train("eye", faces, steps=80, batch=16).eval()
     with torch.no_grad():
         assert loss(task, network(crops), wanted) < 0.9 * loss(task, guess, wanted)
     save_network(network, tmp_path / "eye_net.safetensors")
