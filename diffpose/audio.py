@@ -100,12 +100,12 @@ def power_spectra(samples: NDArray[np.float32]) -> Iterator[Curve]:
 
 def mel_filters() -> NDArray[np.float32]:
     """Triangles (32, 257) of height 1, evenly spaced in mels (O'Shaughnessy 1987: 2595 log10(1 + f / 700))."""
-    lowest, highest = (2595 * np.log10(1 + frequency / 700) for frequency in MEL_RANGE)
-    edges = 700 * (10 ** (np.linspace(lowest, highest, MEL_BANDS + 2) / 2595) - 1)
-    frequencies = np.fft.rfftfreq(FFT_LENGTH, 1 / SAMPLE_RATE)
-    low, peak, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    rising, falling = (frequencies - low) / (peak - low), (high - frequencies) / (high - peak)
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    import librosa
+
+    low, high = MEL_RANGE
+    return librosa.filters.mel(
+        sr=SAMPLE_RATE, n_fft=FFT_LENGTH, n_mels=MEL_BANDS, fmin=low, fmax=high, htk=True, norm=None
+    )
 
 
 def _decibels(samples: NDArray[np.float32]) -> Curve:

@@ -5,6 +5,7 @@ Sizes follow mesh spec, section 4, and liveportrait_templates.md, section 4.
 
 import numpy as np
 
+from ..lp_core.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
 from .curves import Curve, minimum_jerk, stepped
 
 CLOSING, HELD, OPENING = 0.09, 0.04, 0.20  # seconds of a blink
@@ -17,8 +18,6 @@ MICRO_SACCADE = (0.045, 0.03)  # iris radii, standard deviation in x and y
 AVERSION = 0.10  # probability that a fixation looks away
 AVERSION_TIME = (0.35, 0.8)  # seconds
 SACCADE = 0.04  # seconds
-# Iris radii per degree that keep looking at the viewer: a full counter-rotation of a 12 mm eye with a 6 mm iris.
-COUNTER_YAW, COUNTER_PITCH = 0.035, 0.030
 LID_FOLLOW = 0.5  # of lid per iris radius that the gaze goes down
 LID_FOLLOW_RANGE = (-0.10, 0.12)
 
@@ -75,7 +74,7 @@ def counter_rotation(rotation: Curve) -> Curve:
 
     Check: a head turned 10° to the picture's left (yaw +10) looks 0.35 iris radii to the right.
     """
-    return np.stack([COUNTER_YAW * rotation[:, 1], -COUNTER_PITCH * rotation[:, 0]], -1)
+    return np.stack([CONTACT_PER_YAW * rotation[:, 1], -CONTACT_PER_PITCH * rotation[:, 0]], -1)
 
 
 def lid_following(gaze: Curve) -> Curve:

@@ -150,7 +150,7 @@ def _check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: 
 
 
 def _complaint(source: str, title: str, what: str) -> str:
-    return f"{source} is not a usable checkpoint of LivePortrait's {title}: it {what}. Download the file again."
+    return f"{source} is not a usable checkpoint of the {title}: it {what}. Download the file again."
 
 
 def _enumerate(keys: list[str]) -> str:

@@ -1,13 +1,11 @@
 """SadTalker's mel spectrum: 16 kHz sound to 80 bands, 80 columns a second, and one window of it per video frame.
 
-Source: the preprocessing of Wav2Lip (Prajwal et al. 2020) as SadTalker (Zhang et al. 2023) uses it. The mathematics
-of librosa (STFT with zeros beyond both ends, Slaney's mel scale) is written out here, since its defaults changed
-between releases.
+Source: the preprocessing of Wav2Lip (Prajwal et al. 2020) as SadTalker (Zhang et al. 2023) uses it. The STFT
+has zeros beyond both ends, as librosa's had then; its default changed between releases.
 """
 
 from functools import cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -96,17 +94,12 @@ def silent_window() -> Tensor:
 
 
 def mel_filters(bands: int, fft_length: int, low: float, high: float) -> Tensor:
-    """Triangles (bands, fft_length / 2 + 1) of unit area in Hz, evenly spaced on Slaney's mel scale, for 16 kHz.
+    """Triangles (bands, fft_length / 2 + 1) of unit area in Hz, evenly spaced on Slaney's mel scale, for 16 kHz."""
+    import librosa
 
-    The scale is linear below 1 kHz (200/3 Hz a mel) and logarithmic above (6.4-fold in 27 mels); Slaney 1998,
-    "Auditory Toolbox". Check: 1000 Hz is mel 15.
-    """
-    edges = _hertz(np.linspace(_mels(low), _mels(high), bands + 2))[:, None]
-    frequencies = np.linspace(0, SAMPLE_RATE / 2, fft_length // 2 + 1)
-    rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - frequencies) / (edges[2:] - edges[1:-1])
-    triangles = np.maximum(0, np.minimum(rising, falling)) * (2 / (edges[2:] - edges[:-2]))
-    return torch.from_numpy(triangles.astype(np.float32))
+    return torch.from_numpy(
+        librosa.filters.mel(sr=SAMPLE_RATE, n_fft=fft_length, n_mels=bands, fmin=low, fmax=high)
+    )
 
 
 def _log_mel(frames: Tensor) -> Tensor:
@@ -119,11 +112,3 @@ def _log_mel(frames: Tensor) -> Tensor:
 @cache
 def _filters() -> Tensor:
     return mel_filters(BANDS, WINDOW, *BAND_RANGE)
-
-
-def _mels(hertz: float) -> float:
-    return hertz * 3 / 200 if hertz < 1000 else 15 + 27 * float(np.log(hertz / 1000) / np.log(6.4))
-
-
-def _hertz(mels: np.ndarray) -> np.ndarray:
-    return np.where(mels < 15, mels * 200 / 3, 1000 * np.exp((mels - 15) * np.log(6.4) / 27))
