@@ -3,17 +3,21 @@
 from .nodes import host
 from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
-from .nodes.motion import AudioToMotion, DriveFromVideo, LoadMotion, SaveMotion, StyleEncode
+from .nodes.motion import AudioToMotion, DriveFromVideo, LoadMotion, SaveMotion
 from .nodes.node import Node
 from .nodes.portrait import LoadPortrait
 from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPose
 from .nodes.render import LivePortraitRender
+from .nodes.style import LoadStyle, MixStyles, SaveStyle, StyleEncode
 from .nodes.video import VideoCombine
 
 NODES: dict[type[Node], str] = {
     LoadPortrait: "Load Portrait",
     AudioToMotion: "Audio to Motion",
     StyleEncode: "Style Encode",
+    MixStyles: "Mix Styles",
+    SaveStyle: "Save Style",
+    LoadStyle: "Load Style",
     DriveFromVideo: "Drive from Video",
     LoadMotion: "Load Motion",
     SaveMotion: "Save Motion",

@@ -1,14 +1,17 @@
 """The published networks of the diffusion generator: which are in the models folders, and loading them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+from ..lp_core.motion import MotionSequence
 from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking
-from .features import SpeechEncoder, speech_encoder
+from .features import FPS, SpeechEncoder, speech_encoder
 from .normalise import JoyvasaSpace
+from .style import Style, motion_statistics
 from .style_encoder import StyleEncoder
 from .template import load_joyvasa_space
 from .weights import DiffusionModel, load_diffusion, load_style_encoder
@@ -98,6 +101,22 @@ def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, Joyv
             f"LivePortrait's motion has {space.dims}. Take it out of the folder to use statistics instead."
         )
     return encoder, space
+
+
+def installed_style(motion: MotionSequence, folders: Sequence[Path], strength: float = 1.0) -> Style:
+    """The manner of a motion of at least a second: its statistics, and a code where a style encoder is installed.
+
+    Raises:
+        ValueError: the motion is shorter than a second, or the style encoder is not one of LivePortrait motion.
+    """
+    statistics, found = motion_statistics(motion), installed_style_encoder(folders)
+    if found is None:
+        return Style(statistics=statistics, strength=strength)
+    encoder, space = found
+    timed = motion.resampled(FPS)
+    # Measured against the mean face of the networks, whatever it was measured against.
+    centred = replace(timed, expression=timed.expression - timed.rest.expression + space.rest_expression)
+    return Style(encoder.encode(space.normalised(centred)), statistics, strength)
 
 
 @lru_cache(maxsize=1)

@@ -166,7 +166,8 @@ def _mixed(styles: Sequence[Style], weights: Sequence[float]) -> Style:
     codes = [style.code for style in styles if style.code is not None]
     if codes and len(codes) < len(styles):
         raise ValueError("Cannot mix styles of which some have a code and some have none; encode them all alike.")
-    code = sum((code * weight for code, weight in zip(codes, weights, strict=True)), start=torch.zeros(CODE_SIZE))
+    shares = torch.tensor(weights, dtype=torch.float32)
+    code = shares @ torch.stack(codes).float() if codes else None
     mixed = {
         entry.name: sum(
             getattr(style.statistics, entry.name) * weight for style, weight in zip(styles, weights, strict=True)
@@ -174,7 +175,7 @@ def _mixed(styles: Sequence[Style], weights: Sequence[float]) -> Style:
         for entry in fields(MotionStatistics)
     }
     strength = sum(style.strength * weight for style, weight in zip(styles, weights, strict=True))
-    return Style(code if codes else None, MotionStatistics(**mixed), strength)
+    return Style(code, MotionStatistics(**mixed), strength)
 
 
 def _deviation(values: Tensor) -> float:

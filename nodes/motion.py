@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..diffpose.generator import GENERATORS, choose_generator
 from ..diffpose.options import MAXIMUM_STRENGTH, POSES, MotionOptions
-from ..diffpose.style import MAXIMUM_STRENGTH as MAXIMUM_STYLE
-from ..diffpose.style import Style, motion_statistics
+from ..diffpose.samplers import Guidance, SampleOptions
+from ..diffpose.style import Style
 from ..lp_core.motion import MotionSequence, frame_rate
 from . import host
 from .node import Node
@@ -52,7 +52,8 @@ class AudioToMotion(Node):
             "required": {
                 "audio": ("AUDIO", {"tooltip": "A voice, at any sample rate, in any language."}),
                 "motion": (list(GENERATORS), {"default": "auto", "tooltip": (
-                    "What makes the motion. procedural is built in; auto takes the best one that is installed."
+                    "What makes the motion. procedural is built in; diffusion uses JoyVASA's networks; auto takes "
+                    "the best one that is installed."
                 )}),
                 "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
                     "Frames a second. 23.976, 29.97 and 59.94 are taken as the exact broadcast rates."
@@ -71,6 +72,23 @@ class AudioToMotion(Node):
                 )}),
                 "lip_lead_ms": ("FLOAT", {"default": 30.0, "min": -300.0, "max": 300.0, "step": 5.0, "tooltip": (
                     "How far the lips are ahead of the sound, milliseconds; a little looks natural."
+                )}),
+                "expression": _strength("the whole face's expression, lips and brows included"),
+                "lips_only": ("BOOLEAN", {"default": False, "tooltip": (
+                    "Moves the lips and nothing else, whatever the other strengths say."
+                )}),
+                "rest_in_silence": ("BOOLEAN", {"default": True, "tooltip": (
+                    "Lets the lips rest while nobody speaks; off leaves them to the network. "
+                    "procedural rests in any case."
+                )}),
+                "audio_guidance": ("FLOAT", {"default": 2.0, "min": 0.0, "max": 10.0, "step": 0.1, "tooltip": (
+                    "How closely diffusion follows the voice: 1 plainly, more exaggerates."
+                )}),
+                "style_guidance": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 10.0, "step": 0.1, "tooltip": (
+                    "How closely diffusion follows a learned style, times the style's strength."
+                )}),
+                "steps": ("INT", {"default": 10, "min": 1, "max": 1000, "tooltip": (
+                    "Denoising steps of diffusion: 10 is quick, 50 fine; never more than it was trained with."
                 )}),
             },
             "optional": {
@@ -91,42 +109,22 @@ class AudioToMotion(Node):
         head: float,
         pose: str,
         lip_lead_ms: float,
+        expression: float,
+        lips_only: bool,
+        rest_in_silence: bool,
+        audio_guidance: float,
+        style_guidance: float,
+        steps: int,
         style: Style | None = None,
     ) -> tuple[MotionSequence, dict[str, Any], float, int]:
         """The motion, the sound untouched, the frame rate and the number of frames."""
         options = MotionOptions(
-            lips=lips, brows=brows, head=head, blinks=blinks, gaze=gaze, pose=pose, lip_lead_ms=lip_lead_ms
+            lips, brows, head, blinks, gaze, pose, lip_lead_ms, lips_only, expression, rest_in_silence
         )
-        made = choose_generator(motion).generate(audio_of(audio), frame_rate(fps), options, seed, style)
+        sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
+        generator = choose_generator(motion, host.device(), host.model_folders("diffpose"), sampling)
+        made = generator.generate(audio_of(audio), frame_rate(fps), options, seed, style)
         return made, audio, float(made.fps), len(made)
-
-
-class StyleEncode(Node):
-    """MOTION to STYLE."""
-
-    DESCRIPTION = "Measures how somebody moves in a clip, so that AudioToMotion can speak in that manner."
-    SEARCH_ALIASES = ("talking head", "talking style", "style transfer")
-    RETURN_TYPES = ("STYLE",)
-    RETURN_NAMES = ("style",)
-    OUTPUT_TOOLTIPS = ("The manner of moving, for AudioToMotion.",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        """The inputs, as ComfyUI asks for them."""
-        return {
-            "required": {
-                "motion": ("MOTION", {"tooltip": (
-                    "Motion of somebody speaking, from DriveFromVideo; ten seconds or more tell the manner well."
-                )}),
-                "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": MAXIMUM_STYLE, "step": 0.05, "tooltip": (
-                    "How much of the manner: 0 none, 1 as measured, 2 exaggerated."
-                )}),
-            }
-        }  # fmt: skip
-
-    def run(self, motion: MotionSequence, strength: float) -> tuple[Style]:
-        """The style of the motion."""
-        return (Style(statistics=motion_statistics(motion), strength=strength),)
 
 
 class DriveFromVideo(Node):
@@ -182,10 +180,10 @@ class DriveFromVideo(Node):
         audio = None
         if frames is not None:
             parts = (frames_of(part) for part in stack_of(frames).split(FRAMES_AT_ONCE))
-            motion = _extracted(parts, frame_rate(frames_fps), len(frames))
+            motion = extracted(parts, frame_rate(frames_fps), len(frames))
         else:
             clip = clip_named(video)
-            motion = _extracted(clip.frames(), clip.fps, clip.frame_count or 1)
+            motion = extracted(clip.frames(), clip.fps, clip.frame_count or 1)
             audio = clip.audio()
         motion = motion.resampled(target_fps) if target_fps else motion
         return motion, audio and sound_of(audio), float(motion.fps), len(motion)
@@ -274,7 +272,7 @@ def clip_named(name: str) -> "Video":
     return read_video(host.find_file(name))
 
 
-def _extracted(frames: Iterator[Tensor], fps: Fraction, count: int) -> MotionSequence:
+def extracted(frames: Iterator[Tensor], fps: Fraction, count: int) -> MotionSequence:
     """The motion of the face in frames, of which there are about `count`."""
     from ..lp_core.mesh.extractor import LandmarkExtractor
 

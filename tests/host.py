@@ -135,12 +135,14 @@ class Host:
     def _inputs_of(self, node: dict, links: dict[int, list]) -> dict[str, Any]:
         linked = {slot["name"]: links[slot["link"]] for slot in node.get("inputs", []) if slot.get("link")}
         values = iter(node.get("widgets_values") or [])
+        defaults = defaults_of(self.classes[node["type"]])
         inputs: dict[str, Any] = {}
         for name, (kind, options) in inputs_of(self.classes[node["type"]]).items():
             if is_widget(kind, options):
-                inputs[name] = next(values)
+                # The page leaves widgets at their defaults that were appended after a workflow was saved.
+                inputs[name] = next(values, defaults.get(name))
                 if options.get("control_after_generate"):
-                    next(values)
+                    next(values, None)
         return inputs | linked
 
     # ------------------------------------------------------------------ validation

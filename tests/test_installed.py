@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from talking_head.diffpose.installed import (
     DIFFUSION,
     MOTION_GENERATOR,
     MOTION_TEMPLATE,
+    installed_style,
     installed_style_encoder,
     load_installed,
 )
 from talking_head.diffpose.procedural import ProceduralGenerator
 from talking_head.diffpose.samplers import SampleOptions
+from talking_head.diffpose.style import motion_statistics
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.weights import State, check
 
@@ -128,3 +131,20 @@ def test_unknown_generators_and_devices_are_refused(installed):
         choose_generator("magic")
     with pytest.raises(ValueError, match="'abacus' cannot be used"):
         choose_generator("diffusion", "abacus", [installed])
+
+
+def test_a_style_has_a_code_where_an_encoder_is_installed(tmp_path):
+    motion = choose_generator("procedural").generate(Audio(torch.zeros(1, 24_000), 16_000), 30)
+    assert installed_style(motion, [tmp_path]).code is None
+    install(tmp_path)
+    save_published(tmp_path / "style_encoder.pt", published("style_encoder", motion=70), "encoder")
+    style = installed_style(motion, [tmp_path], 0.5)
+    assert style.code is not None
+    assert style.strength == 0.5
+    assert style.statistics == motion_statistics(motion)
+    found = installed_style_encoder([tmp_path])
+    assert found is not None
+    encoder, space = found
+    # The procedural motion is measured from zero, the networks' from their mean face.
+    same = replace(motion.resampled(25), expression=motion.resampled(25).expression + space.rest_expression)
+    torch.testing.assert_close(style.code, encoder.encode(space.normalised(same)))

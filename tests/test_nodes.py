@@ -24,8 +24,14 @@ SAVED_WIDGETS = {
     "LoadPortrait": (
         "renderer face_order face_index face_box longest_side crop_scale crop_x crop_y upright"
     ),
-    "AudioToMotion": "motion fps seed lips blinks gaze brows head pose lip_lead_ms",
-    "StyleEncode": "strength",
+    "AudioToMotion": (
+        "motion fps seed lips blinks gaze brows head pose lip_lead_ms expression lips_only rest_in_silence "
+        "audio_guidance style_guidance steps"
+    ),
+    "StyleEncode": "strength frames_fps",
+    "MixStyles": "weight",
+    "SaveStyle": "filename_prefix",
+    "LoadStyle": "file",
     "DriveFromVideo": "video target_fps frames_fps",
     "LoadMotion": "file",
     "SaveMotion": "filename_prefix",
@@ -311,6 +317,41 @@ def test_a_style_changes_the_manner():
     (style,) = run("StyleEncode", motion=lively)
     styled = run("AudioToMotion", audio=wave(2.0), style=style)[0]
     assert styled.rotation.std() > 1.3 * spoken.rotation.std()
+
+
+def test_styles_are_saved_mixed_and_loaded(host):
+    lively, calm = (run("StyleEncode", motion=nodding(30), strength=strength)[0] for strength in (2.0, 0.0))
+    same, path = run("SaveStyle", style=lively)
+    assert same is lively
+    (listed,), _ = inputs_of(NODES["LoadStyle"])["file"]
+    assert str(host.folders["output"] / listed.removesuffix(" [output]")) == path
+    assert NODES["LoadStyle"].VALIDATE_INPUTS(file=listed) is True
+    (loaded,) = run("LoadStyle", file=listed)
+    assert loaded.statistics == lively.statistics
+    assert run("MixStyles", first=loaded, second=calm)[0].strength == 1.0
+    run("SaveMotion", motion=nodding(), filename_prefix="nod")
+    with pytest.raises(ValueError, match="not a style file of this pack"):
+        run("LoadStyle", file="nod_00001_.safetensors [output]")
+
+
+def test_a_style_is_taken_from_frames(picture):
+    clip = picture[None].expand(25, -1, -1, -1)
+    assert run("StyleEncode", frames=clip)[0].statistics.head_yaw < 0.5
+    with pytest.raises(ValueError, match=r"at least 1 s; got 25 frames at 30 a second, which is 0.83 s"):
+        run("StyleEncode", frames=clip, frames_fps=30.0)
+
+
+def test_a_style_is_taken_from_one_thing():
+    with pytest.raises(ValueError, match="none of them came in"):
+        run("StyleEncode")
+    with pytest.raises(ValueError, match="both of them came in"):
+        run("StyleEncode", motion=nodding(30), frames=torch.zeros(30, 8, 8, 3))
+
+
+def test_diffusion_without_its_weights_says_what_is_missing(host):
+    with pytest.raises(FileNotFoundError, match="joyvasa/motion_generator is missing") as told:
+        run("AudioToMotion", audio=wave(), motion="diffusion")
+    assert str(host.folders["models"] / "diffpose") in str(told.value)
 
 
 @pytest.mark.parametrize(

@@ -182,3 +182,10 @@ class TestSteering:
         assert one.head_yaw > 1.5 * other.head_yaw
         assert one.mouth_amplitude > 1.5 * other.mouth_amplitude
         assert one.blink_rate > 1.5 * other.blink_rate
+
+
+def test_styles_without_codes_are_averaged_by_their_statistics():
+    low, high = (Style(statistics=MotionStatistics(head_yaw=yaw)) for yaw in (1.0, 3.0))
+    mean = average((low, high))
+    assert mean.code is None
+    assert mean.statistics.head_yaw == pytest.approx(2.0)
