@@ -8,7 +8,9 @@ import torch.nn.functional as F
 
 from talking_head.lp_core.crop import apply_affine, invert_affine, sample
 from talking_head.lp_core.face import LANDMARKS, Face, NoFaceError, box_of_mask, find_faces, ordered
+from talking_head.lp_core.mesh.face_model import fit_pose
 from talking_head.lp_core.mesh.finder import BuiltinFinder
+from talking_head.lp_core.mesh.landmarks import LOWER_LIP_ROWS, UPPER_LIP_ROWS
 from talking_head.lp_core.mesh.refine import mirror
 
 # Where features stand in the 512-pixel picture, read off an enlargement by eye.
@@ -76,6 +78,13 @@ def test_the_only_face_is_found_once_and_with_certainty(astronaut, face):
 def test_the_mirrored_picture_gives_mirrored_landmarks(astronaut, face):
     mirrored = find_faces(astronaut.flip(1))[0].landmarks
     assert error(mirror(mirrored, 512), face.landmarks, face) < 0.012
+
+
+def test_the_rows_of_the_lips_keep_their_order(face):
+    points = fit_pose(face.landmarks[None]).to_face(face.landmarks[None])[0, :, 1]
+    for rows, inwards in ((UPPER_LIP_ROWS, 1), (LOWER_LIP_ROWS, -1)):
+        heights = torch.stack([points[list(row[1:-1])] for row in rows])
+        assert (inwards * heights.diff(dim=0)).min() > -0.003
 
 
 @pytest.mark.parametrize("degrees", [-20, 20, 45, 180])

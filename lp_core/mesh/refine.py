@@ -16,6 +16,7 @@ from ..crop import apply_affine, sample
 from ..landmarks import OUTER_EYE_CORNERS
 from .face_model import face_model
 from .landmark_net import EYE, MARGIN, MOUTH, SIZE, Part, landmark_net, part_net
+from .landmarks import LOWER_LIP_ROWS, UPPER_LIP_ROWS
 
 SKIN = 468  # landmarks before the irises
 MOUTH_CROSS = (61, 291, 0, 17)
@@ -163,7 +164,18 @@ def look_closer(picture: Tensor, landmarks: Tensor) -> Tensor:
             sums[indices, :2] += seen
             counts[indices] += 1
     flat = torch.where(counts > 0, sums / counts.clamp(min=1), points)[:, :2]
-    return _scaled_points(torch.cat([flat, points[:, 2:]], 1), factor)
+    closer = _lips_between(points, torch.cat([flat, points[:, 2:]], 1))
+    return _scaled_points(closer, factor)
+
+
+def _lips_between(before: Tensor, after: Tensor) -> Tensor:
+    """The landmarks (478, 3) with the rows inside the lips moved along with the rims: they keep their order."""
+    result, change = after.clone(), after - before
+    for outer, *between, inner in (UPPER_LIP_ROWS, LOWER_LIP_ROWS):
+        for step, row in enumerate(between, start=1):
+            share = step / (len(between) + 1)
+            result[list(row)] = before[list(row)] + torch.lerp(change[list(outer)], change[list(inner)], share)
+    return result
 
 
 @torch.no_grad()
