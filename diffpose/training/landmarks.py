@@ -5,8 +5,8 @@
 
 Labels come from MediaPipe Face Mesh (Apache-2.0; the package's optional extra). The shipped nets were distilled so
 from the example pictures and clips of LivePortrait and SadTalker. Eye and mouth: 38 stills and 2.6 k frames of 13
-clips, of other pictures and clips than the figures in the tests and reports are measured on, some 3 k steps of 32.
-The whole face, earlier: 55 stills, 14 renderings of each, and 1.7 k frames of 20 clips, 10 k steps of 32.
+clips, other ones than the reported figures are measured on, 4 k and 2.5 k steps of 32. The whole face, earlier: 55
+stills, 14 renderings of each and 1.7 k frames of 20 clips, some 5 k steps of 32 after a first, shorter run.
 """
 
 import argparse
