@@ -264,15 +264,14 @@ def _portrait(given: argparse.Namespace) -> "Portrait":
 
 def _face(given: argparse.Namespace, picture: "Tensor", shrunk: float) -> "Face":
     """The face that is meant, in pixels of a picture that was shrunk by a factor."""
-    from .lp_core.face import NoFaceError, face_in_box, find_faces
+    from .lp_core.face import BoxFinder, NoFaceError, find_faces
 
     if given.animal and given.box is None:
         raise ValueError("An animal's face is not looked for; say where it is: --box LEFT TOP RIGHT BOTTOM.")
     left, top, right, bottom = (value * shrunk for value in given.box or (0, 0, 0, 0))
-    if given.animal:
-        return face_in_box((left, top, right, bottom))
+    box = (left, top, right, bottom) if given.box else None
     try:
-        faces = find_faces(picture, box=(left, top, right, bottom) if given.box else None)
+        faces = find_faces(picture, BoxFinder() if given.animal else None, box)
     except NoFaceError as error:
         seen = _save_beside(given.output, error.looked_at)
         raise ValueError(f"{error} What was looked at: {seen}") from error

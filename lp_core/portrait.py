@@ -22,7 +22,7 @@ class RenderOptions:
         relative: motion is added to the portrait's own pose and expression; otherwise it replaces them.
         regions: what of the driver's motion is taken, any of keypoints.REGIONS together.
         keep_identity: with `relative` off, the expression values that tell whose face it is stay the portrait's.
-        mask: (H, W) in 0…1 on the picture, where a pasted face may show; everywhere when None.
+        mask: (H, W) in 0…1 on the picture, where a face that is pasted back may show; everywhere when None.
 
     The others are of the LivePortrait renderer; the mesh renderer has no use for them.
 

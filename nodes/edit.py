@@ -4,19 +4,35 @@ from typing import Any
 
 from ..lp_core import edits
 from ..lp_core.motion import MotionSequence
+from ..lp_core.portrait import Portrait
+from ..lp_core.retarget import open_eyes_to, open_lips_to
 from .node import Node
 
 EDITED = "The edited motion."
+WIDEST = 1.0  # opening ratio
 
 
 def _amount(default: float, low: float, high: float, tooltip: str) -> tuple[str, dict[str, Any]]:
     return ("FLOAT", {"default": default, "min": low, "max": high, "step": 0.01, "tooltip": tooltip})
 
 
+def _portrait(part: str) -> tuple[str, dict[str, Any]]:
+    tooltip = f"Whose {part} are brought to the wanted opening; without it, nothing is."
+    return ("PORTRAIT", {"tooltip": tooltip})
+
+
+def _keep_motion(part: str) -> tuple[str, dict[str, Any]]:
+    tooltip = f"The {part} move on from the wanted opening; off: they stay at it."
+    return ("BOOLEAN", {"default": True, "tooltip": tooltip})
+
+
 class RetargetLip(Node):
     """Lips of a MOTION."""
 
-    DESCRIPTION = "Makes lip motion larger or smaller, and opens, widens or lifts the mouth by a constant."
+    DESCRIPTION = (
+        "Makes lip motion larger or smaller, and opens, widens or lifts the mouth by a constant or, with a "
+        "portrait connected, to a wanted opening."
+    )
     SEARCH_ALIASES = ("talking head", "mouth", "lip sync strength")
     RETURN_TYPES = ("MOTION",)
     RETURN_NAMES = ("motion",)
@@ -32,20 +48,40 @@ class RetargetLip(Node):
                 "opening": _amount(0.0, -0.5, 0.5, "Opens the mouth, in eye distances; below zero closes it."),
                 "wide": _amount(0.0, -0.3, 0.3, "Widens the mouth, in eye distances; below zero rounds it."),
                 "smile": _amount(0.0, -0.3, 0.3, "Lifts the corners, in eye distances; below zero lowers them."),
-            }
+                "open_to": _amount(
+                    0.0,
+                    0.0,
+                    WIDEST,
+                    "With a portrait: opening of the lips over mouth width; 0 closed, 0.4 wide open.",
+                ),
+                "keep_motion": _keep_motion("lips"),
+            },
+            "optional": {"portrait": _portrait("lips")},
         }
 
     def run(
-        self, motion: MotionSequence, gain: float, opening: float, wide: float, smile: float
+        self,
+        motion: MotionSequence,
+        gain: float,
+        opening: float,
+        wide: float,
+        smile: float,
+        open_to: float,
+        keep_motion: bool,
+        portrait: Portrait | None = None,
     ) -> tuple[MotionSequence]:
         """The edited motion."""
-        return (edits.retarget_lips(motion, gain, opening, wide, smile),)
+        edited = edits.retarget_lips(motion, gain, opening, wide, smile)
+        return (edited if portrait is None else open_lips_to(edited, portrait, open_to, keep_motion),)
 
 
 class RetargetEye(Node):
     """Eyelids of a MOTION."""
 
-    DESCRIPTION = "Makes blinks stronger or weaker, and closes or widens either eye by a constant."
+    DESCRIPTION = (
+        "Makes blinks stronger or weaker, and closes or widens either eye by a constant or, with a portrait "
+        "connected, to a wanted opening."
+    )
     SEARCH_ALIASES = ("talking head", "blink", "wink", "eyelids")
     RETURN_TYPES = ("MOTION",)
     RETURN_NAMES = ("motion",)
@@ -62,14 +98,33 @@ class RetargetEye(Node):
                 "close_right": _amount(
                     0.0, -1.0, 1.0, "The picture's right eye: 1 shuts it, below zero widens it."
                 ),
-            }
+                "open_left_to": _amount(
+                    0.35, 0.0, WIDEST, "With a portrait: the left lids' opening over eye width; 0 shut, 0.35 open."
+                ),
+                "open_right_to": _amount(
+                    0.35, 0.0, WIDEST, "With a portrait: the right lids' opening over eye width; 0 shut, 0.35 open."
+                ),
+                "keep_motion": _keep_motion("lids"),
+            },
+            "optional": {"portrait": _portrait("eyes")},
         }
 
     def run(
-        self, motion: MotionSequence, gain: float, close_left: float, close_right: float
+        self,
+        motion: MotionSequence,
+        gain: float,
+        close_left: float,
+        close_right: float,
+        open_left_to: float,
+        open_right_to: float,
+        keep_motion: bool,
+        portrait: Portrait | None = None,
     ) -> tuple[MotionSequence]:
         """The edited motion."""
-        return (edits.retarget_eyes(motion, gain, close_left, close_right),)
+        edited = edits.retarget_eyes(motion, gain, close_left, close_right)
+        if portrait is None:
+            return (edited,)
+        return (open_eyes_to(edited, portrait, open_left_to, open_right_to, keep_motion),)
 
 
 class PupilControl(Node):

@@ -11,7 +11,10 @@ from ..diffpose.generator import GENERATORS, choose_generator
 from ..diffpose.options import MAXIMUM_STRENGTH, POSES, MotionOptions
 from ..diffpose.samplers import Guidance, SampleOptions
 from ..diffpose.style import Style
+from ..lp_core.extractor import Extraction
 from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.renderer import choose_renderer, extractor_for
+from ..lp_core.templates import MOTION_SUFFIXES, load_motion
 from . import host
 from .node import Node
 from .wires import audio_of, frames_of, sound_of, stack_of
@@ -22,8 +25,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")
-MOTION_SUFFIXES = (".safetensors",)
+EXTRACTORS = ("auto", "landmarks", "liveportrait")
+FACELESS = ("interpolate", "hold", "fail")
+CHOSEN = -1  # as the neutral frame: it is chosen
 FRAMES_AT_ONCE = 16
+
+
+def _neutral_frame(otherwise: str) -> tuple[str, dict[str, Any]]:
+    tooltip = f"Frame in which the face is at rest, counted from 0, which the motion is measured from. {otherwise}"
+    return ("INT", {"default": CHOSEN, "min": CHOSEN, "max": 1_000_000, "tooltip": tooltip})
 
 
 def _strength(what: str) -> tuple[str, dict[str, Any]]:
@@ -134,13 +144,14 @@ class DriveFromVideo(Node):
         "Reads the motion of a face in a clip, measured from its most neutral frame, to move a portrait by."
     )
     SEARCH_ALIASES = ("talking head", "driving video", "motion capture", "expression from video")
-    RETURN_TYPES = ("MOTION", "AUDIO", "FLOAT", "INT")
-    RETURN_NAMES = ("motion", "audio", "fps", "frames")
+    RETURN_TYPES = ("MOTION", "AUDIO", "FLOAT", "INT", "STRING")
+    RETURN_NAMES = ("motion", "audio", "fps", "frames", "report")
     OUTPUT_TOOLTIPS = (
         "The motion of the clip's face.",
         "The clip's sound, for VideoCombine; nothing when the clip is silent.",
         "Frames a second of the motion.",
         "How many frames the motion has.",
+        "How many frames were read, the neutral one, and those without a face.",
     )
 
     @classmethod
@@ -156,6 +167,19 @@ class DriveFromVideo(Node):
                 )}),
                 "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
                     "Frames a second of the frames input; a file tells its own."
+                )}),
+                "extractor": (list(EXTRACTORS), {"default": EXTRACTORS[0], "tooltip": (
+                    "What reads the motion: landmarks for the mesh renderer, liveportrait for LivePortrait's; auto "
+                    "as LoadPortrait's renderer auto."
+                )}),
+                "neutral_frame": _neutral_frame("-1: the calmest one."),
+                "faceless": (list(FACELESS), {"default": FACELESS[0], "tooltip": (
+                    "What frames without a face do: move on between their neighbours, hold the last face, or stop "
+                    "the run."
+                )}),
+                "whole_frames": ("BOOLEAN", {"default": False, "tooltip": (
+                    "No face is looked for, since the clip is cropped around one already or shows an animal; "
+                    "liveportrait only."
                 )}),
             },
             "optional": {
@@ -174,19 +198,31 @@ class DriveFromVideo(Node):
         return host.fingerprint(video)
 
     def run(
-        self, video: str, target_fps: float, frames_fps: float, frames: Tensor | None = None
-    ) -> tuple[MotionSequence, dict[str, Any] | None, float, int]:
-        """The motion, the sound or None, the frame rate and the number of frames."""
-        audio = None
+        self,
+        video: str,
+        target_fps: float,
+        frames_fps: float,
+        extractor: str,
+        neutral_frame: int,
+        faceless: str,
+        whole_frames: bool,
+        frames: Tensor | None = None,
+    ) -> tuple[MotionSequence, dict[str, Any] | None, float, int, str]:
+        """The motion, the sound or None, the frame rate, the number of frames, and what was seen."""
         if frames is not None:
             parts = (frames_of(part) for part in stack_of(frames).split(FRAMES_AT_ONCE))
-            motion = extracted(parts, frame_rate(frames_fps), len(frames))
+            rate, count, audio = frame_rate(frames_fps), len(frames), None
         else:
             clip = clip_named(video)
-            motion = extracted(clip.frames(), clip.fps, clip.frame_count or 1)
-            audio = clip.audio()
+            parts, rate, count, audio = clip.frames(), clip.fps, clip.frame_count or 1, clip.audio()
+        name = "mesh" if extractor == "landmarks" else extractor
+        renderer = choose_renderer(name, host.device(), host.model_folders("liveportrait"))
+        reader, progress = extractor_for(renderer, whole_frames), host.Progress(count)
+        extraction = reader.extract(parts, rate, _index(neutral_frame), progress.step)
+        motion = _settled(extraction, faceless)
         motion = motion.resampled(target_fps) if target_fps else motion
-        return motion, audio and sound_of(audio), float(motion.fps), len(motion)
+        report = _report(extraction, renderer.name)
+        return motion, audio and sound_of(audio), float(motion.fps), len(motion), report
 
 
 class SaveMotion(Node):
@@ -221,7 +257,7 @@ class SaveMotion(Node):
 class LoadMotion(Node):
     """A file to MOTION."""
 
-    DESCRIPTION = "Loads motion that SaveMotion or the command line wrote."
+    DESCRIPTION = "Loads motion that SaveMotion or the command line wrote, or a LivePortrait motion template."
     SEARCH_ALIASES = ("talking head", "import motion")
     RETURN_TYPES = ("MOTION", "FLOAT", "INT")
     RETURN_NAMES = ("motion", "fps", "frames")
@@ -232,9 +268,11 @@ class LoadMotion(Node):
         """The inputs, as ComfyUI asks for them."""
         files = [name for kind in ("output", "input") for name in host.list_files(kind, MOTION_SUFFIXES)]
         tooltip = (
-            "A motion file (.safetensors) in ComfyUI's output or input folder; reload the page to list new ones."
+            "A motion file (.safetensors) or LivePortrait template (.pkl) in ComfyUI's output or input folder; "
+            "reload the page to list new ones."
         )
-        return {"required": {"file": (files, {"tooltip": tooltip})}}
+        neutral = _neutral_frame("-1: a template's calmest one; a motion file keeps its own.")
+        return {"required": {"file": (files, {"tooltip": tooltip}), "neutral_frame": neutral}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, file: str | None) -> bool | str:
@@ -242,13 +280,13 @@ class LoadMotion(Node):
         return file_exists(file)
 
     @classmethod
-    def IS_CHANGED(cls, file: str | None) -> str:
+    def IS_CHANGED(cls, file: str | None, **_others: Any) -> str:
         """What changes when the file does."""
         return host.fingerprint(file)
 
-    def run(self, file: str) -> tuple[MotionSequence, float, int]:
+    def run(self, file: str, neutral_frame: int) -> tuple[MotionSequence, float, int]:
         """The motion, its frame rate and its number of frames."""
-        motion = MotionSequence.load(host.find_file(file))
+        motion = load_motion(host.find_file(file), _index(neutral_frame))
         return motion, float(motion.fps), len(motion)
 
 
@@ -283,3 +321,34 @@ def extracted(frames: Iterator[Tensor], fps: Fraction, count: int) -> MotionSequ
             len(extraction.faceless), len(extraction.motion),
         )  # fmt: skip
     return extraction.motion
+
+
+def _index(neutral_frame: int) -> int | None:
+    """The neutral frame that a widget names; None leaves the choice."""
+    return None if neutral_frame == CHOSEN else neutral_frame
+
+
+def _settled(extraction: Extraction, faceless: str) -> MotionSequence:
+    """The motion with frames without a face treated in one of the ways of FACELESS."""
+    if extraction.faceless and faceless == "fail":
+        raise ValueError(
+            f"The clip has no face in {len(extraction.faceless)} of its {len(extraction.motion)} frames: "
+            f"{_listed(extraction.faceless)}. Cut them out, or set faceless to interpolate or hold."
+        )
+    return extraction.held() if faceless == "hold" else extraction.motion
+
+
+def _report(extraction: Extraction, renderer: str) -> str:
+    """What was read from a clip, in a sentence."""
+    without = f"frames {_listed(extraction.faceless)} have no face" if extraction.faceless else "all have a face"
+    return (
+        f"{len(extraction.motion)} frames read for the {renderer} renderer, neutral frame {extraction.neutral}; "
+        f"{without}."
+    )
+
+
+def _listed(frames: tuple[int, ...]) -> str:
+    """Frame numbers as in "3-5, 9"."""
+    starts = [frame for frame in frames if frame - 1 not in frames]
+    ends = [frame for frame in frames if frame + 1 not in frames]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))

@@ -3,17 +3,16 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..lp_core.crop import CropOptions, apply_affine
-from ..lp_core.face import ORDERS, Face, box_of_mask, find_faces, ordered
+from ..lp_core.face import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
 from ..lp_core.picture import limited
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import RENDERERS, choose_renderer
 from . import host
 from .node import Node
-from .wires import picture_of
+from .wires import mask_of, picture_of
 
 Box = tuple[float, float, float, float]
 LANDMARK_COLOUR = (0.1, 1.0, 0.4)
@@ -67,6 +66,10 @@ class LoadPortrait(Node):
                 "upright": ("BOOLEAN", {"default": True, "tooltip": (
                     "Turns the square with the eyes, so that a tilted head stands upright in it."
                 )}),
+                "animal": ("BOOLEAN", {"default": False, "tooltip": (
+                    "The picture shows an animal: LivePortrait's networks for animals draw it, and face_box or the "
+                    "mask must say where its face is."
+                )}),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": (
@@ -87,16 +90,21 @@ class LoadPortrait(Node):
         crop_x: float,
         crop_y: float,
         upright: bool,
+        animal: bool,
         mask: Tensor | None = None,
     ) -> dict[str, Any]:
         """The portrait, its crop with landmarks (1, 512, 512, 3), which the node shows, and the number of faces."""
         whole = picture_of(image)
         picture = limited(whole, longest_side)
         shrunk = len(picture) / len(whole)
-        faces = find_faces(picture, box=_box(face_box, shrunk) or _box_of_wire(mask, picture))
+        box = _box(face_box, shrunk) or _box_of_wire(mask, picture)
+        if animal and box is None:
+            raise ValueError("An animal's face is not looked for: give face_box, or a mask painted over it.")
+        faces = find_faces(picture, BoxFinder() if animal else None, box)
         face = _chosen(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
-        drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
+        drawn_by = "liveportrait" if animal and renderer == "auto" else renderer
+        drawer = choose_renderer(drawn_by, host.device(), host.model_folders("liveportrait"), animal)
         portrait = drawer.portrait(picture, face, framing)
         preview = _crop_with_landmarks(portrait)
         return {
@@ -120,10 +128,8 @@ def _box(text: str, shrunk: float) -> Box | None:
 
 def _box_of_wire(mask: Tensor | None, picture: Tensor) -> Box | None:
     """The box around what a MASK (B, h, w) marks; None without a mask or with an empty one, LoadImage's default."""
-    if mask is None or not mask.numel() or not (mask[0] > 0.5).any():
-        return None
-    fitted = F.interpolate(mask[:1, None].float(), size=picture.shape[:2], mode="nearest")
-    return box_of_mask(fitted[0, 0])
+    fitted = mask_of(mask, picture)
+    return None if fitted is None or not (fitted > 0.5).any() else box_of_mask(fitted)
 
 
 def _chosen(faces: tuple[Face, ...], order: str, index: int) -> Face:

@@ -10,6 +10,7 @@ from ..lp_core.portrait import Portrait, RenderOptions
 from ..lp_core.renderer import render
 from . import host
 from .node import Node
+from .wires import mask_of
 
 
 class LivePortraitRender(Node):
@@ -37,23 +38,98 @@ class LivePortraitRender(Node):
                 "batch_size": ("INT", {"default": 8, "min": 1, "max": 64, "tooltip": (
                     "Frames drawn at once: more is faster on a GPU and takes more memory."
                 )}),
-            }
+                "take_expression": _switch(True, (
+                    "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
+                )),
+                "take_lips": _switch(True, "Takes the lips; means something when take_expression is off."),
+                "take_eyes": _switch(True, "Takes lids and gaze; means something when take_expression is off."),
+                "take_brows": _switch(True, "Takes the brows; means something when take_expression is off."),
+                "take_head": _switch(True, "Takes the head's turns and moves; off: the head stays as it is."),
+                "multiplier": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 3.0, "step": 0.01, "tooltip": (
+                    "Factor on all motion: 1 as it comes, 0 none. LivePortrait only."
+                )}),
+                "stitching": _switch(True, (
+                    "Keeps the shoulders where they are, so that the face joins the picture. LivePortrait only."
+                )),
+                "close_mouth": _switch(False, (
+                    "Closes the portrait's own mouth first, where it stands open. LivePortrait only."
+                )),
+                "keep_identity": _switch(True, (
+                    "With relative off: what tells whose face it is stays the portrait's."
+                )),
+                "anchored": _switch(False, (
+                    "With relative off: moves from the driver's rest on, by the size of the portrait's face; for "
+                    "faces unlike the driver's. LivePortrait only."
+                )),
+            },
+            "optional": {
+                "mask": ("MASK", {"tooltip": (
+                    "Where the moved face may show in the picture; everywhere when empty. Needs paste_back."
+                )}),
+            },
         }  # fmt: skip
 
     def run(
-        self, portrait: Portrait, motion: MotionSequence, paste_back: bool, relative: bool, batch_size: int
+        self,
+        portrait: Portrait,
+        motion: MotionSequence,
+        paste_back: bool,
+        relative: bool,
+        batch_size: int,
+        take_expression: bool,
+        take_lips: bool,
+        take_eyes: bool,
+        take_brows: bool,
+        take_head: bool,
+        multiplier: float,
+        stitching: bool,
+        close_mouth: bool,
+        keep_identity: bool,
+        anchored: bool,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor, float]:
         """The frames (T, H, W, 3) and their rate."""
-        progress = host.Progress(len(motion))
-        batches = render(portrait, motion, RenderOptions(batch_size, paste_back, relative))
-        first = next(batches)
-        _check_memory(first[0].nbytes * len(motion))
-        # One stack, filled in place: joining batches at the end would need the memory twice.
-        frames = first.new_empty((len(motion), *first.shape[1:]), device=host.result_device())
-        for batch in chain([first], batches):
-            frames[progress.done : progress.done + len(batch)] = batch
-            progress.step(len(batch), batch[-1])
-        return frames, float(motion.fps)
+        options = RenderOptions(
+            batch_size=batch_size,
+            paste_back=paste_back,
+            relative=relative,
+            regions=_regions(take_expression, take_lips, take_eyes, take_brows, take_head),
+            keep_identity=keep_identity,
+            mask=mask_of(mask, portrait.picture),
+            multiplier=multiplier,
+            stitching=stitching,
+            close_mouth=close_mouth,
+            anchored=anchored,
+        )
+        return _drawn(portrait, motion, options), float(motion.fps)
+
+
+def _switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
+    return ("BOOLEAN", {"default": default, "tooltip": tooltip})
+
+
+def _regions(expression: bool, lips: bool, eyes: bool, brows: bool, head: bool) -> tuple[str, ...]:
+    """What of the motion is taken, in the words of keypoints.REGIONS."""
+    if expression and head:
+        return ("all",)
+    wanted = {"expression": expression, "lips": lips, "eyes": eyes, "brows": brows, "pose": head}
+    taken = tuple(region for region, is_taken in wanted.items() if is_taken)
+    if not taken:
+        raise ValueError("Nothing of the motion is taken: switch on at least one of the take_ inputs.")
+    return taken
+
+
+def _drawn(portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
+    """All frames (T, H, W, 3) in one stack, filled in place: joining batches would need the memory twice."""
+    progress = host.Progress(len(motion))
+    batches = render(portrait, motion, options)
+    first = next(batches)
+    _check_memory(first[0].nbytes * len(motion))
+    frames = first.new_empty((len(motion), *first.shape[1:]), device=host.result_device())
+    for batch in chain([first], batches):
+        frames[progress.done : progress.done + len(batch)] = batch
+        progress.step(len(batch), batch[-1])
+    return frames
 
 
 def _check_memory(needed: int) -> None:

@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..lp_core.audio import Audio
@@ -71,3 +72,19 @@ def frames_of(images: Tensor) -> Tensor:
     if not torch.isfinite(frames).all():
         raise ValueError("The frames hold NaN or infinite pixels; check the node that made them (a VAE in fp16?).")
     return frames.expand(-1, -1, -1, 3)
+
+
+def mask_of(mask: Tensor | None, picture: Tensor) -> Tensor | None:
+    """The first mask (H, W) in 0…1 of a MASK wire, at the size of a picture (H, W, 3).
+
+    None without a mask or when it marks nothing, which is what LoadImage gives for pictures without transparency.
+
+    Raises:
+        ValueError: a wrong shape, or values that are not finite.
+    """
+    if mask is None or not mask.numel() or not mask.any():
+        return None
+    if mask.ndim not in (2, 3) or not torch.isfinite(mask).all():
+        raise ValueError(f"MASK is (batch, height, width) and finite; got shape {tuple(mask.shape)}.")
+    first = mask.detach().float().reshape(-1, 1, *mask.shape[-2:])[:1]
+    return F.interpolate(first, size=picture.shape[:2], mode="bilinear").clamp(0, 1)[0, 0]

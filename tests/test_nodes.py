@@ -22,7 +22,7 @@ CORE_TYPES = {"IMAGE", "AUDIO", "MASK", "FLOAT", "INT", "STRING", "BOOLEAN"}
 # Widgets are saved by position: append to these lists, never reorder or remove.
 SAVED_WIDGETS = {
     "LoadPortrait": (
-        "renderer face_order face_index face_box longest_side crop_scale crop_x crop_y upright"
+        "renderer face_order face_index face_box longest_side crop_scale crop_x crop_y upright animal"
     ),
     "AudioToMotion": (
         "motion fps seed lips blinks gaze brows head pose lip_lead_ms expression lips_only rest_in_silence "
@@ -32,11 +32,11 @@ SAVED_WIDGETS = {
     "MixStyles": "weight",
     "SaveStyle": "filename_prefix",
     "LoadStyle": "file",
-    "DriveFromVideo": "video target_fps frames_fps",
-    "LoadMotion": "file",
+    "DriveFromVideo": "video target_fps frames_fps extractor neutral_frame faceless whole_frames",
+    "LoadMotion": "file neutral_frame",
     "SaveMotion": "filename_prefix",
-    "RetargetLip": "gain opening wide smile",
-    "RetargetEye": "gain close_left close_right",
+    "RetargetLip": "gain opening wide smile open_to keep_motion",
+    "RetargetEye": "gain close_left close_right open_left_to open_right_to keep_motion",
     "PupilControl": "x y gain eye_contact",
     "ReferencePose": "weight start seed",
     "PoseKeyframes": "keyframes weight",
@@ -45,7 +45,10 @@ SAVED_WIDGETS = {
         "smoothing width noise pitch_gain yaw_gain roll_gain lip_x_gain lip_y_gain lip_z_gain uncross_lips delay_ms"
     ),
     "DubVideo": "video frames_fps renderer",
-    "LivePortraitRender": "paste_back relative batch_size",
+    "LivePortraitRender": (
+        "paste_back relative batch_size take_expression take_lips take_eyes take_brows take_head multiplier "
+        "stitching close_mouth keep_identity anchored"
+    ),
     "VideoCombine": (
         "frame_rate loop_count filename_prefix format crf save_metadata pingpong save_output trim_to_audio"
     ),
@@ -434,15 +437,17 @@ def clip(host, clip_frames):
 def test_a_clip_becomes_motion_with_its_sound(host, clip):
     assert inputs_of(NODES["DriveFromVideo"])["video"][0] == [clip]
     assert NODES["DriveFromVideo"].VALIDATE_INPUTS(video=clip) is True
-    motion, audio, fps, frames = run("DriveFromVideo", video=clip)
+    motion, audio, fps, frames, report = run("DriveFromVideo", video=clip)
     assert (len(motion), fps, frames) == (12, 25.0, 12)
+    assert report.startswith("12 frames read for the mesh renderer, neutral frame ")
+    assert report.endswith("all have a face.")
     assert (audio["sample_rate"], audio["waveform"].shape[:2]) == (44_100, (1, 2))
     assert host.progress[-1][:2] == (12, 12)
 
 
 def test_pictures_of_a_clip_do_as_well_as_its_file(clip, clip_frames):
     from_file, *_ = run("DriveFromVideo", video=clip)
-    from_frames, audio, fps, frames = run("DriveFromVideo", video="", frames=clip_frames, target_fps=50.0)
+    from_frames, audio, fps, frames, _ = run("DriveFromVideo", video="", frames=clip_frames, target_fps=50.0)
     assert (audio, fps, frames) == (None, 50.0, 24)
     difference = from_frames.rotation[::2] - from_file.rotation
     assert difference.abs().max() < 1.0
@@ -457,6 +462,46 @@ def test_a_clip_without_a_face_is_shown(host):
     with pytest.raises(ValueError, match="No face") as told:
         run("DriveFromVideo", video="", frames=torch.full((3, 96, 96, 3), 0.5))
     assert str(next(host.folders["temp"].glob("*.png"))) in str(told.value)
+
+
+@pytest.mark.parametrize("faceless", ["interpolate", "hold", "fail"])
+def test_frames_without_a_face_are_treated_as_wished_and_told(host, clip_frames, faceless):
+    moved = clip_frames[:1].roll(40, 2)
+    wall = torch.full_like(moved, 0.5)
+    frames = torch.cat([clip_frames[:1], wall, wall, moved, wall])
+    if faceless == "fail":
+        with pytest.raises(ValueError, match="3 of its 5 frames: 1-2, 4"):
+            run("DriveFromVideo", video="", frames=frames, faceless=faceless)
+        return
+    motion, *_, report = run("DriveFromVideo", video="", frames=frames, faceless=faceless)
+    assert report.endswith("frames 1-2, 4 have no face.")
+    places = motion.translation[:, 0]
+    assert torch.equal(places[[1, 2, 4]], places[[0, 0, 3]]) is (faceless == "hold")
+    assert len(motion) == 5
+
+
+def test_one_frame_is_a_clip_and_the_neutral_frame_can_be_named(host, clip_frames):
+    motion, *_ = run("DriveFromVideo", video="", frames=clip_frames[:1])
+    assert len(motion) == 1
+    motion, *_, report = run("DriveFromVideo", video="", frames=clip_frames[:3], neutral_frame=2)
+    assert "neutral frame 2" in report
+    assert torch.equal(motion.rest.rotation, motion.rotation[2])
+    with pytest.raises(ValueError, match="neutral frame 3"):
+        run("DriveFromVideo", video="", frames=clip_frames[:3], neutral_frame=3)
+
+
+@pytest.mark.parametrize(
+    ("frames", "sentence"),
+    [
+        (torch.zeros(0, 64, 64, 3), "empty"),
+        (torch.full((2, 64, 64, 3), torch.nan), "NaN"),
+        (torch.full((2, 16, 16, 3), 0.5), "No face"),
+        (torch.zeros(2, 64, 64, 2), "channels"),
+    ],
+)
+def test_what_is_no_clip_is_said(host, frames, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run("DriveFromVideo", video="", frames=frames)
 
 
 def test_without_a_clip_the_node_says_what_to_do(host):
