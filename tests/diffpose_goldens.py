@@ -182,6 +182,7 @@ def save_published(path, tensors, name="model", **arguments):
     return path
 
 
+POSE_SIZES = {"scale": 1, "t": 3, "pitch": 1, "yaw": 1, "roll": 1}
 DIFFPOSETALK = {
     "width": 64, "layers": 2, "motion": 54, "context": 4, "new": 12, "audio": 48,
     "token": (("person_proj", 228),), "style": 128, "indicator": 1, "learned": True,
