@@ -21,9 +21,9 @@ from .rig import NECK, HeadMotion, soft_limit
 UNITS_PER_EYE_DISTANCE = 2.4  # keypoint units: makes the rest scale of a usual crop about 1.3, as LivePortrait's
 PIXELS_AT_ONCE = 4 * 512 * 512  # frames are drawn in groups of at most so many pixels, which fit the cache
 
-FARTHEST_TURN = 18.0  # degrees from the photograph
-FARTHEST_SHIFT = 0.5  # eye distances
-LARGEST_ZOOM = 0.15  # of the logarithm of the scale
+FARTHEST_TURN = 15.0  # degrees from the photograph
+FARTHEST_SHIFT = 0.22  # eye distances; beyond, the head is squeezed against what stands still above it
+LARGEST_ZOOM = 0.08  # of the logarithm of the scale
 
 
 @dataclass(frozen=True)
