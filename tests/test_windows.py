@@ -47,23 +47,33 @@ def options(**guidance):
     return SampleOptions("ancestral", None, guidance=Guidance(**guidance))
 
 
-def test_joyvasa_driver_golden(encoder):
-    """Two windows side by side, each heard by itself, as FasterLivePortrait drives them."""
-    case = "e2e.flp_legacy"
+# JoyVASA's own driver hears two frames of silence before the sound and one after it; its motion lags by those two.
+LEAD, TAIL = 2 * SAMPLES_PER_FRAME, SAMPLES_PER_FRAME
+
+
+@pytest.mark.parametrize(
+    ("case", "position", "lead", "tail"),
+    [("flp_legacy", "legacy", 0, 0), ("raw_fixed", "sequential", LEAD, TAIL)],
+)
+def test_joyvasa_driver_goldens(case, position, lead, tail, encoder):
+    """Windows side by side, each heard by itself, as FasterLivePortrait and JoyVASA drive them."""
     model = model_of("joyvasa", **JOYVASA)
+    network = denoiser("joyvasa", position=position, **JOYVASA)
+    model = replace(model, card=replace(model.card, layout=network.layout), denoiser=network)
     plan = trained_plan(model)
     ear = StreamingEar(encoder, model.card.speech, hearing=plan.frames)
-    draw = replay(golden("joyvasa", f"{case}.motion_at_T", 1, 20, 70), golden("joyvasa", f"{case}.z"))
-    ear.push(golden("joyvasa", f"{case}.wav"))
+    draw = replay(golden("joyvasa", f"e2e.{case}.motion_at_T", 1, 20, 70), golden("joyvasa", f"e2e.{case}.z"))
+    ear.push(torch.nn.functional.pad(golden("joyvasa", f"e2e.{case}.wav"), (lead, tail)))
     vectors = WindowedMotion(model, ear, plan, options(audio=2.8), draw).rest()
-    # The reference leaves out the 33rd frame, of which there is sound for 111 samples.
-    assert len(vectors) == 33
-    motion = joyvasa_space().motion(vectors[:32], Fraction(25))
-    expected = {name: golden("joyvasa", f"{case}.out.{name}") for name in ("exp", "scale", "t")}
+    expected = {name: golden("joyvasa", f"e2e.{case}.out.{name}") for name in ("exp", "scale", "t")}
+    # The reference leaves out a last frame of which there is too little sound.
+    count = ear.samples // SAMPLES_PER_FRAME
+    assert len(expected["exp"]) == count <= len(vectors) <= count + 1
+    motion = joyvasa_space().motion(vectors[:count], Fraction(25))
     torch.testing.assert_close(motion.expression, expected["exp"], atol=SAMPLED, rtol=0)
     torch.testing.assert_close(motion.scale, expected["scale"], atol=SAMPLED, rtol=0)
     torch.testing.assert_close(motion.translation, expected["t"], atol=SAMPLED, rtol=0)
-    turns = torch.cat([golden("joyvasa", f"{case}.out.{name}") for name in ("pitch", "yaw", "roll")], 1)
+    turns = torch.cat([golden("joyvasa", f"e2e.{case}.out.{name}") for name in ("pitch", "yaw", "roll")], 1)
     torch.testing.assert_close(motion.rotation, turns, atol=1e-3, rtol=0)
 
 
