@@ -124,8 +124,8 @@ def _add_models_folders(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=None,
         metavar="FOLDER",
-        help=f"where LivePortrait's weights are; may be repeated. Else ${MODELS_VARIABLE}, else models/"
-        "liveportrait of the ComfyUI that this pack lies in, else a folder in the user's cache",
+        help=f"where published weights are; may be repeated. Else ${MODELS_VARIABLE}, else models/liveportrait "
+        "and models/diffpose of the ComfyUI that this pack lies in, else folders in the user's cache",
     )
 
 
@@ -163,10 +163,22 @@ def _add_motion_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     _add_common_options(parser)
-    parser.add_argument("--motion", choices=("auto", "procedural"), default="auto", help="what makes the motion")
+    parser.add_argument(
+        "--motion", choices=("auto", "procedural", "diffusion"), default="auto", help="what makes the motion"
+    )
     parser.add_argument("--pose", choices=("synthetic", "still"), default="synthetic", help="what the head does")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion")
     parser.add_argument("--style", type=Path, default=None, help="a style file, or a clip whose manner is taken")
+    parser.add_argument("--expression", type=float, default=1.0, help="strength of the whole face's expression")
+    parser.add_argument("--lips-only", action="store_true", help="move nothing but the lips")
+    parser.add_argument("--lip-lead", type=float, default=30.0, metavar="MS", help="lips ahead of the sound")
+    parser.add_argument(
+        "--audio-guidance", type=float, default=2.0, help="how closely diffusion follows the voice; 1 is plainly"
+    )
+    parser.add_argument(
+        "--style-guidance", type=float, default=1.0, help="how closely diffusion follows a learned style"
+    )
+    parser.add_argument("--steps", type=int, default=10, help="denoising steps of diffusion")
 
 
 def _add_models_options(parser: argparse.ArgumentParser) -> None:
@@ -177,7 +189,8 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=None,
         metavar="NAME",
-        help="fetch what is missing or damaged of these, as liveportrait/animal; without names what people need",
+        help="fetch what is missing or damaged of these, as liveportrait/animal or joyvasa; without names "
+        "LivePortrait's for people",
     )
     parser.add_argument("--offline", action="store_true", help="never touch the network; so does $HF_HUB_OFFLINE=1")
     parser.add_argument("--endpoint", default=None, metavar="URL", help="a mirror of the Hub; so does $HF_ENDPOINT")
@@ -186,13 +199,16 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
 
 def _animate(given: argparse.Namespace) -> None:
     from .diffpose.generator import choose_generator
+    from .diffpose.samplers import Guidance, SampleOptions
     from .lp_core.audio import load_audio
     from .lp_core.edits import smooth
 
     audio = load_audio(given.voice)
     portrait = _portrait(given)
-    motion = choose_generator(given.motion).generate(
-        audio, given.fps or USUAL_FPS, _motion_options(given), given.seed, _style(given.style)
+    sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
+    folders = models_folders(given.models, "diffpose")
+    motion = choose_generator(given.motion, given.device, folders, sampling).generate(
+        audio, given.fps or USUAL_FPS, _motion_options(given), given.seed, _style(given.style, folders)
     )
     _write(given, portrait, smooth(motion, given.smooth), audio)
 
@@ -201,19 +217,28 @@ def _motion_options(given: argparse.Namespace) -> "MotionOptions":
     from .diffpose.generator import MotionOptions
 
     return MotionOptions(
-        lips=given.lips, brows=given.brows, head=given.head, blinks=given.blinks, gaze=given.gaze, pose=given.pose
+        lips=given.lips,
+        brows=given.brows,
+        head=given.head,
+        blinks=given.blinks,
+        gaze=given.gaze,
+        pose=given.pose,
+        lip_lead_ms=given.lip_lead,
+        lips_only=given.lips_only,
+        expression=given.expression,
     )
 
 
-def _style(path: Path | None) -> "Style | None":
+def _style(path: Path | None, folders: tuple[Path, ...]) -> "Style | None":
     """The style in a file, or the manner of a clip's face."""
-    from .diffpose.style import Style, motion_statistics
+    from .diffpose.installed import installed_style
+    from .diffpose.style import Style
 
     if path is None:
         return None
     if path.suffix == ".safetensors":
         return Style.load(path)
-    return Style(statistics=motion_statistics(_clip_motion(path)))
+    return installed_style(_clip_motion(path), folders)
 
 
 def _drive(given: argparse.Namespace) -> None:
@@ -278,19 +303,19 @@ def _face(given: argparse.Namespace, picture: "Tensor", shrunk: float) -> "Face"
     return _chosen(faces, given.face)
 
 
-def models_folders(named: list[Path] | None = None) -> tuple[Path, ...]:
-    """Where weights are looked for, best first; downloads go to the first.
+def models_folders(named: list[Path] | None = None, kind: str = "liveportrait") -> tuple[Path, ...]:
+    """Where weights of a kind, "liveportrait" or "diffpose", are looked for, best first; downloads go to the first.
 
-    The folders that are named; else those in $TALKING_HEAD_MODELS, separated as in $PATH; else models/liveportrait
-    of the ComfyUI that the pack lies in; else ~/.cache/talking_head/liveportrait ($XDG_CACHE_HOME is honoured).
+    The folders that are named; else those in $TALKING_HEAD_MODELS, separated as in $PATH; else models/<kind> of the
+    ComfyUI that the pack lies in; else ~/.cache/talking_head/<kind> ($XDG_CACHE_HOME is honoured).
     """
     listed = os.environ.get(MODELS_VARIABLE, "")
     if named or listed:
         return tuple(named or (Path(place) for place in listed.split(os.pathsep) if place))
     if ROOT.parent.name == "custom_nodes":
-        return (ROOT.parent.parent / "models" / "liveportrait",)
+        return (ROOT.parent.parent / "models" / kind,)
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(cache) / "talking_head" / "liveportrait",)
+    return (Path(cache) / "talking_head" / kind,)
 
 
 def _chosen(faces: "tuple[Face, ...]", index: int) -> "Face":
@@ -357,29 +382,46 @@ def _with_progress(batches: "Iterable[Tensor]", frames: int) -> "Iterator[Tensor
 
 def _models(given: argparse.Namespace) -> None:
     """List the published weights, after fetching what was asked for."""
-    from .lp_core.weights import LIVEPORTRAIT, State, check
+    from .lp_core.weights import State, check
 
-    folders = models_folders(given.models)
     if given.download is not None:
         for entry in _entries_named(given.download):
+            folders = _folders_of(entry, given)
             if check(entry, folders, verify=given.verify).state is not State.PRESENT:
                 _download(entry, folders[0], given)
-    for line in _table([check(entry, folders, verify=given.verify) for entry in LIVEPORTRAIT]):
+    entries = _published()
+    for line in _table([check(entry, _folders_of(entry, given), verify=given.verify) for entry in entries]):
         print(line)  # noqa: T201 the table is what was asked for
-    _say(f"looked in {', '.join(str(folder) for folder in folders)}.")
+    searched = dict.fromkeys(str(folder) for entry in entries for folder in _folders_of(entry, given))
+    _say(f"looked in {', '.join(searched)}.")
+
+
+def _published() -> "tuple[WeightEntry, ...]":
+    """All weights that can be fetched."""
+    from .diffpose.installed import DIFFUSION
+    from .lp_core.weights import LIVEPORTRAIT
+
+    return (*LIVEPORTRAIT, *DIFFUSION)
+
+
+def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, ...]:
+    from .diffpose.installed import DIFFUSION
+
+    return models_folders(given.models, "diffpose" if entry in DIFFUSION else "liveportrait")
 
 
 def _entries_named(names: list[str]) -> "list[WeightEntry]":
     """The entries with these names, or whose names begin with them; without names, those that people need."""
-    from .lp_core.weights import HUMAN, LIVEPORTRAIT
+    from .lp_core.weights import HUMAN
 
-    unknown = [name for name in names if not any(_is_meant(entry.name, name) for entry in LIVEPORTRAIT)]
+    entries = _published()
+    unknown = [name for name in names if not any(_is_meant(entry.name, name) for entry in entries)]
     if unknown:
-        known = ", ".join(entry.name for entry in LIVEPORTRAIT)
+        known = ", ".join(entry.name for entry in entries)
         raise ValueError(f"There are no weights called {', '.join(unknown)}; choose from {known}.")
     if not names:
         return list(HUMAN)
-    return [entry for entry in LIVEPORTRAIT if any(_is_meant(entry.name, name) for name in names)]
+    return [entry for entry in entries if any(_is_meant(entry.name, name) for name in names)]
 
 
 def _is_meant(entry_name: str, name: str) -> bool:

@@ -14,6 +14,7 @@ from PIL import Image
 from synthetic_weights import GOLDEN
 from test_weights import CONTENT, entry, hub, serve  # noqa: F401 `hub` is a fixture
 
+from talking_head.diffpose.installed import DIFFUSION
 from talking_head.lp_core import weights
 from talking_head.lp_core.audio import load_audio
 from talking_head.lp_core.motion import MotionSequence
@@ -139,6 +140,45 @@ def test_a_driver_that_is_missing_or_damaged_is_named(tmp_path, capsys, name):
     assert not (tmp_path / "out.mp4").exists()
 
 
+HOSTILE = b"cposix\nsystem\n(S'touch ran'\ntR."
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\xff" * 99, HOSTILE, b"PK\x03\x04" + HOSTILE])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_broken_and_hostile_weights_are_told_and_nothing_is_written(tmp_path, capsys, monkeypatch, suffix, content):
+    monkeypatch.chdir(tmp_path)
+    models = write_small_weights(tmp_path / "models")
+    file = models / "warping_module.safetensors"
+    file.unlink()
+    file.with_suffix(suffix).write_bytes(content)
+    before = sorted(tmp_path.rglob("*"))
+    template = GOLDEN / "driving_template.pkl"
+    assert run("drive", PORTRAIT, template, "--renderer", "liveportrait", "--models", models, *QUICK) == 1
+    assert "warping_module" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("size", "sentence"), [((16, 16), "16×16"), ((9, 4000), "9×4000")])
+def test_pictures_without_room_for_a_face_are_refused(tmp_path, capsys, size, sentence):
+    Image.new("L", size).save(tmp_path / "small.png")
+    template = GOLDEN / "driving_template.pkl"
+    assert run("drive", tmp_path / "small.png", template, "-o", tmp_path / "out.mp4", *QUICK) == 1
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L", "P", "I;16"])
+def test_pictures_of_every_kind_are_taken(tmp_path, mode):
+    with Image.open(PORTRAIT) as picture:
+        grey = picture.convert("L")
+        other = (
+            Image.fromarray(np.asarray(grey).astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
+        )
+    other.save(tmp_path / "portrait.png")
+    template, out = GOLDEN / "driving_template.pkl", tmp_path / "out.mp4"
+    assert run("drive", tmp_path / "portrait.png", template, "-o", out, *QUICK) == 0
+
+
 def rows(told: str) -> dict[str, list[str]]:
     """The cells of the listing's rows by the weights' name."""
     return {cells[0]: cells[1:] for cells in (re.split(r"\s{2,}", line) for line in told.splitlines())}
@@ -153,7 +193,7 @@ def test_the_listing_tells_what_is_present_missing_and_damaged(folder, tmp_path,
     assert str(broken) in alone["liveportrait/motion_extractor"][-1]
     assert run("models", "--models", tmp_path, "--models", folder) == 0
     listed = rows(capsys.readouterr().out)
-    assert {item.name for item in weights.LIVEPORTRAIT} < set(listed)
+    assert {item.name for item in (*weights.LIVEPORTRAIT, *DIFFUSION)} < set(listed)
     state, size, licence, commercial, file = listed["liveportrait/motion_extractor"]
     assert (state, licence, commercial) == ("present", "MIT", "yes")
     assert re.fullmatch(r"\d+\.\d MB", size)
@@ -204,6 +244,12 @@ def test_weights_that_cannot_be_fetched_are_told_and_leave_nothing(one_entry, hu
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size]
 
 
+def test_diffusion_without_its_weights_says_what_is_missing(tmp_path, voice, capsys):
+    assert run("animate", PORTRAIT, voice, "-o", tmp_path / "out.mp4", "--motion", "diffusion", *QUICK) == 1
+    assert "joyvasa/motion_generator is missing" in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_models_folders_are_named_or_set_or_those_of_comfyui_or_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("TALKING_HEAD_MODELS", f"a{os.pathsep}b")
     assert module.models_folders([Path("c"), Path("d")]) == (Path("c"), Path("d"))
@@ -211,6 +257,7 @@ def test_models_folders_are_named_or_set_or_those_of_comfyui_or_the_cache(monkey
     monkeypatch.delenv("TALKING_HEAD_MODELS")
     monkeypatch.setattr(module, "ROOT", tmp_path / "custom_nodes" / "ComfyUI-TalkingHead")
     assert module.models_folders() == (tmp_path / "models" / "liveportrait",)
+    assert module.models_folders(kind="diffpose") == (tmp_path / "models" / "diffpose",)
     monkeypatch.setattr(module, "ROOT", tmp_path / "elsewhere")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert module.models_folders() == (tmp_path / "talking_head" / "liveportrait",)
