@@ -17,7 +17,7 @@ from .liveportrait import LivePortraitRenderer, network_view
 from .mesh.finder import BuiltinFinder
 from .mesh.tracking import track
 from .motion import MotionFrame, MotionSequence, frame_rate
-from .retarget import measured_from, nearest_to_rest
+from .retarget import measured_from, measured_from_neutral, nearest_to_rest
 
 AT_ONCE = 8  # crops that the motion network sees at once
 STRAY = 0.15  # sides that a face may move, and share by which it may grow, before its square is set anew
@@ -107,8 +107,10 @@ class LivePortraitExtractor:
         motion = _gathered(seen, squares, rate)
         if neutral is not None and not 0 <= neutral < len(motion):
             raise ValueError(f"The neutral frame {neutral} is outside the clip's frames 0 … {len(motion) - 1}.")
-        chosen = nearest_to_rest(motion) if neutral is None else neutral
         faceless = tuple(index for index, square in enumerate(squares) if square is None)
+        if neutral is None and len(motion) == 1:
+            return Extraction(measured_from_neutral(motion), None, faceless)
+        chosen = nearest_to_rest(motion) if neutral is None else neutral
         return Extraction(measured_from(motion, chosen), chosen, faceless)
 
     def _faces(self, pictures: Iterator[Tensor], squares: list[_Square | None]) -> Iterator[Tensor]:

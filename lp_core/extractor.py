@@ -17,13 +17,14 @@ class Extraction:
 
     Attributes:
         motion: one motion frame for each frame of the clip; its rest is the neutral frame.
-        neutral: index of the frame that was taken for the face at rest.
+        neutral: index of the frame that was taken for the face at rest; None when the motion is measured from a
+            calm face that looks straight ahead, since the clip is a single picture.
         faceless: indices of the frames in which no face was seen; their motion is interpolated between the
             neighbours, and held at the ends.
     """
 
     motion: MotionSequence
-    neutral: int
+    neutral: int | None
     faceless: tuple[int, ...]
 
     def held(self) -> MotionSequence:

@@ -25,10 +25,14 @@ def load_picture(path: str | os.PathLike[str]) -> Tensor:
     try:
         with Image.open(path) as image:
             _check_size(*image.size)
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+            upright = ImageOps.exif_transpose(image)
+            # Pillow cuts 16-bit grey off at 255 when it converts it.
+            deep = upright.mode.startswith("I;16")
+            pixels = np.asarray(upright) / np.float32(257) if deep else np.asarray(upright.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"Cannot read {path} as a picture ({error}); give a PNG, JPEG or WebP file.") from error
-    return as_picture(torch.from_numpy(pixels.astype(np.float32) / 255))
+    channels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return as_picture(torch.from_numpy(channels.astype(np.float32) / 255))
 
 
 def as_picture(pixels: Tensor) -> Tensor:

@@ -341,10 +341,8 @@ def _settled(extraction: Extraction, faceless: str) -> MotionSequence:
 def _report(extraction: Extraction, renderer: str) -> str:
     """What was read from a clip, in a sentence."""
     without = f"frames {_listed(extraction.faceless)} have no face" if extraction.faceless else "all have a face"
-    return (
-        f"{len(extraction.motion)} frames read for the {renderer} renderer, neutral frame {extraction.neutral}; "
-        f"{without}."
-    )
+    rest = "a calm face" if extraction.neutral is None else f"frame {extraction.neutral}"
+    return f"{len(extraction.motion)} frames read for the {renderer} renderer, measured from {rest}; {without}."
 
 
 def _listed(frames: tuple[int, ...]) -> str:

@@ -11,7 +11,7 @@ from talking_head.lp_core import driving
 from talking_head.lp_core.crop import cut, steady_crop
 from talking_head.lp_core.driving import LivePortraitExtractor, _Square
 from talking_head.lp_core.face import NoFaceError
-from talking_head.lp_core.keypoints import transform
+from talking_head.lp_core.keypoints import neutral_expression, transform
 from talking_head.lp_core.liveportrait import LivePortraitRenderer, network_view
 from talking_head.lp_core.mesh.face_model import face_model
 from talking_head.lp_core.motion import MotionFrame
@@ -128,6 +128,17 @@ def test_the_neutral_frame_may_be_named(renderer):
 def test_one_frame_is_a_clip(renderer):
     extraction = LivePortraitExtractor(renderer, whole_frames=True).extract([clip(1, 16, 16)], 25)
     assert len(extraction.motion) == 1
+
+
+def test_a_single_picture_is_measured_from_a_calm_face_unless_it_is_named(renderer):
+    extractor = LivePortraitExtractor(renderer, whole_frames=True)
+    picture = [clip(1, 64, 64)]
+    extraction = extractor.extract(picture, 25)
+    assert extraction.neutral is None
+    assert not extraction.motion.rest.rotation.any()
+    assert torch.equal(extraction.motion.rest.expression, neutral_expression())
+    named = extractor.extract(picture, 25, neutral=0)
+    assert torch.equal(named.motion.rest.expression, named.motion.expression[0])
 
 
 def test_progress_is_told_and_can_stop(renderer):

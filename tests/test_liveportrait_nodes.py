@@ -155,6 +155,8 @@ def test_a_clip_is_read_by_the_network_of_the_renderer(host):
     *_, by_landmarks = run("DriveFromVideo", video="", frames=clip, extractor="landmarks")
     assert "liveportrait renderer" in by_network
     assert "mesh renderer" in by_landmarks
+    *_, of_one = run("DriveFromVideo", video="", frames=clip[:1])
+    assert "measured from a calm face" in of_one
 
 
 def test_whole_frames_need_no_face(host):

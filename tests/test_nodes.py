@@ -227,6 +227,7 @@ def test_other_forms_of_pictures_are_taken(picture, form):
         (torch.zeros(0, 64, 64, 3), "empty"),
         (torch.full((1, 64, 64, 3), torch.nan), "NaN"),
         (torch.zeros(1, 8, 8, 3), "8×8"),
+        (torch.zeros(1, 16, 16, 3), "16×16"),
         (torch.zeros(1, 33, 12_000, 3), "12000×33"),
         (torch.zeros(1, 64, 64, 2), "channels"),
         (torch.zeros(64, 64, 3), "batch"),
@@ -439,7 +440,7 @@ def test_a_clip_becomes_motion_with_its_sound(host, clip):
     assert NODES["DriveFromVideo"].VALIDATE_INPUTS(video=clip) is True
     motion, audio, fps, frames, report = run("DriveFromVideo", video=clip)
     assert (len(motion), fps, frames) == (12, 25.0, 12)
-    assert report.startswith("12 frames read for the mesh renderer, neutral frame ")
+    assert report.startswith("12 frames read for the mesh renderer, measured from frame ")
     assert report.endswith("all have a face.")
     assert (audio["sample_rate"], audio["waveform"].shape[:2]) == (44_100, (1, 2))
     assert host.progress[-1][:2] == (12, 12)
@@ -484,7 +485,7 @@ def test_one_frame_is_a_clip_and_the_neutral_frame_can_be_named(host, clip_frame
     motion, *_ = run("DriveFromVideo", video="", frames=clip_frames[:1])
     assert len(motion) == 1
     motion, *_, report = run("DriveFromVideo", video="", frames=clip_frames[:3], neutral_frame=2)
-    assert "neutral frame 2" in report
+    assert "measured from frame 2" in report
     assert torch.equal(motion.rest.rotation, motion.rotation[2])
     with pytest.raises(ValueError, match="neutral frame 3"):
         run("DriveFromVideo", video="", frames=clip_frames[:3], neutral_frame=3)

@@ -24,6 +24,13 @@ def test_exif_orientation_is_honoured(tmp_path):
     assert picture[40:].max() == 0
 
 
+def test_deep_grey_pictures_keep_their_shades(tmp_path):
+    deep = (np.arange(1024, dtype=np.uint16) * 64).reshape(32, 32)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    expected = torch.from_numpy(deep.astype(np.float32) / 65_535)[..., None].expand(-1, -1, 3)
+    torch.testing.assert_close(load_picture(tmp_path / "deep.png"), expected)
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_grey_and_transparent_pictures_become_colour(channels):
     pixels = torch.rand(40, 50, channels)
