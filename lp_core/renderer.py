@@ -170,6 +170,37 @@ def render_together(
         yield drawn
 
 
+def render_over(
+    portrait: Portrait, motion: MotionSequence, background: Tensor, options: RenderOptions | None = None
+) -> Iterator[Tensor]:
+    """Batches of frames (B, H, W, 3) in which the face is pasted over other frames of its picture.
+
+    So one face after another comes into a picture. The longer of motion and background decides how many frames
+    there are; the other holds its last frame.
+
+    Args:
+        portrait: who is drawn.
+        motion: how it moves.
+        background: (T, H, W, 3) frames of the portrait's picture, such as another face's.
+        options: as for `render`; frames are always the whole picture.
+
+    Raises:
+        ValueError: the background is not of the picture's size.
+    """
+    if background.shape[1:] != portrait.picture.shape:
+        raise ValueError(
+            f"The background's frames are {tuple(background.shape[1:])} and the portrait's picture is "
+            f"{tuple(portrait.picture.shape)}; give frames of the same picture."
+        )
+    settings = options or RenderOptions()
+    lengthened = motion.resampled(motion.fps, max(len(motion), len(background)))
+    done = 0
+    for crops in render(portrait, lengthened, replace(settings, paste_back=False)):
+        places = torch.arange(done, done + len(crops)).clamp(max=len(background) - 1)
+        yield paste(crops, portrait.crop.to_picture, background[places].to(crops), settings.mask)
+        done += len(crops)
+
+
 def _check_together(portraits: Sequence[Portrait], motions: Sequence[MotionSequence]) -> None:
     if not portraits or len(portraits) != len(motions):
         raise ValueError(f"Give every portrait its motion; got {len(portraits)} portraits, {len(motions)} motions.")

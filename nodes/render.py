@@ -1,5 +1,6 @@
 """LivePortraitRender: a portrait and motion to frames."""
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -7,10 +8,10 @@ from torch import Tensor
 
 from ..lp_core.motion import MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions
-from ..lp_core.renderer import render
+from ..lp_core.renderer import render, render_over
 from . import host
 from .node import Node
-from .wires import mask_of
+from .wires import frames_of, mask_of
 
 
 class LivePortraitRender(Node):
@@ -66,6 +67,10 @@ class LivePortraitRender(Node):
                 "mask": ("MASK", {"tooltip": (
                     "Where the moved face may show in the picture; everywhere when empty. Needs paste_back."
                 )}),
+                "background": ("IMAGE", {"tooltip": (
+                    "Frames of the same picture in which another face moves already: this one is pasted over them, "
+                    "whatever paste_back says. The shorter holds its last frame."
+                )}),
             },
         }  # fmt: skip
 
@@ -87,6 +92,7 @@ class LivePortraitRender(Node):
         keep_identity: bool,
         anchored: bool,
         mask: Tensor | None = None,
+        background: Tensor | None = None,
     ) -> tuple[Tensor, float]:
         """The frames (T, H, W, 3) and their rate."""
         options = RenderOptions(
@@ -101,7 +107,11 @@ class LivePortraitRender(Node):
             close_mouth=close_mouth,
             anchored=anchored,
         )
-        return _drawn(portrait, motion, options), float(motion.fps)
+        if background is None:
+            return _stacked(render(portrait, motion, options), len(motion)), float(motion.fps)
+        behind = frames_of(background)
+        batches = render_over(portrait, motion, behind, options)
+        return _stacked(batches, max(len(motion), len(behind))), float(motion.fps)
 
 
 def _switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
@@ -119,13 +129,12 @@ def _regions(expression: bool, lips: bool, eyes: bool, brows: bool, head: bool) 
     return taken
 
 
-def _drawn(portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
-    """All frames (T, H, W, 3) in one stack, filled in place: joining batches would need the memory twice."""
-    progress = host.Progress(len(motion))
-    batches = render(portrait, motion, options)
+def _stacked(batches: Iterator[Tensor], count: int) -> Tensor:
+    """All `count` frames (T, H, W, 3) in one stack, filled in place: joining would need the memory twice."""
+    progress = host.Progress(count)
     first = next(batches)
-    _check_memory(first[0].nbytes * len(motion))
-    frames = first.new_empty((len(motion), *first.shape[1:]), device=host.result_device())
+    _check_memory(first[0].nbytes * count)
+    frames = first.new_empty((count, *first.shape[1:]), device=host.result_device())
     for batch in chain([first], batches):
         frames[progress.done : progress.done + len(batch)] = batch
         progress.step(len(batch), batch[-1])

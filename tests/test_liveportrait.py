@@ -43,6 +43,7 @@ from talking_head.lp_core.renderer import (
     extractor_for,
     render,
     render_clip,
+    render_over,
     render_together,
 )
 from talking_head.lp_core.retarget import (
@@ -428,6 +429,10 @@ def test_faces_of_one_picture_move_together(renderer, picture):
     assert together.shape == (3, 120, 200, 3)
     assert_close(together[:, :, :90], alone[:, :, :90], 1e-5)
     assert (together[:, :, 110:] - wide[None, :, 110:]).abs().max() > 1e-3
+    one_by_one = torch.cat(list(render_over(right, motions[1], alone, RenderOptions(batch_size=2))))
+    assert_close(one_by_one, together, 1e-5)
+    with pytest.raises(ValueError, match="same picture"):
+        next(render_over(right, motions[1], alone[:, :50]))
 
 
 @pytest.mark.parametrize("motions", [0, 1])

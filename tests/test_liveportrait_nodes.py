@@ -105,6 +105,23 @@ def test_a_mask_says_where_the_face_may_show(image, motion, renderer):
         drawn(prepared, motion, mask=torch.full((1, 4, 4), torch.nan))
 
 
+@pytest.mark.parametrize("renderers", [("mesh", "liveportrait"), ("liveportrait", "mesh")])
+def test_one_face_after_another_moves_in_a_picture(image, motion, renderers):
+    pair = torch.cat([image, image.flip(2)], 2)
+    boxes = "70, 30, 190, 190", "322, 30, 442, 190"
+    first, second = (
+        run("LoadPortrait", image=pair, renderer=name, face_box=box)[0]
+        for name, box in zip(renderers, boxes, strict=True)
+    )
+    alone = drawn(first, motion)
+    both = drawn(second, motion[:1], background=alone)
+    assert both.shape == (2, 256, 512, 3)
+    assert change(both[:, :, :180], alone[:, :, :180]) < 1e-5
+    assert change(both[:, :, 330:], alone[:, :, 330:]) > 1e-3
+    with pytest.raises(ValueError, match="same picture"):
+        drawn(second, motion, background=alone[:, :100])
+
+
 def test_an_animal_needs_a_box_or_a_mask(image, motion):
     with pytest.raises(ValueError, match="face_box"):
         run("LoadPortrait", image=image, animal=True)
