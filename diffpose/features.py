@@ -70,7 +70,9 @@ def stretched(features: Tensor, frames: int) -> Tensor:
 
 def levelled(sound: Tensor) -> Tensor:
     """Sound (N, S) of zero mean and unit (unbiased) deviation, as DiffPoseTalk hears an utterance."""
-    return (sound - sound.mean(-1, keepdim=True)) / (sound.std(-1, keepdim=True) + 1e-5)
+    centred = sound - sound.mean(-1, keepdim=True)
+    deviation = (centred.square().sum(-1, keepdim=True) / max(sound.shape[-1] - 1, 1)).sqrt()
+    return centred / (deviation + 1e-5)
 
 
 def levelled_window(sound: Tensor) -> Tensor:
