@@ -33,7 +33,7 @@ def frame_rate(fps: float | str | Fraction) -> Fraction:
     if not 0 < rate <= MAXIMUM_FPS:
         raise ValueError(f"The frame rate {fps} is outside 0…{MAXIMUM_FPS} frames a second; 25 is usual.")
     ntsc = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
-    if ntsc and abs(ntsc - rate) < Fraction(1, 200):
+    if rate.denominator > 1 and ntsc and abs(ntsc - rate) < Fraction(1, 200):
         return ntsc
     return rate.limit_denominator(100_000)
 

@@ -32,6 +32,8 @@ def assert_same(first: MotionSequence, second: MotionSequence, **tolerance):
     ("given_rate", "exact"),
     [
         (25, Fraction(25)),
+        (1.0, Fraction(1)),
+        (5.0, Fraction(5)),
         (29.97, Fraction(30000, 1001)),
         (23.976, Fraction(24000, 1001)),
         ("30000/1001", Fraction(30000, 1001)),
