@@ -7,6 +7,7 @@ from .nodes.motion import AudioToMotion, DriveFromVideo, LoadMotion, SaveMotion
 from .nodes.node import Node
 from .nodes.portrait import LoadPortrait
 from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPose
+from .nodes.reenact import ReenactVideo
 from .nodes.render import LivePortraitRender
 from .nodes.style import LoadStyle, MixStyles, SaveStyle, StyleEncode
 from .nodes.video import VideoCombine
@@ -29,6 +30,7 @@ NODES: dict[type[Node], str] = {
     SyntheticPose: "Synthetic Pose",
     MotionFilter: "Motion Filter",
     DubVideo: "Dub Video",
+    ReenactVideo: "Reenact Video",
     LivePortraitRender: "LivePortrait Render",
     VideoCombine: "Video Combine (Talking Head)",
 }

@@ -39,26 +39,26 @@ class LivePortraitRender(Node):
                 "batch_size": ("INT", {"default": 8, "min": 1, "max": 64, "tooltip": (
                     "Frames drawn at once: more is faster on a GPU and takes more memory."
                 )}),
-                "take_expression": _switch(True, (
+                "take_expression": switch(True, (
                     "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
                 )),
-                "take_lips": _switch(True, "Takes the lips; means something when take_expression is off."),
-                "take_eyes": _switch(True, "Takes lids and gaze; means something when take_expression is off."),
-                "take_brows": _switch(True, "Takes the brows; means something when take_expression is off."),
-                "take_head": _switch(True, "Takes the head's turns and moves; off: the head stays as it is."),
+                "take_lips": switch(True, "Takes the lips; means something when take_expression is off."),
+                "take_eyes": switch(True, "Takes lids and gaze; means something when take_expression is off."),
+                "take_brows": switch(True, "Takes the brows; means something when take_expression is off."),
+                "take_head": switch(True, "Takes the head's turns and moves; off: the head stays as it is."),
                 "multiplier": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 3.0, "step": 0.01, "tooltip": (
                     "Factor on all motion: 1 as it comes, 0 none. LivePortrait only."
                 )}),
-                "stitching": _switch(True, (
+                "stitching": switch(True, (
                     "Keeps the shoulders where they are, so that the face joins the picture. LivePortrait only."
                 )),
-                "close_mouth": _switch(False, (
+                "close_mouth": switch(False, (
                     "Closes the portrait's own mouth first, where it stands open. LivePortrait only."
                 )),
-                "keep_identity": _switch(True, (
+                "keep_identity": switch(True, (
                     "With relative off: what tells whose face it is stays the portrait's."
                 )),
-                "anchored": _switch(False, (
+                "anchored": switch(False, (
                     "With relative off: moves from the driver's rest on, by the size of the portrait's face; for "
                     "faces unlike the driver's. LivePortrait only."
                 )),
@@ -99,7 +99,7 @@ class LivePortraitRender(Node):
             batch_size=batch_size,
             paste_back=paste_back,
             relative=relative,
-            regions=_regions(take_expression, take_lips, take_eyes, take_brows, take_head),
+            regions=regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head),
             keep_identity=keep_identity,
             mask=mask_of(mask, portrait.picture),
             multiplier=multiplier,
@@ -114,11 +114,12 @@ class LivePortraitRender(Node):
         return _stacked(batches, max(len(motion), len(behind))), float(motion.fps)
 
 
-def _switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
+def switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
+    """A BOOLEAN widget."""
     return ("BOOLEAN", {"default": default, "tooltip": tooltip})
 
 
-def _regions(expression: bool, lips: bool, eyes: bool, brows: bool, head: bool) -> tuple[str, ...]:
+def regions_taken(expression: bool, lips: bool, eyes: bool, brows: bool, head: bool) -> tuple[str, ...]:
     """What of the motion is taken, in the words of keypoints.REGIONS."""
     if expression and head:
         return ("all",)

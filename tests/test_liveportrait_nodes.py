@@ -202,3 +202,17 @@ def test_the_same_workflow_runs_with_either_renderer(host, name, renderer):
     frames = torch.cat(list(video.frames()))
     assert frames.shape[1:] == (128, 128, 3)
     assert 1 < len(frames) < 9
+
+
+@pytest.mark.parametrize("renderer", ["mesh", "liveportrait"])
+def test_a_clip_is_reenacted_and_faceless_frames_pass_through(image, motion, renderer):
+    clip = torch.cat([image, torch.full_like(image, 0.5), image])
+    wanted = motion[:1]
+    frames, fps, faceless = run("ReenactVideo", frames=clip, motion=wanted, frames_fps=5.0, renderer=renderer)
+    assert (frames.shape, fps, faceless) == ((3, 256, 256, 3), 5.0, "1")
+    assert torch.equal(frames[1], clip[1])
+    opened = run("RetargetLip", motion=wanted, opening=0.3)[0]
+    talking, *_ = run("ReenactVideo", frames=clip, motion=opened, frames_fps=5.0, renderer=renderer)
+    assert change(talking[0], frames[0]) > 1e-3
+    with pytest.raises(ValueError, match="No face"):
+        run("ReenactVideo", frames=clip[1:2], motion=wanted, renderer=renderer)

@@ -45,6 +45,9 @@ SAVED_WIDGETS = {
         "smoothing width noise pitch_gain yaw_gain roll_gain lip_x_gain lip_y_gain lip_z_gain uncross_lips delay_ms"
     ),
     "DubVideo": "video frames_fps renderer",
+    "ReenactVideo": (
+        "frames_fps renderer relative take_expression take_lips take_eyes take_brows take_head smooth stitching"
+    ),
     "LivePortraitRender": (
         "paste_back relative batch_size take_expression take_lips take_eyes take_brows take_head multiplier "
         "stitching close_mouth keep_identity anchored"

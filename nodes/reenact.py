@@ -1,0 +1,106 @@
+"""ReenactVideo: a clip whose face does what another does."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+
+from ..lp_core.dubbing import clip_faces
+from ..lp_core.face import Face, NoFaceError
+from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.portrait import Portrait, Renderer, RenderOptions
+from ..lp_core.renderer import RENDERERS, choose_renderer, clip_motion, render_clip
+from ..lp_core.retarget import OBSERVATION_VARIANCE, transfer_to_clip
+from . import host
+from .node import Node
+from .render import regions_taken, switch
+from .wires import frames_of, stack_of
+
+
+class ReenactVideo(Node):
+    """IMAGE frames and a MOTION to IMAGE."""
+
+    DESCRIPTION = (
+        "Lets the face in a clip do what a motion says; the head keeps its place and size in the clip. The shorter "
+        "of the two decides how many frames there are; a single motion frame holds for the whole clip."
+    )
+    SEARCH_ALIASES = ("talking head", "video to video", "reenact", "edit expression in video")
+    RETURN_TYPES = ("IMAGE", "FLOAT", "STRING")
+    RETURN_NAMES = ("frames", "fps", "faceless")
+    OUTPUT_TOOLTIPS = (
+        "The frames with the face redrawn.",
+        "Frames a second, the clip's own.",
+        "Which frames have no face and passed through, counted from 0; empty when none.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "frames": ("IMAGE", {"tooltip": "The clip, with one face."}),
+                "motion": ("MOTION", {"tooltip": "What the face does; brought to the clip's rate."}),
+                "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
+                    "Frames a second of the clip."
+                )}),
+                "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
+                    "What draws: mesh needs no download, liveportrait uses its networks, auto the best one that is "
+                    "installed."
+                )}),
+                "relative": switch(True, "Motion is added to the clip's own; off: it replaces it."),
+                "take_expression": switch(True, (
+                    "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
+                )),
+                "take_lips": switch(True, "Takes the lips; means something when take_expression is off."),
+                "take_eyes": switch(True, "Takes lids and gaze; means something when take_expression is off."),
+                "take_brows": switch(True, "Takes the brows; means something when take_expression is off."),
+                "take_head": switch(True, "Takes the head's turns; off: the clip's stay."),
+                "smooth": switch(True, "Calms what is left of trembling; rotations are smoothed as rotations."),
+                "stitching": switch(True, "Keeps the shoulders where they are. LivePortrait only."),
+            }
+        }  # fmt: skip
+
+    def run(
+        self,
+        frames: Tensor,
+        motion: MotionSequence,
+        frames_fps: float,
+        renderer: str,
+        relative: bool,
+        take_expression: bool,
+        take_lips: bool,
+        take_eyes: bool,
+        take_brows: bool,
+        take_head: bool,
+        smooth: bool,
+        stitching: bool,
+    ) -> tuple[Tensor, float, str]:
+        """The frames (T, H, W, 3), their rate, and the indices of those without a face."""
+        clip, rate = frames_of(stack_of(frames)), frame_rate(frames_fps)
+        drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
+        regions = regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head)
+        faces = clip_faces(clip)
+        looked_at = _portraits(clip, faces, drawer, host.Progress(len(clip), "frames looked at"))
+        variance = OBSERVATION_VARIANCE if smooth else 0.0
+        own = transfer_to_clip(motion, clip_motion(looked_at, rate), relative, regions, variance)
+        shown = _portraits(clip, faces, drawer, host.Progress(len(own)))
+        redrawn = clip[: len(own)].clone()
+        options = RenderOptions(relative=relative, stitching=stitching)
+        for index, frame in enumerate(render_clip(shown, own, options)):
+            if faces[index] is not None:
+                redrawn[index] = frame[0]
+        faceless = ", ".join(str(index) for index in range(len(own)) if faces[index] is None)
+        return redrawn.to(host.result_device()), float(rate), faceless
+
+
+def _portraits(
+    clip: Tensor, faces: tuple[Face | None, ...], renderer: Renderer, progress: host.Progress
+) -> Iterator[Portrait]:
+    """A portrait of each frame; where no face is seen, the last one that was, or the first, is looked at."""
+    face = next((face for face in faces if face is not None), None)
+    if face is None:
+        raise NoFaceError(f"No face was found in any of the clip's {len(clip)} frames.", clip[0])
+    for frame, seen in zip(clip, faces, strict=True):
+        face = seen or face
+        yield renderer.portrait(frame, face)
+        progress.step(1, frame)
