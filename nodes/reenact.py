@@ -13,7 +13,7 @@ from ..lp_core.renderer import RENDERERS, choose_renderer, clip_motion, render_c
 from ..lp_core.retarget import OBSERVATION_VARIANCE, transfer_to_clip
 from . import host
 from .node import Node
-from .render import regions_taken, switch
+from .render import region_switches, regions_taken, switch
 from .wires import frames_of, stack_of
 
 
@@ -48,13 +48,7 @@ class ReenactVideo(Node):
                     "installed."
                 )}),
                 "relative": switch(True, "Motion is added to the clip's own; off: it replaces it."),
-                "take_expression": switch(True, (
-                    "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
-                )),
-                "take_lips": switch(True, "Takes the lips; means something when take_expression is off."),
-                "take_eyes": switch(True, "Takes lids and gaze; means something when take_expression is off."),
-                "take_brows": switch(True, "Takes the brows; means something when take_expression is off."),
-                "take_head": switch(True, "Takes the head's turns; off: the clip's stay."),
+                **region_switches(),
                 "smooth": switch(True, "Calms what is left of trembling; rotations are smoothed as rotations."),
                 "stitching": switch(True, "Keeps the shoulders where they are. LivePortrait only."),
             }

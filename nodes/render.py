@@ -39,13 +39,7 @@ class LivePortraitRender(Node):
                 "batch_size": ("INT", {"default": 8, "min": 1, "max": 64, "tooltip": (
                     "Frames drawn at once: more is faster on a GPU and takes more memory."
                 )}),
-                "take_expression": switch(True, (
-                    "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
-                )),
-                "take_lips": switch(True, "Takes the lips; means something when take_expression is off."),
-                "take_eyes": switch(True, "Takes lids and gaze; means something when take_expression is off."),
-                "take_brows": switch(True, "Takes the brows; means something when take_expression is off."),
-                "take_head": switch(True, "Takes the head's turns and moves; off: the head stays as it is."),
+                **region_switches(),
                 "multiplier": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 3.0, "step": 0.01, "tooltip": (
                     "Factor on all motion: 1 as it comes, 0 none. LivePortrait only."
                 )}),
@@ -117,6 +111,19 @@ class LivePortraitRender(Node):
 def switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
     """A BOOLEAN widget."""
     return ("BOOLEAN", {"default": default, "tooltip": tooltip})
+
+
+def region_switches() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Widgets that say what of a motion is taken, by name, in the order of `regions_taken`."""
+    return {
+        "take_expression": switch(
+            True, "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
+        ),
+        "take_lips": switch(True, "Takes the lips; means something when take_expression is off."),
+        "take_eyes": switch(True, "Takes lids and gaze; means something when take_expression is off."),
+        "take_brows": switch(True, "Takes the brows; means something when take_expression is off."),
+        "take_head": switch(True, "Takes the head's turns and moves; off: the head stays as it is."),
+    }
 
 
 def regions_taken(expression: bool, lips: bool, eyes: bool, brows: bool, head: bool) -> tuple[str, ...]:
