@@ -220,7 +220,7 @@ def _encoder_heads(encoder: Mapping[str, Tensor]) -> int:
     return max(encoder["feature_projection.projection.bias"].shape[0] // DIMENSIONS_PER_HEAD, 1)
 
 
-def betas(container: Container) -> Tensor:
+def noise_betas(container: Container) -> Tensor:
     """β_1 … β_T (T,): the saved ones, else those of the schedule that the settings name."""
     saved = container.tensors.get("diffusion_sched.betas")
     if saved is not None:

@@ -18,11 +18,19 @@ from torch import Tensor, nn
 
 from ..lp_core.checkpoint import CheckpointError
 from ..lp_core.files import appearing_whole
-from . import published
 from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
 from .container import Container, read_container
 from .denoiser import Denoiser, DenoiserLayout, TokenLayout
 from .lmdm import Lmdm, LmdmLayout
+from .published import (
+    canonical,
+    diffusion_card,
+    encoder_tensors,
+    lmdm_layout,
+    noise_betas,
+    published_kind,
+    style_layout,
+)
 from .schedule import Schedule
 from .style_encoder import StyleEncoder, StyleEncoderLayout
 from .transformer import PositionMode
@@ -79,9 +87,9 @@ def load_style_encoder(path: str | os.PathLike[str]) -> StyleEncoder:
     if _is_converted(container):
         layout = StyleEncoderLayout(**_converted_card(container, "style_encoder")["layout"])
         return _filled(StyleEncoder(layout), container.tensors, container)
-    _expect(container, published.published_kind(container), "style_encoder")
-    tensors = published.canonical(container.tensors)
-    return _filled(StyleEncoder(published.style_layout(container)), tensors, container)
+    _expect(container, published_kind(container), "style_encoder")
+    tensors = canonical(container.tensors)
+    return _filled(StyleEncoder(style_layout(container)), tensors, container)
 
 
 def load_lmdm(path: str | os.PathLike[str]) -> Lmdm:
@@ -94,9 +102,9 @@ def load_lmdm(path: str | os.PathLike[str]) -> Lmdm:
     if _is_converted(container):
         layout = LmdmLayout(**_converted_card(container, "ditto")["layout"])
         return _filled(Lmdm(layout), container.tensors, container)
-    _expect(container, published.published_kind(container), "ditto")
-    tensors = published.canonical(container.tensors)
-    return _filled(Lmdm(published.lmdm_layout(tensors)), tensors, container)
+    _expect(container, published_kind(container), "ditto")
+    tensors = canonical(container.tensors)
+    return _filled(Lmdm(lmdm_layout(tensors)), tensors, container)
 
 
 def kind_of(path: str | os.PathLike[str]) -> Kind:
@@ -106,7 +114,7 @@ def kind_of(path: str | os.PathLike[str]) -> Kind:
         CheckpointError: not a supported checkpoint; says what was found.
     """
     container = read_container(path)
-    return _read_card(container)["kind"] if _is_converted(container) else published.published_kind(container)
+    return _read_card(container)["kind"] if _is_converted(container) else published_kind(container)
 
 
 def convert(
@@ -138,13 +146,13 @@ def save_diffusion(model: DiffusionModel, path: str | os.PathLike[str]) -> None:
 
 
 def _published_diffusion(container: Container) -> DiffusionModel:
-    kind = published.published_kind(container)
-    card = published.diffusion_card(container, _expect(container, kind, *DENOISER_KINDS))
+    kind = published_kind(container)
+    card = diffusion_card(container, _expect(container, kind, *DENOISER_KINDS))
     return DiffusionModel(
         card=card,
-        denoiser=_filled(Denoiser(card.layout), published.canonical(container.tensors), container),
-        schedule=Schedule.from_betas(published.betas(container)),
-        encoder=published.encoder_tensors(container),
+        denoiser=_filled(Denoiser(card.layout), canonical(container.tensors), container),
+        schedule=Schedule.from_betas(noise_betas(container)),
+        encoder=encoder_tensors(container),
     )
 
 
