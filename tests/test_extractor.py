@@ -124,6 +124,23 @@ def test_a_clip_without_frames_is_an_error():
         extract([])
 
 
+def test_a_single_picture_is_measured_from_a_calm_face(astronaut):
+    seen = extract([shot(astronaut, degrees=12)])
+    assert seen.neutral is None
+    turned = seen.motion.rotation[0] - seen.motion.rest.rotation
+    assert turned[2].item() == pytest.approx(12, abs=4)
+    grin = from_expression(seen.motion.expression - seen.motion.rest.expression)
+    assert grin.jaw.item() > 0.05  # her teeth show
+    assert grin.blink_left.item() < 0.3
+
+
+def test_a_single_picture_named_neutral_moves_nothing(astronaut):
+    seen = extract([shot(astronaut, degrees=12)], neutral=0)
+    torch.testing.assert_close(seen.motion.rotation[0], seen.motion.rest.rotation)
+    left = from_expression(seen.motion.expression - seen.motion.rest.expression).stack()
+    torch.testing.assert_close(left, torch.zeros_like(left), atol=2e-3, rtol=0)
+
+
 def test_a_neutral_frame_that_is_not_there_is_an_error(astronaut):
     with pytest.raises(ValueError, match="neutral frame 5 is outside"):
         extract([shot(astronaut)], neutral=5)

@@ -105,14 +105,22 @@ def filled(seen: list[Tensor | None]) -> Tensor:
     return torch.lerp(points[before], points[after], share[:, None, None])
 
 
-def motion_of(landmarks: Tensor, fps: Fraction, neutral: int | None = None) -> tuple[MotionSequence, int]:
-    """The motion of tracked landmarks (T, 478, 3) in picture pixels, and the index of its neutral frame."""
+def motion_of(landmarks: Tensor, fps: Fraction, neutral: int | None = None) -> tuple[MotionSequence, int | None]:
+    """The motion of tracked landmarks (T, 478, 3) in picture pixels, and the index of its neutral frame.
+
+    A single picture, unless it is named neutral itself, is measured from a calm mean face that looks ahead; then
+    there is no neutral frame, and the index is None.
+    """
     pose = fit_pose(landmarks)
     measures = measure(pose.to_face(landmarks))
     degrees = rotation_degrees(pose.rotation)
-    chosen = neutral_frame(measures, degrees) if neutral is None else neutral
-    expression, at_rest = expressions(measures, chosen)
     scale, translation = in_driver_crop(pose, landmarks)
+    if len(landmarks) == 1 and neutral is None:
+        expression, at_rest = expressions(measures, calm_measures())
+        rest = MotionFrame(at_rest, torch.zeros(3), scale[0], translation[0])
+        return MotionSequence(expression, degrees, scale, translation, fps, rest), None
+    chosen = neutral_frame(measures, degrees) if neutral is None else neutral
+    expression, at_rest = expressions(measures, usual_measures(measures, chosen))
     rest = MotionFrame(at_rest, degrees[chosen], scale[chosen], translation[chosen])
     return MotionSequence(expression, degrees, scale, translation, fps, rest), chosen
 
@@ -131,18 +139,31 @@ def neutral_frame(measures: Tensor, degrees: Tensor) -> int:
     return int((away + turned / TURN_STEP).argmin())
 
 
-def expressions(measures: Tensor, neutral: int) -> tuple[Tensor, Tensor]:
-    """Expressions (T, 21, 3) of measures (T, 16), and the expression (21, 3) of the face at rest.
+def usual_measures(measures: Tensor, neutral: int) -> Tensor:
+    """What a clip's face usually measures (16,), of measures (T, 16).
 
-    Mouth and brows are measured from the neutral frame, eyes from how far they usually stand open, gaze from where
-    it usually goes. The mouth's own opening at rest is written as the renderer writes a portrait's.
+    Mouth and brows as in the neutral frame, eyes as they usually stand open, gaze where it usually goes.
     """
-    open_eyes = measures[:, EYES].quantile(OPEN_EYE, dim=0)
     usual = measures[neutral].clone()
-    usual[EYES], usual[GAZE] = open_eyes, measures[:, GAZE].median(0).values
-    controls = _cleaned(controls_of_measures(measures - usual, open_eyes))
-    mean_face = measure(face_model().mean[None])[0]
-    opened = usual[GAP] - mean_face[GAP]
+    usual[EYES] = measures[:, EYES].quantile(OPEN_EYE, dim=0)
+    usual[GAZE] = measures[:, GAZE].median(0).values
+    return usual
+
+
+def calm_measures() -> Tensor:
+    """What the mean face measures (16,) with its mouth closed."""
+    calm = measure(face_model().mean[None])[0]
+    calm[GAP] = 0.0
+    return calm
+
+
+def expressions(measures: Tensor, usual: Tensor) -> tuple[Tensor, Tensor]:
+    """Expressions (T, 21, 3) of measures (T, 16), and that (21, 3) of a face that measures as usual (16,).
+
+    The mouth's own opening at rest is written as the renderer writes a portrait's.
+    """
+    controls = _cleaned(controls_of_measures(measures - usual, usual[EYES]))
+    opened = usual[GAP] - measure(face_model().mean[None])[0, GAP]
     at_rest = to_expression(Controls.still(1, jaw=opened[None]))
     return to_expression(controls) + at_rest, at_rest[0]
 
