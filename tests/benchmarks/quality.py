@@ -56,6 +56,7 @@ class Result:
     right_voice_wins: bool
     zero_motion_db: float
     silence_change: float
+    still_silence_change: float
     identity_percent: float
     background_ssim: float
     jitter_percent: float
@@ -151,6 +152,7 @@ def run(name: str, picture: torch.Tensor, voices: dict[str, Audio], heard: dict,
         intended = source_measures[0, GAP] * (1 - controls.press) + controls.jaw
         r, lag = correlation(intended.numpy(), measured[:, GAP].numpy(), 6)
         scores = {other: matching(measured, said) for other, said in heard.items()}
+        silent = activity_of(audio, len(motion)) < SILENT
         jitter = landmarks[:, list(JITTER), :2].diff(n=2, dim=0).norm(dim=-1).mean() / face.eye_distance
         yield Result(
             portrait=name,
@@ -162,7 +164,8 @@ def run(name: str, picture: torch.Tensor, voices: dict[str, Audio], heard: dict,
             mismatched=float(np.mean([score for other, score in scores.items() if other != voice])),
             right_voice_wins=max(scores, key=scores.__getitem__) == voice,
             zero_motion_db=decibels(still[0], picture),
-            silence_change=silence_change(portrait, audio, index, judge_finder),
+            silence_change=float((measured[:, GAP] - source_measures[0, GAP]).abs()[silent].quantile(0.9)),
+            still_silence_change=still_silence(portrait, audio, index, judge_finder),
             identity_percent=100 * float((points - source_points)[:, list(IDENTITY)].norm(dim=-1).mean()),
             background_ssim=background_ssim(picture, frames, face.box),
             jitter_percent=100 * float(jitter),
@@ -172,10 +175,10 @@ def run(name: str, picture: torch.Tensor, voices: dict[str, Audio], heard: dict,
         )
 
 
-def silence_change(portrait: Portrait, audio: Audio, seed: int, finder) -> float:
-    """90th percentile of the opening's change from the source over silent frames, eye distances.
+def still_silence(portrait: Portrait, audio: Audio, seed: int, finder) -> float:
+    """What `silence_change` is when the head is held still, so that nothing but the lips could change it.
 
-    The head is held still for it: turning it by 4 degrees alone moves the measured opening of parted lips by 0.016.
+    Turning a silent head by 4 degrees alone moves the measured opening of parted lips by up to 0.016.
     """
     motion = choose_generator("procedural").generate(audio, FPS, MotionOptions(lips_only=True), seed)
     silent = activity_of(audio, len(motion)) < SILENT
