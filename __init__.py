@@ -1,9 +1,10 @@
 """ComfyUI's door to the pack: the tables of nodes and the folder of browser scripts."""
 
 from .nodes import host
+from .nodes.driving import DriveFromVideo
 from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
-from .nodes.motion import AudioToMotion, DriveFromVideo, LoadMotion, SaveMotion
+from .nodes.motion import AudioToMotion, LoadMotion, SaveMotion
 from .nodes.node import Node
 from .nodes.portrait import LoadPortrait
 from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPose

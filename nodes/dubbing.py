@@ -10,11 +10,9 @@ from ..lp_core.dubbing import clip_faces, dub, ping_pong
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.renderer import RENDERERS, choose_renderer, extractor_for
 from . import host
-from .motion import VIDEO_SUFFIXES, clip_named, file_exists
+from .driving import FRAMES_AT_ONCE, VIDEO_SUFFIXES, clip_named
 from .node import Node
 from .wires import frames_of, stack_of
-
-FRAMES_AT_ONCE = 16
 
 
 class DubVideo(Node):
@@ -58,7 +56,7 @@ class DubVideo(Node):
     @classmethod
     def VALIDATE_INPUTS(cls, video: str | None) -> bool | str:
         """Whether the clip exists; files uploaded a moment ago are not in the list yet."""
-        return file_exists(video)
+        return host.file_exists(video)
 
     @classmethod
     def IS_CHANGED(cls, video: str | None, **_others: Any) -> str:

@@ -68,6 +68,17 @@ def find_file(name: str, kind: FolderKind = "input") -> Path:
     return Path(path)
 
 
+def file_exists(name: str | None) -> bool | str:
+    """True, or the sentence that ComfyUI shows; linked or empty names are left to the run."""
+    if not name:
+        return True
+    try:
+        find_file(name)
+    except FileNotFoundError as error:
+        return str(error)
+    return True
+
+
 def fingerprint(name: str | None) -> str:
     """What changes whenever the file that a widget names changes; for ComfyUI's IS_CHANGED."""
     if not name:

@@ -8,7 +8,7 @@ from ..diffpose.installed import installed_style
 from ..diffpose.style import MAXIMUM_STRENGTH, SHORTEST_CLIP, Style, interpolate
 from ..lp_core.motion import MotionSequence, frame_rate
 from . import host
-from .motion import FRAMES_AT_ONCE, extracted, file_exists
+from .driving import FRAMES_AT_ONCE, extracted
 from .node import Node
 from .wires import frames_of, stack_of
 
@@ -145,7 +145,7 @@ class LoadStyle(Node):
     @classmethod
     def VALIDATE_INPUTS(cls, file: str | None) -> bool | str:
         """Whether the file exists; one saved a moment ago is not in the list yet."""
-        return file_exists(file)
+        return host.file_exists(file)
 
     @classmethod
     def IS_CHANGED(cls, file: str | None) -> str:
