@@ -6,6 +6,7 @@ from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
 from .nodes.motion import AudioToMotion, LoadMotion, SaveMotion
 from .nodes.node import Node
+from .nodes.plot import MotionPlot
 from .nodes.portrait import LoadPortrait
 from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPose
 from .nodes.reenact import ReenactVideo
@@ -30,6 +31,7 @@ NODES: dict[type[Node], str] = {
     PoseKeyframes: "Pose Keyframes",
     SyntheticPose: "Synthetic Pose",
     MotionFilter: "Motion Filter",
+    MotionPlot: "Motion Plot",
     DubVideo: "Dub Video",
     ReenactVideo: "Reenact Video",
     LivePortraitRender: "LivePortrait Render",

@@ -73,7 +73,10 @@ def choose_generator(
     if name not in GENERATORS:
         raise ValueError(f"There is no motion generator {name!r}; choose from {', '.join(GENERATORS)}.")
     places = tuple(Path(folder) for folder in folders)
-    if name == "diffusion" or (name == "auto" and _has_diffusion(places)):
+    if name == "auto":
+        name, why = automatic_generator(places)
+        _say_once(why)
+    if name == "diffusion":
         return _diffusion(places, device, sampling)
     return ProceduralGenerator()
 
@@ -88,15 +91,14 @@ def _diffusion(
     return DiffusionGenerator(*load_installed(folders, choose_device(device)), sampling)
 
 
-def _has_diffusion(folders: tuple[Path, ...]) -> bool:
-    """Whether the diffusion generator's weights are complete; says once what `auto` makes of it."""
+def automatic_generator(folders: Sequence[Path]) -> tuple[str, str]:
+    """The name of the generator that `auto` takes, and a sentence that tells why."""
     from .installed import unusable_weights
 
     lacking = unusable_weights(folders)
-    _say_once(
-        f"Motion: procedural, since {lacking}." if lacking else "Motion: diffusion; all its weights are there."
-    )
-    return not lacking
+    if lacking:
+        return "procedural", f"Motion: procedural, since {lacking}."
+    return "diffusion", "Motion: diffusion; all its weights are there."
 
 
 @lru_cache

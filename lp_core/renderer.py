@@ -47,7 +47,10 @@ def choose_renderer(
     if name not in RENDERERS:
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
     places = tuple(Path(folder) for folder in folders)
-    if name == "liveportrait" or (name == "auto" and _has_liveportrait(places, animals)):
+    if name == "auto":
+        name, why = automatic_renderer(places, animals)
+        _say_once(why)
+    if name == "liveportrait":
         return _liveportrait(places, str(choose_device(device)), animals)
     return MeshRenderer(choose_device(device))
 
@@ -95,15 +98,14 @@ def _liveportrait(folders: tuple[Path, ...], device: str, animals: bool) -> Rend
     return LivePortraitRenderer(load_networks(folders, animals), device, landmarks=landmarks)
 
 
-def _has_liveportrait(folders: tuple[Path, ...], animals: bool) -> bool:
-    """Whether LivePortrait's weights are complete; says once what `auto` makes of it."""
+def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
+    """The name of the renderer that `auto` takes, and a sentence that tells why."""
     from .networks import unusable_weights
 
     lacking = unusable_weights(folders, animals)
-    _say_once(
-        f"Renderer: mesh, since {lacking}." if lacking else "Renderer: liveportrait; all its weights are there."
-    )
-    return not lacking
+    if lacking:
+        return "mesh", f"Renderer: mesh, since {lacking}."
+    return "liveportrait", "Renderer: liveportrait; all its weights are there."
 
 
 @lru_cache

@@ -12,6 +12,7 @@ from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.renderer import choose_renderer, extractor_for
 from . import host
 from .node import Node
+from .page import CURVES, curves_shown
 from .wires import frames_of, sound_of, stack_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class DriveFromVideo(Node):
         "Reads the motion of a face in a clip, measured from its most neutral frame, to move a portrait by."
     )
     SEARCH_ALIASES = ("talking head", "driving video", "motion capture", "expression from video")
+    HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the curves again when the node is taken from the cache
     RETURN_TYPES = ("MOTION", "AUDIO", "FLOAT", "INT", "STRING")
     RETURN_NAMES = ("motion", "audio", "fps", "frames", "report")
     OUTPUT_TOOLTIPS = (
@@ -102,8 +104,8 @@ class DriveFromVideo(Node):
         faceless: str,
         whole_frames: bool,
         frames: Tensor | None = None,
-    ) -> tuple[MotionSequence, dict[str, Any] | None, float, int, str]:
-        """The motion, the sound or None, the frame rate, the number of frames, and what was seen."""
+    ) -> dict[str, Any]:
+        """The motion, the sound or None, the frame rate, the number of frames, what was seen; and the curves."""
         if frames is not None:
             parts = (frames_of(part) for part in stack_of(frames).split(FRAMES_AT_ONCE))
             rate, count, audio = frame_rate(frames_fps), len(frames), None
@@ -117,7 +119,8 @@ class DriveFromVideo(Node):
         motion = _settled(extraction, faceless)
         motion = motion.resampled(target_fps) if target_fps else motion
         report = _report(extraction, renderer.name)
-        return motion, audio and sound_of(audio), float(motion.fps), len(motion), report
+        values = motion, audio and sound_of(audio), float(motion.fps), len(motion), report
+        return {"ui": {CURVES: curves_shown(motion, audio)}, "result": values}
 
 
 def frame_index(neutral_frame: int) -> int | None:

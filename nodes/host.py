@@ -23,6 +23,7 @@ PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()  # ids whose clash has been logged in this process
+_noticed: set[str] = set()  # details that the page has been shown in this process
 
 
 def _module(name: str) -> ModuleType | None:
@@ -214,6 +215,16 @@ def _pillow(picture: Tensor) -> Any:
 
     pixels = picture.detach().float().mul(255).round().clamp(0, 255)
     return Image.fromarray(pixels.to("cpu", torch.uint8).numpy())
+
+
+def notice(summary: str, detail: str, severity: Literal["info", "warn"] = "info") -> None:
+    """Show a sentence on ComfyUI's page, once in this process, as the event `talking_head.notice`."""
+    server = _module("server")
+    running = getattr(getattr(server, "PromptServer", None), "instance", None)
+    if running is None or detail in _noticed:
+        return
+    _noticed.add(detail)
+    running.send_sync("talking_head.notice", {"severity": severity, "summary": summary, "detail": detail})
 
 
 def save_picture(picture: Tensor, name: str) -> SavePlace:

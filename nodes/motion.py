@@ -11,6 +11,7 @@ from ..lp_core.templates import MOTION_SUFFIXES, load_motion
 from . import host
 from .driving import frame_index, neutral_frame_input
 from .node import Node
+from .page import CURVES, curves_shown, tell_generator
 from .wires import audio_of
 
 
@@ -24,6 +25,7 @@ class AudioToMotion(Node):
 
     DESCRIPTION = "Turns a voice into lips, blinks, gaze and head motion. The same seed gives the same motion."
     SEARCH_ALIASES = ("talking head", "lip sync", "speech to motion", "audio driven")
+    HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the curves again when the node is taken from the cache
     RETURN_TYPES = ("MOTION", "AUDIO", "FLOAT", "INT")
     RETURN_NAMES = ("motion", "audio", "fps", "frames")
     OUTPUT_TOOLTIPS = (
@@ -104,15 +106,17 @@ class AudioToMotion(Node):
         style_guidance: float,
         steps: int,
         style: Style | None = None,
-    ) -> tuple[MotionSequence, dict[str, Any], float, int]:
-        """The motion, the sound untouched, the frame rate and the number of frames."""
+    ) -> dict[str, Any]:
+        """The motion, the sound untouched, the frame rate and the number of frames; the page shows the curves."""
         options = MotionOptions(
             lips, brows, head, blinks, gaze, pose, lip_lead_ms, lips_only, expression, rest_in_silence
         )
         sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
         generator = choose_generator(motion, host.device(), host.model_folders("diffpose"), sampling)
-        made = generator.generate(audio_of(audio), frame_rate(fps), options, seed, style)
-        return made, audio, float(made.fps), len(made)
+        voice = audio_of(audio)
+        made = generator.generate(voice, frame_rate(fps), options, seed, style)
+        tell_generator(motion)
+        return {"ui": {CURVES: curves_shown(made, voice)}, "result": (made, audio, float(made.fps), len(made))}
 
 
 class SaveMotion(Node):

@@ -12,6 +12,7 @@ from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import RENDERERS, choose_renderer
 from . import host
 from .node import Node
+from .page import FACES, faces_shown, tell_renderer
 from .wires import mask_of, picture_of
 
 Box = tuple[float, float, float, float]
@@ -101,16 +102,18 @@ class LoadPortrait(Node):
         if animal and box is None:
             raise ValueError("An animal's face is not looked for: give face_box, or a mask painted over it.")
         faces = find_faces(picture, BoxFinder() if animal else None, box)
-        face = _chosen(faces, face_order, face_index)
+        counted = _counted(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
         drawn_by = "liveportrait" if animal and renderer == "auto" else renderer
         drawer = choose_renderer(drawn_by, host.device(), host.model_folders("liveportrait"), animal)
-        portrait = drawer.portrait(picture, face, framing)
+        tell_renderer(drawn_by, animal)
+        portrait = drawer.portrait(picture, counted[face_index], framing)
         preview = _crop_with_landmarks(portrait)
-        return {
-            "ui": {"images": [host.save_picture(preview, "talking_head_face").shown]},
-            "result": (portrait, preview[None], len(faces)),
+        shown = {
+            "images": [host.save_picture(preview, "talking_head_face").shown],
+            FACES: faces_shown(picture, counted, face_index, portrait, 1 / shrunk),
         }
+        return {"ui": shown, "result": (portrait, preview[None], len(faces))}
 
 
 def _box(text: str, shrunk: float) -> Box | None:
@@ -132,13 +135,14 @@ def _box_of_wire(mask: Tensor | None, picture: Tensor) -> Box | None:
     return None if fitted is None or not (fitted > 0.5).any() else box_of_mask(fitted)
 
 
-def _chosen(faces: tuple[Face, ...], order: str, index: int) -> Face:
+def _counted(faces: tuple[Face, ...], order: str, index: int) -> tuple[Face, ...]:
+    """The faces in the order they are counted in, of which there is one with the index."""
     if index >= len(faces):
         raise ValueError(
             f"The picture has {len(faces)} face{'s' * (len(faces) > 1)}; face_index {index} is beyond them: "
             f"give 0 … {len(faces) - 1}."
         )
-    return ordered(faces, order)[index]
+    return ordered(faces, order)
 
 
 def _crop_with_landmarks(portrait: Portrait) -> Tensor:

@@ -79,6 +79,7 @@ class Host:
         self.free_memory = 2**40  # bytes
         self.running = ""  # id of the node at work
         self.progress: list[tuple[int, int, Any]] = []
+        self.sent: list[tuple[str, dict]] = []  # events for the page
         self.arguments = types.SimpleNamespace(disable_metadata=False)
         self.classes: dict[str, Any] = {node.__name__: node for node in (LoadImage, LoadAudio, PreviewImage)}
         self.classes.update(pack.NODE_CLASS_MAPPINGS)
@@ -106,6 +107,10 @@ class Host:
         if self.interrupted.is_set():
             self.interrupted.clear()
             raise InterruptedRunError
+
+    def send(self, event: str, content: dict) -> None:
+        """What the server's `send_sync` does, which takes JSON only."""
+        self.sent.append((event, json.loads(json.dumps(content))))
 
     # ------------------------------------------------------------------ descriptions and prompts
 
@@ -326,6 +331,7 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
             "get_free_memory": lambda _device: host.free_memory,
         },
         "nodes": {"NODE_CLASS_MAPPINGS": host.classes},
+        "server": {"PromptServer": types.SimpleNamespace(instance=types.SimpleNamespace(send_sync=host.send))},
     }
     modules = {name: types.ModuleType(name) for name in contents}
     for name, module in modules.items():

@@ -41,6 +41,7 @@ SAVED_WIDGETS = {
     "ReferencePose": "weight start seed",
     "PoseKeyframes": "keyframes weight",
     "SyntheticPose": "weight seed degrees jitter",
+    "MotionPlot": "width height",
     "MotionFilter": (
         "smoothing width noise pitch_gain yaw_gain roll_gain lip_x_gain lip_y_gain lip_z_gain uncross_lips delay_ms"
     ),
@@ -208,6 +209,62 @@ def test_a_portrait_is_found_and_shown(host, picture):
     assert preview.shape == (1, 512, 512, 3)
     dots = (preview[0] - torch.tensor([0.1, 1.0, 0.4])).abs().amax(-1) < 1e-6
     assert dots.sum() > 478
+
+
+def test_the_page_is_shown_every_face_in_pixels_of_the_picture(host, picture):
+    node, two = NODES["LoadPortrait"], torch.cat([picture, picture], 1)
+    given = defaults_of(node) | {"image": two[None], "face_order": "left to right", "longest_side": 512}
+    chosen, boxes = [], []
+    for index in (0, 1):
+        on_page = json.dumps(node().execute(**given | {"face_index": index})["ui"])
+        (shown,) = json.loads(on_page)["talking_head_faces"]
+        assert (shown["width"], shown["height"], shown["chosen"]) == (1024, 512, index)
+        assert [face["index"] for face in shown["faces"]] == [0, 1]
+        assert all(len(face["landmarks"]) == 478 for face in shown["faces"])
+        with Image.open(host.folders["temp"] / shown["picture"]["filename"]) as seen:
+            assert seen.size == (512, 256)
+        boxes.append(torch.tensor([face["box"] for face in shown["faces"]]))
+        chosen.append(torch.tensor(shown["crop"]))
+    left, right = boxes[0]
+    assert (right - left - torch.tensor([512.0, 0, 512, 0])).abs().max() < 15
+    for crop, box in zip(chosen, boxes[0], strict=True):
+        assert (crop.amin(0) < box[:2]).all()
+        assert (crop.amax(0) > box[2:]).all()
+
+
+def test_the_page_is_told_once_what_auto_chose_and_why(host, picture):
+    pack_module("nodes.host")._noticed.clear()
+    for _ in range(2):
+        run("LoadPortrait", image=picture[None])
+        run("AudioToMotion", audio=wave())
+    assert [event for event, _ in host.sent] == ["talking_head.notice"] * 2
+    drawn, made = (content for _, content in host.sent)
+    assert drawn["summary"] == "mesh draws the frames"
+    assert "liveportrait/appearance_feature_extractor is missing" in drawn["detail"]
+    assert made["summary"] == "procedural makes the motion"
+    assert {content["severity"] for content in (drawn, made)} == {"info"}
+
+
+def test_the_licence_of_weights_is_told_before_they_are_used(host):
+    pack_module("nodes.host")._noticed.clear()
+    pack_module("nodes.page").tell_renderer("liveportrait")
+    ((_, content),) = host.sent
+    assert content["detail"] == "Licence of its weights: MIT (commercial use allowed)."
+    pack_module("nodes.page").tell_renderer("mesh")
+    assert len(host.sent) == 1
+
+
+def test_curves_are_shown_and_drawn(host):
+    result = NODES["MotionPlot"]().execute(motion=nodding(), audio=wave(0.4), width=320, height=256)
+    drawn, same = result["result"]
+    assert drawn.shape == (1, 256, 320, 3)
+    (shown,) = result["ui"]["images"]
+    with Image.open(host.folders["temp"] / shown["filename"]) as file:
+        assert file.size == (320, 256)
+    (curves,) = result["ui"]["talking_head_curves"]
+    assert curves["frames"] == len(same) == 10
+    spoken = NODES["AudioToMotion"]().execute(**defaults_of(NODES["AudioToMotion"]) | {"audio": wave(0.4)})
+    assert spoken["ui"]["talking_head_curves"][0]["sound_seconds"] == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize("form", ["rgba", "half", "batch", "grey"])

@@ -1,0 +1,52 @@
+"""MotionPlot: the curves of a motion as a picture."""
+
+from typing import Any
+
+from ..lp_core.motion import MotionSequence
+from ..lp_core.plot import SIDES, plot
+from . import host
+from .node import Node
+from .page import CURVES, curves_shown
+from .wires import audio_of
+
+
+class MotionPlot(Node):
+    """MOTION to an IMAGE of its curves."""
+
+    DESCRIPTION = "Draws lips, lids, gaze and head over time, for reports and for finding what to edit."
+    SEARCH_ALIASES = ("talking head", "plot motion", "curves", "graph")
+    OUTPUT_NODE = True
+    RETURN_TYPES = ("IMAGE", "MOTION")
+    RETURN_NAMES = ("plot", "motion")
+    OUTPUT_TOOLTIPS = ("The curves, as one picture.", "The motion as it came in.")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        low, high = SIDES
+        return {
+            "required": {
+                "motion": ("MOTION", {"tooltip": "What is drawn, measured from its rest."}),
+                "width": ("INT", {"default": 1024, "min": low, "max": high, "step": 8, "tooltip": (
+                    "Pixels across the picture."
+                )}),
+                "height": ("INT", {"default": 768, "min": low, "max": high, "step": 8, "tooltip": (
+                    "Pixels down the picture."
+                )}),
+            },
+            "optional": {
+                "audio": ("AUDIO", {"tooltip": "The sound to draw behind the mouth's curves."}),
+            },
+        }  # fmt: skip
+
+    def run(
+        self, motion: MotionSequence, width: int, height: int, audio: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The picture (1, height, width, 3) and the motion, and both for the page."""
+        sound = None if audio is None else audio_of(audio)
+        picture = plot(motion, sound, width, height)
+        shown = {
+            "images": [host.save_picture(picture, "talking_head_plot").shown],
+            CURVES: curves_shown(motion, sound),
+        }
+        return {"ui": shown, "result": (picture[None], motion)}
