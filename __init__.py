@@ -1,9 +1,10 @@
 """ComfyUI's door to the pack: the tables of nodes and the folder of browser scripts."""
 
-from .nodes import host
+from .nodes import host, preview
 from .nodes.driving import DriveFromVideo
 from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
+from .nodes.expression import ExpressionEdit
 from .nodes.motion import AudioToMotion, LoadMotion, SaveMotion
 from .nodes.node import Node
 from .nodes.plot import MotionPlot
@@ -27,6 +28,7 @@ NODES: dict[type[Node], str] = {
     RetargetLip: "Retarget Lip",
     RetargetEye: "Retarget Eye",
     PupilControl: "Pupil Control",
+    ExpressionEdit: "Expression Edit",
     ReferencePose: "Reference Pose",
     PoseKeyframes: "Pose Keyframes",
     SyntheticPose: "Synthetic Pose",
@@ -44,3 +46,4 @@ WEB_DIRECTORY = "./web/js"
 __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]
 
 host.report_clashes(NODE_CLASS_MAPPINGS)
+host.answer_posts(preview.ROUTE, preview.GALLERY.answer)

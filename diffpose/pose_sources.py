@@ -21,11 +21,10 @@ from torch import Tensor
 from ..lp_core.dubbing import ping_pong
 from ..lp_core.edits import mix
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate
-from .curves import minimum_jerk
+from .keyframes import EASINGS, through_keys
 
 _log = logging.getLogger(__name__)
 
-EASINGS = ("linear", "smooth", "ease in", "ease out", "hold")
 MAXIMUM_KEY_DEGREES = 90.0
 BLOCK = 1 << 20  # bytes read at once
 
@@ -81,17 +80,10 @@ def keyframe_pose(keyframes: Sequence[Keyframe], frames: int, fps: float | Fract
         ValueError: no key poses, or two at the same time.
     """
     keys = sorted(keyframes, key=lambda key: key.seconds)
-    times = np.array([key.seconds for key in keys])
-    if not keys or (np.diff(times) <= 0).any():
-        raise ValueError(f"Key poses need at least one, each at a time of its own; got times {times.tolist()}.")
     angles = np.array([key.angles for key in keys])
     now = np.arange(frames) / float(frame_rate(fps))
-    before = np.searchsorted(times, now, side="right").clip(1, len(keys)) - 1
-    after = np.minimum(before + 1, len(keys) - 1)
-    span = np.maximum(times[after] - times[before], 1e-9)
-    progress = np.clip((now - times[before]) / span, 0, 1)
-    eased = np.array([_eased(keys[key].easing, x) for key, x in zip(before, progress, strict=True)])[:, None]
-    return _turning(torch.from_numpy(angles[before] + eased * (angles[after] - angles[before])), fps)
+    degrees = through_keys([key.seconds for key in keys], angles, [key.easing for key in keys], now)
+    return _turning(torch.from_numpy(degrees), fps)
 
 
 def constant_speed(angles: Sequence[float], frames: int) -> Tensor:
@@ -200,17 +192,6 @@ def _keyframe(number: int, line: str) -> Keyframe:
             f"Line {number} of the key poses is {line!r} ({error}); write seconds: pitch, yaw, roll, such as "
             "1.5: 5, -10, 0, and after it an easing if wished: " + ", ".join(EASINGS) + "."
         ) from error
-
-
-def _eased(easing: str, progress: float) -> float:
-    """Progress 0 … 1 along an easing; "hold" stays until the next key."""
-    return {
-        "linear": progress,
-        "smooth": float(minimum_jerk(np.array(progress))),
-        "ease in": progress**2,
-        "ease out": 1 - (1 - progress) ** 2,
-        "hold": float(progress >= 1),
-    }[easing]
 
 
 def _turning(degrees: Tensor, fps: float | Fraction) -> MotionSequence:

@@ -3,13 +3,15 @@
 Host modules are looked up when a function needs them, so that the nodes can be imported and called anywhere.
 """
 
+import asyncio
 import importlib
 import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -20,6 +22,8 @@ from torch import Tensor
 
 FolderKind = Literal["input", "output", "temp"]
 PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
+JPEG_QUALITY = 85
+POST_BYTES, POSTS_AT_ONCE = 1 << 18, 4  # limits of what the page may ask
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()  # ids whose clash has been logged in this process
@@ -225,6 +229,47 @@ def notice(summary: str, detail: str, severity: Literal["info", "warn"] = "info"
         return
     _noticed.add(detail)
     running.send_sync("talking_head.notice", {"severity": severity, "summary": summary, "detail": detail})
+
+
+def jpeg(picture: Tensor) -> bytes:
+    """A picture (H, W, 3) in 0…1 as a JPEG file."""
+    file = BytesIO()
+    _pillow(picture).save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> None:
+    """Let ComfyUI's server answer what its page posts to a path; nothing outside ComfyUI.
+
+    Args:
+        path: such as "/talking_head/expression".
+        answer: from the body to what is sent back as JSON; runs beside the server's event loop, a few at a time.
+            Its ValueError is answered by 400, its LookupError by 404, with their sentence.
+    """
+    instance = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if instance is None or any(getattr(route, "path", None) == path for route in instance.routes):
+        return
+    from aiohttp import web
+
+    free = asyncio.Semaphore(POSTS_AT_ONCE)
+
+    async def handle(request: web.Request) -> web.Response:
+        body = await request.content.read(POST_BYTES + 1)
+        while len(body) <= POST_BYTES and not request.content.at_eof():
+            body += await request.content.read(POST_BYTES + 1 - len(body))
+        if len(body) > POST_BYTES:
+            return web.json_response({"error": f"At most {POST_BYTES} bytes are read."}, status=413)
+        if free.locked():
+            return web.json_response({"error": "The server is drawing already; ask again."}, status=503)
+        async with free:
+            try:
+                return web.json_response(await asyncio.to_thread(answer, body))
+            except ValueError as error:
+                return web.json_response({"error": str(error)}, status=400)
+            except LookupError as error:
+                return web.json_response({"error": str(error.args[0])}, status=404)
+
+    instance.routes.post(path)(handle)
 
 
 def save_picture(picture: Tensor, name: str) -> SavePlace:

@@ -1,0 +1,43 @@
+"""Values that go through keys: one value at each of some moments, and an easing from each to the next."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .curves import Curve, minimum_jerk
+
+EASINGS = ("linear", "smooth", "ease in", "ease out", "hold")
+
+
+def through_keys(times: Sequence[float], values: Curve, easings: Sequence[str], now: Curve) -> Curve:
+    """Values (T, C) at the moments `now` (T,), going through the keys; the first is held before, the last after.
+
+    Args:
+        times: (N,) seconds of the keys, rising.
+        values: (N, C) what they hold.
+        easings: (N,) any of EASINGS, each from its key to the next one.
+        now: seconds.
+
+    Raises:
+        ValueError: no keys, or times that do not rise.
+    """
+    moments = np.asarray(times, dtype=float)
+    if not len(moments) or (np.diff(moments) <= 0).any():
+        raise ValueError(f"Keys need at least one, each at a time of its own; got times {moments.tolist()}.")
+    before = np.searchsorted(moments, now, side="right").clip(1, len(moments)) - 1
+    after = np.minimum(before + 1, len(moments) - 1)
+    span = np.maximum(moments[after] - moments[before], 1e-9)
+    progress = np.clip((now - moments[before]) / span, 0, 1)
+    eased = np.array([_eased(easings[key], x) for key, x in zip(before, progress, strict=True)])[:, None]
+    return values[before] + eased * (values[after] - values[before])
+
+
+def _eased(easing: str, progress: float) -> float:
+    """Progress 0 … 1 along an easing; "hold" stays until the next key."""
+    return {
+        "linear": progress,
+        "smooth": float(minimum_jerk(np.array(progress))),
+        "ease in": progress**2,
+        "ease out": 1 - (1 - progress) ** 2,
+        "hold": float(progress >= 1),
+    }[easing]

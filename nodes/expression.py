@@ -1,0 +1,165 @@
+"""ExpressionEdit: an expression by sliders, by hand on the portrait, from a photo, or through keyframes."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..diffpose.expression_keys import MAXIMUM_SECONDS, ExpressionKey, amounts_through, parse_expression_keys
+from ..lp_core.edits import mix
+from ..lp_core.expression import RANGES, Expression, expressed
+from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.portrait import Portrait
+from ..lp_core.renderer import extractor_for, render
+from . import host, preview
+from .node import Node
+from .render import switch
+from .wires import picture_of
+
+EDITOR = "talking_head_expression"  # key of the `ui` result: [{"preview", "seconds"}]
+SLIDERS = {
+    "rotate_pitch": "Nods the head, degrees: down above zero.",
+    "rotate_yaw": "Turns the head, degrees: to the picture's right above zero.",
+    "rotate_roll": "Tilts the head, degrees: clockwise above zero.",
+    "blink": "Both eyes: -18 shuts them, above zero opens them wider.",
+    "eyebrow": "Brows up; below zero drawn together.",
+    "wink": "Shuts the picture's left eye, with the cheek.",
+    "pupil_x": "Looks to the picture's right; below zero left.",
+    "pupil_y": "Looks up; below zero down.",
+    "aaa": "Opens the lips.",
+    "eee": "Widens the lips over the teeth.",
+    "woo": "Purses the lips.",
+    "smile": "Lifts the corners of the mouth.",
+    "left_lid": "The picture's left eye: 1 shuts it, below zero widens it.",
+    "right_lid": "The picture's right eye: 1 shuts it, below zero widens it.",
+    "jaw": "Drops the jaw, in eye distances; below zero shuts a mouth that stands open.",
+    "jaw_sideways": "Moves jaw and mouth to the picture's right, in eye distances.",
+}
+
+
+class ExpressionEdit(Node):
+    """PORTRAIT to MOTION and IMAGE."""
+
+    DESCRIPTION = (
+        "Gives the portrait an expression: by sliders, by dragging on its face, from a photo, or through keyframes."
+    )
+    SEARCH_ALIASES = ("talking head", "expression editor", "face editor", "keyframes", "smile", "head pose")
+    HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the portrait again when the node is taken from the cache
+    RETURN_TYPES = ("MOTION", "IMAGE")
+    RETURN_NAMES = ("motion", "picture")
+    OUTPUT_TOOLTIPS = (
+        "The motion: the expression held, or going through the keyframes, on top of a motion where one is connected.",
+        "The portrait as the sliders have it.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "portrait": ("PORTRAIT", {"tooltip": "Whose expression it is, from LoadPortrait."}),
+                **{name: _slider(name) for name in SLIDERS},
+                "copy_lips": switch(True, "Takes the lips of the photo, where one is connected."),
+                "copy_eyes": switch(True, "Takes lids and gaze of the photo."),
+                "copy_brows": switch(True, "Takes the brows of the photo."),
+                "copy_head": switch(False, "Takes the turn of the head in the photo."),
+                "copy_strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
+                    "How far the face goes over to the photo's expression; the sliders come on top."
+                )}),
+                "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
+                    "Frames a second of the motion; a motion that is connected keeps its own."
+                )}),
+                "seconds": ("FLOAT", {
+                    "default": 0.0, "min": 0.0, "max": float(MAXIMUM_SECONDS), "step": 0.1, "tooltip": (
+                        "Length of the motion; 0: until the last keyframe, or a single frame. A motion that is "
+                        "connected keeps its own."
+                    ),
+                }),
+                "keyframes": ("STRING", {"default": "", "tooltip": (
+                    "Expressions at moments, as JSON that the timeline under the face writes. With keyframes the "
+                    "motion goes through them, and the sliders are where the next one is made."
+                )}),
+            },
+            "optional": {
+                "motion": ("MOTION", {"tooltip": "Motion that the expression is added to, such as a voice's."}),
+                "photo": ("IMAGE", {"tooltip": "A picture of somebody whose expression is copied, by parts."}),
+            },
+        }  # fmt: skip
+
+    def run(
+        self,
+        portrait: Portrait,
+        rotate_pitch: float,
+        rotate_yaw: float,
+        rotate_roll: float,
+        blink: float,
+        eyebrow: float,
+        wink: float,
+        pupil_x: float,
+        pupil_y: float,
+        aaa: float,
+        eee: float,
+        woo: float,
+        smile: float,
+        left_lid: float,
+        right_lid: float,
+        jaw: float,
+        jaw_sideways: float,
+        copy_lips: bool,
+        copy_eyes: bool,
+        copy_brows: bool,
+        copy_head: bool,
+        copy_strength: float,
+        fps: float,
+        seconds: float,
+        keyframes: str,
+        motion: MotionSequence | None = None,
+        photo: Tensor | None = None,
+    ) -> dict[str, Any]:
+        """The motion and the portrait's picture (1, H, W, 3); the page is told how to ask for live pictures."""
+        amounts = Expression(
+            rotate_pitch, rotate_yaw, rotate_roll, blink, eyebrow, wink, pupil_x, pupil_y, aaa, eee, woo, smile,
+            left_lid, right_lid, jaw, jaw_sideways,
+        ).amounts()[None]  # fmt: skip
+        keys = parse_expression_keys(keyframes)
+        base = motion or MotionSequence.still(_frames(seconds, keys, frame_rate(fps)), fps)
+        face = MotionSequence.still(1, base.fps)
+        if photo is not None:
+            parts = _parts(copy_lips, copy_eyes, copy_brows, copy_head)
+            copied = _expression_of(photo, portrait)
+            base, face = (mix(stretch, copied, parts, copy_strength) for stretch in (base, face))
+        along = amounts_through(keys, len(base), base.fps) if keys else amounts
+        (picture,) = render(portrait, expressed(face, amounts))
+        shown = {"preview": preview.GALLERY.publish(portrait, face), "seconds": float(base.duration)}
+        return {
+            "ui": {EDITOR: [shown]},
+            "result": (expressed(base, along), picture.to(host.result_device())),
+        }
+
+
+def _slider(name: str) -> tuple[str, dict[str, Any]]:
+    allowed = RANGES[name]
+    limits = {"min": float(allowed.lowest), "max": float(allowed.highest), "step": allowed.step}
+    return ("FLOAT", {"default": 0.0, **limits, "tooltip": SLIDERS[name], "display": "slider"})
+
+
+def _frames(seconds: float, keys: Sequence[ExpressionKey], fps: Fraction) -> int:
+    """Frames that last `seconds`, show the last keyframe, and are at least one."""
+    last = math.floor(keys[-1].seconds * fps) + 1 if keys else 1
+    return max(math.ceil(seconds * fps), last)
+
+
+def _parts(lips: bool, eyes: bool, brows: bool, head: bool) -> tuple[str, ...]:
+    """What is copied of a photo, in the words of edits.REGIONS."""
+    wanted = {"lips": lips, "eyes": eyes, "brows": brows, "pose": head}
+    return tuple(part for part, is_wanted in wanted.items() if is_wanted)
+
+
+def _expression_of(photo: Tensor, portrait: Portrait) -> MotionSequence:
+    """The expression of the face in a photo, as one frame in the terms of the portrait's renderer."""
+    frames = picture_of(photo)[None]
+    with torch.no_grad():
+        return extractor_for(portrait.renderer).extract(iter([frames]), 25).motion
