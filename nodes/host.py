@@ -238,13 +238,17 @@ def jpeg(picture: Tensor) -> bytes:
     return file.getvalue()
 
 
+class GoneError(Exception):
+    """What the page asks for is not kept any more."""
+
+
 def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> None:
     """Let ComfyUI's server answer what its page posts to a path; nothing outside ComfyUI.
 
     Args:
         path: such as "/talking_head/expression".
         answer: from the body to what is sent back as JSON; runs beside the server's event loop, a few at a time.
-            Its ValueError is answered by 400, its LookupError by 404, with their sentence.
+            Its ValueError is answered by 400, its GoneError by 404, with their sentence.
     """
     instance = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     if instance is None or any(getattr(route, "path", None) == path for route in instance.routes):
@@ -266,8 +270,9 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
                 return web.json_response(await asyncio.to_thread(answer, body))
             except ValueError as error:
                 return web.json_response({"error": str(error)}, status=400)
-            except LookupError as error:
-                return web.json_response({"error": str(error.args[0])}, status=404)
+
+            except GoneError as error:
+                return web.json_response({"error": str(error)}, status=404)
 
     instance.routes.post(path)(handle)
 

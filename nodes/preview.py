@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..diffpose.expression_keys import amounts_at, parse_expression_keys
+from ..diffpose.expression_keys import MAXIMUM_SECONDS, amounts_at, parse_expression_keys
 from ..lp_core.crop import CROP_SIZE
 from ..lp_core.expression import expressed, expression_named
 from ..lp_core.face import Face
@@ -90,13 +90,15 @@ class Gallery:
 
         Raises:
             ValueError: no such request.
-            LookupError: the portrait is not kept any more, or never was.
+                host.GoneError: the portrait is not kept any more, or never was.
         """
         name, amounts = _request(body)
         with self._lock, torch.inference_mode():
             sitter = self._sitters.get(name)
             if sitter is None:
-                raise LookupError("The server does not keep this portrait any more; run the workflow to see it again.")
+                raise host.GoneError(
+                    "The server does not keep this portrait any more; run the workflow to see it again."
+                )
             self._sitters.move_to_end(name)
             return _drawn(sitter, amounts)
 
@@ -115,12 +117,16 @@ def _request(body: bytes) -> tuple[str, Tensor]:
     if "amounts" in request:
         return request["preview"], expression_named(request["amounts"]).amounts()[None]
     keyframes, seconds = request.get("keyframes"), request.get("seconds")
-    if not isinstance(keyframes, str) or not isinstance(seconds, int | float):
-        raise ValueError("A request has amounts, or keyframes as text and seconds as a number.")
+    if (
+        not isinstance(keyframes, str)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= MAXIMUM_SECONDS
+    ):
+        raise ValueError(f"A request has amounts, or keyframes as text and seconds in 0 … {MAXIMUM_SECONDS}.")
     keys = parse_expression_keys(keyframes)
     if not keys:
         raise ValueError("There are no keyframes to draw.")
-    return request["preview"], amounts_at(keys, torch.tensor([float(seconds)]).nan_to_num())
+    return request["preview"], amounts_at(keys, torch.tensor([float(seconds)]))
 
 
 def _drawn(sitter: Sitter, amounts: Tensor) -> dict[str, Any]:
