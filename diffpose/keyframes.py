@@ -23,12 +23,13 @@ def through_keys(times: Sequence[float], values: Curve, easings: Sequence[str], 
     """
     moments = np.asarray(times, dtype=float)
     if not len(moments) or (np.diff(moments) <= 0).any():
-        raise ValueError(f"Keys need at least one, each at a time of its own; got times {moments.tolist()}.")
+        raise ValueError(f"Keyframes need at least one, each at a time of its own; got times {moments.tolist()}.")
     before = np.searchsorted(moments, now, side="right").clip(1, len(moments)) - 1
     after = np.minimum(before + 1, len(moments) - 1)
     span = np.maximum(moments[after] - moments[before], 1e-9)
     progress = np.clip((now - moments[before]) / span, 0, 1)
-    eased = np.array([_eased(easings[key], x) for key, x in zip(before, progress, strict=True)])[:, None]
+    chosen = [easings[int(key)] for key in before]
+    eased = np.array([_eased(easing, x) for easing, x in zip(chosen, progress, strict=True)])[:, None]
     return values[before] + eased * (values[after] - values[before])
 
 

@@ -93,9 +93,8 @@ class Expression:
             amount = getattr(self, name)
             is_number = isinstance(amount, int | float) and not isinstance(amount, bool)
             if not (is_number and allowed.lowest <= amount <= allowed.highest):
-                raise ValueError(
-                    f"The expression's {name} is {amount!r}; give a number {allowed.lowest:g} … {allowed.highest:g}."
-                )
+                wanted = f"{allowed.lowest:g} … {allowed.highest:g}"
+                raise ValueError(f"The expression's {name} is {amount!r}; give a number {wanted}.")
 
     def amounts(self) -> Tensor:
         """All amounts (sliders,), in the order of NAMES."""

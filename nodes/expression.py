@@ -14,12 +14,11 @@ from ..lp_core.expression import RANGES, Expression, expressed
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import extractor_for, render
-from . import host, preview
+from . import host, page, preview
 from .node import Node
 from .render import switch
 from .wires import picture_of
 
-EDITOR = "talking_head_expression"  # key of the `ui` result: [{"preview", "seconds"}]
 SLIDERS = {
     "rotate_pitch": "Nods the head, degrees: down above zero.",
     "rotate_yaw": "Turns the head, degrees: to the picture's right above zero.",
@@ -51,7 +50,7 @@ class ExpressionEdit(Node):
     RETURN_TYPES = ("MOTION", "IMAGE")
     RETURN_NAMES = ("motion", "picture")
     OUTPUT_TOOLTIPS = (
-        "The motion: the expression held, or going through the keyframes, on top of a motion where one is connected.",
+        "The expression held, or going through the keyframes; on top of a motion where one is connected.",
         "The portrait as the sliders have it.",
     )
 
@@ -135,7 +134,7 @@ class ExpressionEdit(Node):
         (picture,) = render(portrait, expressed(face, amounts))
         shown = {"preview": preview.GALLERY.publish(portrait, face), "seconds": float(base.duration)}
         return {
-            "ui": {EDITOR: [shown]},
+            "ui": {page.EXPRESSION: [shown]},
             "result": (expressed(base, along), picture.to(host.result_device())),
         }
 

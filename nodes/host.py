@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from aiohttp.streams import StreamReader
 
 FolderKind = Literal["input", "output", "temp"]
 PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
@@ -221,10 +224,14 @@ def _pillow(picture: Tensor) -> Any:
     return Image.fromarray(pixels.to("cpu", torch.uint8).numpy())
 
 
+def _server() -> Any:
+    """ComfyUI's server, or None outside ComfyUI."""
+    return getattr(getattr(_module("server"), "PromptServer", None), "instance", None)
+
+
 def notice(summary: str, detail: str, severity: Literal["info", "warn"] = "info") -> None:
     """Show a sentence on ComfyUI's page, once in this process, as the event `talking_head.notice`."""
-    server = _module("server")
-    running = getattr(getattr(server, "PromptServer", None), "instance", None)
+    running = _server()
     if running is None or detail in _noticed:
         return
     _noticed.add(detail)
@@ -250,31 +257,38 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
         answer: from the body to what is sent back as JSON; runs beside the server's event loop, a few at a time.
             Its ValueError is answered by 400, its GoneError by 404, with their sentence.
     """
-    instance = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
-    if instance is None or any(getattr(route, "path", None) == path for route in instance.routes):
+    running = _server()
+    if running is None or any(getattr(route, "path", None) == path for route in running.routes):
         return
     from aiohttp import web
 
     free = asyncio.Semaphore(POSTS_AT_ONCE)
 
     async def handle(request: web.Request) -> web.Response:
-        body = await request.content.read(POST_BYTES + 1)
-        while len(body) <= POST_BYTES and not request.content.at_eof():
-            body += await request.content.read(POST_BYTES + 1 - len(body))
-        if len(body) > POST_BYTES:
-            return web.json_response({"error": f"At most {POST_BYTES} bytes are read."}, status=413)
         if free.locked():
-            return web.json_response({"error": "The server is drawing already; ask again."}, status=503)
+            return web.json_response({"error": "The server is at work on earlier requests."}, status=503)
         async with free:
-            try:
-                return web.json_response(await asyncio.to_thread(answer, body))
-            except ValueError as error:
-                return web.json_response({"error": str(error)}, status=400)
+            content, status = await _answered(request.content, answer)
+            return web.json_response(content, status=status)
 
-            except GoneError as error:
-                return web.json_response({"error": str(error)}, status=404)
+    running.routes.post(path)(handle)
 
-    instance.routes.post(path)(handle)
+
+async def _answered(
+    stream: "StreamReader", answer: Callable[[bytes], Mapping[str, object]]
+) -> tuple[Mapping[str, object], int]:
+    """What goes back for a request's body, and the HTTP status."""
+    body = b""
+    async for part in stream.iter_any():
+        body += part
+        if len(body) > POST_BYTES:
+            return {"error": f"At most {POST_BYTES} bytes are read."}, 413
+    try:
+        return await asyncio.to_thread(answer, body), 200
+    except ValueError as error:
+        return {"error": str(error)}, 400
+    except GoneError as error:
+        return {"error": str(error)}, 404
 
 
 def save_picture(picture: Tensor, name: str) -> SavePlace:

@@ -10,6 +10,8 @@ Keys of a node's `ui` result, each a list with one entry, and an event:
 * `talking_head_curves`, of AudioToMotion, DriveFromVideo and MotionPlot: `{"fps", "frames", "seconds", "curves":
   [{"name", "panel", "unit", "values"}], "sound": [peaks in 0…1] or null, "sound_seconds"}`. Values are spread
   evenly over `seconds`, at most POINTS of them; curves of a panel ("mouth", "eyes", "gaze", "head") share a scale.
+* `talking_head_expression`, of ExpressionEdit: `{"preview", "seconds"}`. The page asks preview.py's route for
+  pictures by the name `preview`; the motion lasts `seconds`.
 * the event `talking_head.notice`: `{"severity": "info" or "warn", "summary", "detail"}`, for a toast.
 """
 
@@ -31,7 +33,7 @@ from ..lp_core.renderer import automatic_renderer
 from ..lp_core.weights import ANIMAL, HUMAN, WeightEntry
 from . import host
 
-FACES, CURVES = "talking_head_faces", "talking_head_curves"
+FACES, CURVES, EXPRESSION = "talking_head_faces", "talking_head_curves", "talking_head_expression"
 POINTS = 1200  # values of a curve and peaks of a sound
 PICTURE_SIDE = 768  # pixels; the largest picture that faces are shown on
 DIGITS = 4  # after the decimal point

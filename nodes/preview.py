@@ -90,15 +90,13 @@ class Gallery:
 
         Raises:
             ValueError: no such request.
-                host.GoneError: the portrait is not kept any more, or never was.
+            host.GoneError: the portrait is not kept any more, or never was.
         """
         name, amounts = _request(body)
         with self._lock, torch.inference_mode():
             sitter = self._sitters.get(name)
             if sitter is None:
-                raise host.GoneError(
-                    "The server does not keep this portrait any more; run the workflow to see it again."
-                )
+                raise host.GoneError("This portrait is not kept any more; run the workflow to see it again.")
             self._sitters.move_to_end(name)
             return _drawn(sitter, amounts)
 
@@ -117,11 +115,7 @@ def _request(body: bytes) -> tuple[str, Tensor]:
     if "amounts" in request:
         return request["preview"], expression_named(request["amounts"]).amounts()[None]
     keyframes, seconds = request.get("keyframes"), request.get("seconds")
-    if (
-        not isinstance(keyframes, str)
-        or not isinstance(seconds, int | float)
-        or not 0 <= seconds <= MAXIMUM_SECONDS
-    ):
+    if not (isinstance(keyframes, str) and isinstance(seconds, int | float) and 0 <= seconds <= MAXIMUM_SECONDS):
         raise ValueError(f"A request has amounts, or keyframes as text and seconds in 0 … {MAXIMUM_SECONDS}.")
     keys = parse_expression_keys(keyframes)
     if not keys:

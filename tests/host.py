@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from aiohttp import web
 from conftest import ROOT
 
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
@@ -75,6 +76,7 @@ class Host:
         self.folders = {kind: base / kind for kind in ("input", "output", "temp", "models")}
         for folder in self.folders.values():
             folder.mkdir(parents=True, exist_ok=True)
+        self.routes = web.RouteTableDef()  # what packs let the server answer
         self.interrupted = threading.Event()
         self.free_memory = 2**40  # bytes
         self.running = ""  # id of the node at work
@@ -331,7 +333,11 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
             "get_free_memory": lambda _device: host.free_memory,
         },
         "nodes": {"NODE_CLASS_MAPPINGS": host.classes},
-        "server": {"PromptServer": types.SimpleNamespace(instance=types.SimpleNamespace(send_sync=host.send))},
+        "server": {
+            "PromptServer": types.SimpleNamespace(
+                instance=types.SimpleNamespace(send_sync=host.send, routes=host.routes)
+            )
+        },
     }
     modules = {name: types.ModuleType(name) for name in contents}
     for name, module in modules.items():

@@ -38,6 +38,10 @@ SAVED_WIDGETS = {
     "RetargetLip": "gain opening wide smile open_to keep_motion",
     "RetargetEye": "gain close_left close_right open_left_to open_right_to keep_motion",
     "PupilControl": "x y gain eye_contact",
+    "ExpressionEdit": (
+        "rotate_pitch rotate_yaw rotate_roll blink eyebrow wink pupil_x pupil_y aaa eee woo smile left_lid "
+        "right_lid jaw jaw_sideways copy_lips copy_eyes copy_brows copy_head copy_strength fps seconds keyframes"
+    ),
     "ReferencePose": "weight start seed",
     "PoseKeyframes": "keyframes weight",
     "SyntheticPose": "weight seed degrees jitter",

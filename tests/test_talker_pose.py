@@ -188,7 +188,7 @@ def test_easings_differ_half_way():
 
 @pytest.mark.parametrize("wrong", [[], [Keyframe(1), Keyframe(1, yaw=3)]])
 def test_key_poses_need_times_of_their_own(wrong):
-    with pytest.raises(ValueError, match="Key poses"):
+    with pytest.raises(ValueError, match="each at a time of its own"):
         keyframe_pose(wrong, 5, 25)
 
 
