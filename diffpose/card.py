@@ -8,6 +8,7 @@ from .denoiser import DenoiserLayout
 DenoiserKind = Literal["joyvasa", "diffposetalk", "difflivehead"]
 Kind = Literal["joyvasa", "diffposetalk", "difflivehead", "style_encoder", "ditto"]
 Level = Literal["as_is", "utterance", "window"]
+Padding = Literal["zero", "replicate"]
 DENOISER_KINDS: tuple[DenoiserKind, ...] = get_args(DenoiserKind)
 KIND_NAMES: dict[Kind, str] = {
     "joyvasa": "JoyVASA's motion generator",
@@ -34,7 +35,7 @@ class SpeechSettings:
     heads: int
     level: Level
     scope: Literal["window", "utterance"]
-    padding: Literal["zero", "replicate"] = "zero"
+    padding: Padding = "zero"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from ..lp_core.audio import Audio
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate, join
 from .card import KIND_NAMES
 from .features import FPS, SAMPLE_RATE, SpeechEncoder
-from .hearing import StreamingEar
+from .hearing import LiveEar, StreamingEar
+from .incremental import IncrementalEar
 from .normalise import JoyvasaSpace
 from .options import MotionOptions
 from .samplers import SampleOptions, seeded_noise
@@ -27,7 +28,7 @@ class MotionStream:
     whole voice gives at once.
     """
 
-    def __init__(self, ear: StreamingEar, windows: WindowedMotion, space: JoyvasaSpace) -> None:
+    def __init__(self, ear: LiveEar, windows: WindowedMotion, space: JoyvasaSpace) -> None:
         self._ear, self._windows, self._space = ear, windows, space
         self._rest: MotionFrame | None = None
         self._finished = False
@@ -122,8 +123,7 @@ class DiffusionGenerator:
         if seed < 0:
             raise ValueError(f"The seed is {seed}; expected 0 or more.")
         model, manner = self._model, style or Style()
-        # A short window is heard together with what came before it, as much as in training.
-        ear = StreamingEar(self._encoder, model.card.speech, max(plan.frames, model.card.layout.new_frames))
+        ear = self._ear(plan)
         windows = WindowedMotion(
             model,
             ear,
@@ -134,6 +134,13 @@ class DiffusionGenerator:
             silence=silent_context(model, self._encoder),
         )
         return MotionStream(ear, windows, self._space)
+
+    def _ear(self, plan: WindowPlan) -> LiveEar:
+        """What hears the sound: a short window together with what came before it, as much as in training."""
+        speech, hearing = self._model.card.speech, max(plan.frames, self._model.card.layout.new_frames)
+        if plan.incremental:
+            return IncrementalEar(self._encoder, speech, hearing - plan.frames)
+        return StreamingEar(self._encoder, speech, hearing)
 
     def _takes_style(self) -> bool:
         return self._model.card.layout.token.style > 0

@@ -28,11 +28,14 @@ class WindowPlan:
         hop: frames settled by each window.
         ahead: frames denoised beyond the hop.
         fade: frames over which a window takes over from the one before it.
+        incremental: whether the speech encoder goes on from what it remembers of earlier windows, which costs a
+            tenth of hearing the last seconds anew and is not quite the same (see incremental.IncrementalEar).
     """
 
     hop: int
     ahead: int = 0
     fade: int = 0
+    incremental: bool = False
 
     def __post_init__(self) -> None:
         if self.hop < 1 or self.ahead < 0:
@@ -51,7 +54,12 @@ class WindowPlan:
         return math.ceil(frames / self.hop) * self.hop + self.ahead
 
 
-LIVE = WindowPlan(hop=5, ahead=2, fade=2)  # the first frames after 7 · 40 = 280 ms of sound
+LIVE = WindowPlan(hop=5, ahead=2, fade=2)
+"""For a voice that is arriving: the first frames settle after 7 · 40 = 280 ms of it."""
+
+LIVE_ON_CPU = WindowPlan(hop=8, ahead=2, fade=2, incremental=True)
+"""For machines that LIVE is too slow on, with 4 steps of sampling: nothing is heard twice, and the first frames
+settle after 400 ms."""
 
 
 def trained_plan(model: DiffusionModel) -> WindowPlan:

@@ -17,6 +17,7 @@ from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.weights import DiffusionModel
+from talking_head.diffpose.windows import LIVE_ON_CPU
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
 from talking_head.lp_core.motion import join
@@ -206,3 +207,15 @@ def test_negative_seeds_are_refused(generator):
 
 def test_rates_are_kept_exactly(generator):
     assert generator.generate(voice(SAMPLES_PER_FRAME), 29.97).fps == Fraction(30_000, 1001)
+
+
+def test_the_cheap_live_stream_in_chunks_is_the_stream_at_once(generator):
+    sound = voice(20_000).waveform[0]
+
+    def streamed(chunks):
+        stream = generator.stream(seed=5, plan=LIVE_ON_CPU)
+        return join([piece for piece in (*map(stream.push, chunks), stream.finish()) if piece is not None])
+
+    whole = streamed([sound])
+    assert len(whole) == 32
+    assert same(streamed(sound.split(777)), whole)

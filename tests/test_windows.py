@@ -169,7 +169,7 @@ def test_sound_that_is_no_longer_heard_is_let_go(small, encoder):
     for _ in range(20):
         ear.push(torch.zeros(6400))
         motion.settled()
-    assert len(ear._sound) <= (10 + 10 + LIVE.frames) * SAMPLES_PER_FRAME
+    assert len(ear._arrived._sound) <= (10 + 10 + LIVE.frames) * SAMPLES_PER_FRAME
 
 
 def test_the_seed_tells_the_motion(small, encoder):

@@ -1,15 +1,21 @@
-"""How long the diffusion generator takes, stage by stage, as JSON: networks of the published sizes, random weights.
+"""How long the diffusion generator takes, stage by stage, as JSON.
 
-    python tests/benchmarks/diffusion_speed.py [cpu | cuda]
+    python tests/benchmarks/diffusion_speed.py [cpu | cuda] [FOLDER]
+
+Networks have the published sizes and random weights, or are JoyVASA's when a models folder holds them.
 
 Every time is in milliseconds, the median of a few runs after one to warm up: CPU time of one thread on the CPU,
 wall time with synchronisation on a GPU. A real-time factor is time spent over time of sound: below 1 keeps up.
 
 * `features_4s`: HuBERT base over 4 s of sound; the live preset hears as much at once.
 * `step_100`, `step_7`: one denoising step, with and without the voice as guidance needs it, of 100 and of 7 frames.
-* `live_hop`: one hop of the live preset (5 frames, 200 ms of sound) with everything, at the default steps.
-* `offline_rtf`, `live_rtf`: real-time factors of whole generation, offline and live.
-* `first_frames_after`: sound that must arrive plus `live_hop`.
+* `live_hop`: one hop of LIVE (5 frames, 200 ms of sound) with everything, at the default steps.
+* `cpu_hop`: one hop of LIVE_ON_CPU (8 frames, 320 ms of sound) with everything, at 4 steps.
+* `offline_rtf`, `live_rtf`, `cpu_rtf`: real-time factors of whole generation, offline and live.
+* `first_frames_after`, `cpu_first_frames_after`: sound that must arrive plus the hop.
+* `cpu_features_error`, `cpu_motion_error`: with published weights only, since random ones tell nothing about it: how
+  far LIVE_ON_CPU is from the same plan hearing the last 4 s anew for every hop, root mean square over the root mean
+  square variation in time.
 """
 
 import json
@@ -29,16 +35,21 @@ from diffpose_goldens import JOYVASA, POSE_SIZES, card, encoder_shapes
 from talking_head.diffpose.denoiser import Denoiser, WindowInput
 from talking_head.diffpose.features import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
 from talking_head.diffpose.generate import DiffusionGenerator
+from talking_head.diffpose.hearing import LiveEar, StreamingEar
+from talking_head.diffpose.incremental import IncrementalEar
+from talking_head.diffpose.installed import load_installed
 from talking_head.diffpose.normalise import JoyvasaSpace
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.weights import DiffusionModel
-from talking_head.diffpose.windows import LIVE, trained_plan
-from talking_head.lp_core.audio import Audio
+from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
+from talking_head.lp_core.audio import Audio, load_audio
 
 HUBERT_BASE = {"hidden": 768, "layers": 12, "feed_forward": 3072, "channels": 512, "taps": 128, "groups": 16}
 JOYVASA_CLASS = {"width": 512, "layers": 8, "new_frames": 100, "context_frames": 10, "audio_dims": 768}
 REPEATS = 3
+HEARD = 100  # frames of training
+DEMO = Path(__file__).resolve().parents[2] / "workflows" / "demo_speech.wav"
 
 
 def published_sizes(device: torch.device) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
@@ -86,21 +97,64 @@ def step_ms(model: DiffusionModel, frames: int, device: torch.device) -> float:
     return median_ms(lambda: model.denoiser.new_frames(motion, 25, window), device, 10)
 
 
-def live_hop_ms(generator: DiffusionGenerator, device: torch.device) -> float:
+def live_hop_ms(generator: DiffusionGenerator, plan: WindowPlan, device: torch.device) -> float:
     """One hop of a stream that has been running for as long as it remembers."""
-    stream = generator.stream()
+    stream = generator.stream(plan=plan)
     stream.push(torch.zeros(SAMPLE_RATE * 5))
-    return median_ms(lambda: stream.push(torch.zeros(LIVE.hop * SAMPLES_PER_FRAME)), device)
+    return median_ms(lambda: stream.push(torch.zeros(plan.hop * SAMPLES_PER_FRAME)), device)
 
 
-def measured(device: torch.device) -> dict[str, float]:
-    """All figures."""
-    model, encoder, space = published_sizes(device)
+def features_error(encoder: SpeechEncoder, model: DiffusionModel, sound: torch.Tensor) -> float:
+    """How far the settled features of LIVE_ON_CPU are from those of hearing anew."""
+    plan, speech = LIVE_ON_CPU, model.card.speech
+
+    def settled(ear: LiveEar) -> torch.Tensor:
+        ear.push(sound)
+        pieces = []
+        for start in range(0, len(sound) // SAMPLES_PER_FRAME - plan.frames, plan.hop):
+            pieces.append(ear.features(start, start + plan.frames)[0, : plan.hop])
+            ear.forget(start + plan.hop)
+        return torch.cat(pieces)
+
+    remembering = settled(IncrementalEar(encoder, speech, HEARD - plan.frames))
+    return relative_error(remembering, settled(StreamingEar(encoder, speech, HEARD)))
+
+
+def motion_error(generator: DiffusionGenerator, sound: torch.Tensor) -> float:
+    """The same for the expression that is generated."""
+
+    def expression(plan: WindowPlan) -> torch.Tensor:
+        motion = generator.stream(seed=1, plan=plan).push(sound)
+        return motion.expression.flatten(1)
+
+    return relative_error(expression(LIVE_ON_CPU), expression(replace(LIVE_ON_CPU, incremental=False)))
+
+
+def relative_error(values: torch.Tensor, expected: torch.Tensor) -> float:
+    """Of values (T, C), over how much the expected ones vary in time."""
+    return float((values - expected).norm() / (expected - expected.mean(0)).norm())
+
+
+def differences(model: DiffusionModel, encoder: SpeechEncoder, space: JoyvasaSpace) -> dict[str, float]:
+    """How far the cheap live preset is from the exact one."""
+    voice = load_audio(DEMO).mono(SAMPLE_RATE)
+    quick = DiffusionGenerator(model, encoder, space, SampleOptions(steps=4))
+    return {
+        "cpu_features_error": features_error(encoder, model, voice),
+        "cpu_motion_error": motion_error(quick, voice),
+    }
+
+
+def measured(
+    model: DiffusionModel, encoder: SpeechEncoder, space: JoyvasaSpace, device: torch.device
+) -> dict[str, float]:
+    """All speeds."""
     sound = 0.1 * torch.randn(1, 4 * SAMPLE_RATE)
     generator = DiffusionGenerator(model, encoder, space, SampleOptions())
     features = median_ms(lambda: encoder.frames(sound), device)
     offline = median_ms(lambda: generator.generate(Audio(sound, SAMPLE_RATE), FPS), device, 1)
-    live = live_hop_ms(generator, device)
+    quick = DiffusionGenerator(model, encoder, space, SampleOptions(steps=4))
+    live, cpu = live_hop_ms(generator, LIVE, device), live_hop_ms(quick, LIVE_ON_CPU, device)
     return {
         "features_4s": features,
         "step_100": step_ms(model, trained_plan(model).frames, device),
@@ -109,6 +163,9 @@ def measured(device: torch.device) -> dict[str, float]:
         "offline_rtf": offline / 4000,
         "live_rtf": live / (LIVE.hop * 1000 / FPS),
         "first_frames_after": LIVE.frames * 1000 / FPS + live,
+        "cpu_hop": cpu,
+        "cpu_rtf": cpu / (LIVE_ON_CPU.hop * 1000 / FPS),
+        "cpu_first_frames_after": LIVE_ON_CPU.frames * 1000 / FPS + cpu,
     }
 
 
@@ -117,7 +174,10 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
-    figures = {name: round(value, 3) for name, value in measured(device).items()}
+    folders = tuple(Path(folder) for folder in sys.argv[2:])
+    networks = load_installed(folders, device) if folders else published_sizes(device)
+    figures = measured(*networks, device) | (differences(*networks) if folders else {})
+    figures = {name: round(value, 3) for name, value in figures.items()}
     machine = platform.machine() if device.type == "cpu" else torch.cuda.get_device_name(device)
     print(json.dumps({"machine": machine, "torch": torch.__version__} | figures, indent=2))
 
