@@ -84,7 +84,7 @@ class StreamingEar:
     """
 
     def __init__(self, encoder: SpeechEncoder, speech: SpeechSettings, hearing: int) -> None:
-        self._encoder, self._level, self._hearing = encoder, speech.level, hearing
+        self._encoder, self._speech, self._hearing = encoder, speech, hearing
         self._arrived = ArrivedSound(speech.padding)
 
     @property
@@ -99,7 +99,7 @@ class StreamingEar:
     def features(self, start: int, end: int) -> Tensor:
         """See Ear."""
         heard = self._arrived.frames(max(min(end - self._hearing, start), 0), end)
-        return self._encoder.frames(at_level(heard, self._level))[:, start - end :]
+        return self._encoder.frames(at_level(heard, self._speech.level))[:, start - end :]
 
     def forget(self, frame: int) -> None:
         """See Ear."""

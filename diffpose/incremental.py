@@ -1,7 +1,7 @@
 """An ear that hears each frame once: the speech encoder goes on from what it remembers, and hears nothing anew.
 
-A HuBERT of base size hears four seconds for every hop of a live stream, though only a fifth of a second is new. This
-ear keeps what the earlier frames left in the network instead (keys and values of every layer, the positional
+A HuBERT of base size hears four seconds for every hop of a live stream, though only a fifth of a second is new.
+This ear keeps what the earlier frames left in the network instead (keys and values of every layer, the positional
 convolution's input, the loudness statistics of the first convolution) and computes the new ones alone.
 
 It is not the same number for number: a remembered frame keeps what it meant when it was settled, with the frames
@@ -149,8 +149,8 @@ class IncrementalEar:
         first, *others = self._network.feature_extractor.conv_layers
         parts = [*self._loudness, Loudness.of(signal)]
         count = sum(part.count for part in parts)
-        mean = sum(part.total for part in parts) / count
-        variance = sum(part.squares for part in parts) / count - mean.square()
+        mean = torch.stack([part.total for part in parts]).sum(0) / count
+        variance = torch.stack([part.squares for part in parts]).sum(0) / count - mean.square()
         norm = first.layer_norm
         gain = norm.weight[:, None] * torch.rsqrt(variance.clamp(min=0) + norm.eps)
         x = first.activation(((signal - mean) * gain + norm.bias[:, None]).to(signal.dtype))

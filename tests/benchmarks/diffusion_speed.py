@@ -13,9 +13,9 @@ wall time with synchronisation on a GPU. A real-time factor is time spent over t
 * `cpu_hop`: one hop of LIVE_ON_CPU (8 frames, 320 ms of sound) with everything, at 4 steps.
 * `offline_rtf`, `live_rtf`, `cpu_rtf`: real-time factors of whole generation, offline and live.
 * `first_frames_after`, `cpu_first_frames_after`: sound that must arrive plus the hop.
-* `cpu_features_error`, `cpu_motion_error`: with published weights only, since random ones tell nothing about it: how
-  far LIVE_ON_CPU is from the same plan hearing the last 4 s anew for every hop, root mean square over the root mean
-  square variation in time.
+* `cpu_features_error`, `cpu_motion_error`: with published weights only, since random ones tell nothing about it:
+  how far LIVE_ON_CPU is from the same plan hearing the last 4 s anew for every hop, root mean square over the root
+  mean square variation in time.
 """
 
 import json
