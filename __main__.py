@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from .diffpose.generator import MotionOptions
     from .diffpose.style import Style
+    from .diffpose.talker.driver import TalkerOptions
     from .lp_core.audio import Audio
     from .lp_core.face import Face
     from .lp_core.motion import MotionSequence
@@ -164,7 +165,10 @@ def _add_motion_options(parser: argparse.ArgumentParser) -> None:
 def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     _add_common_options(parser)
     parser.add_argument(
-        "--motion", choices=("auto", "procedural", "diffusion"), default="auto", help="what makes the motion"
+        "--motion",
+        choices=("auto", "procedural", "diffusion", "talker"),
+        default="auto",
+        help="what makes the motion",
     )
     parser.add_argument("--pose", choices=("synthetic", "still"), default="synthetic", help="what the head does")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion")
@@ -179,6 +183,19 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
         "--style-guidance", type=float, default=1.0, help="how closely diffusion follows a learned style"
     )
     parser.add_argument("--steps", type=int, default=10, help="denoising steps of diffusion")
+    parser.add_argument(
+        "--lip-reference",
+        choices=("silence", "first frame", "mean", "none"),
+        default="silence",
+        help="what the talker's lip motion is measured from",
+    )
+    parser.add_argument(
+        "--talker-window",
+        type=int,
+        choices=(28, 29),
+        default=28,
+        help="frames the talker sees at once",
+    )
 
 
 def _add_models_options(parser: argparse.ArgumentParser) -> None:
@@ -207,7 +224,8 @@ def _animate(given: argparse.Namespace) -> None:
     portrait = _portrait(given)
     sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
     folders = models_folders(given.models, "diffpose")
-    motion = choose_generator(given.motion, given.device, folders, sampling).generate(
+    talker = _talker_options(given, folders, portrait)
+    motion = choose_generator(given.motion, given.device, folders, sampling, talker).generate(
         audio, given.fps or USUAL_FPS, _motion_options(given), given.seed, _style(given.style, folders)
     )
     _write(given, portrait, smooth(motion, given.smooth), audio)
@@ -227,6 +245,19 @@ def _motion_options(given: argparse.Namespace) -> "MotionOptions":
         lips_only=given.lips_only,
         expression=given.expression,
     )
+
+
+def _talker_options(
+    given: argparse.Namespace, folders: tuple[Path, ...], portrait: "Portrait"
+) -> "TalkerOptions | None":
+    """How the light driver runs, with the portrait's own face; None where another generator is wanted."""
+    from .diffpose.talker.driver import TalkerOptions
+    from .diffpose.talker.installed import person_of
+
+    if given.motion != "talker":
+        return None
+    person = None if given.animal else person_of(portrait, folders)
+    return TalkerOptions(given.talker_window, given.lip_reference, person=person)
 
 
 def _style(path: Path | None, folders: tuple[Path, ...]) -> "Style | None":
@@ -399,15 +430,16 @@ def _models(given: argparse.Namespace) -> None:
 def _published() -> "tuple[WeightEntry, ...]":
     """All weights that can be fetched."""
     from .diffpose.installed import DIFFUSION
+    from .diffpose.talker.installed import TALKER
     from .lp_core.weights import LIVEPORTRAIT
 
-    return (*LIVEPORTRAIT, *DIFFUSION)
+    return (*LIVEPORTRAIT, *DIFFUSION, *TALKER)
 
 
 def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, ...]:
-    from .diffpose.installed import DIFFUSION
+    from .lp_core.weights import LIVEPORTRAIT
 
-    return models_folders(given.models, "diffpose" if entry in DIFFUSION else "liveportrait")
+    return models_folders(given.models, "liveportrait" if entry in LIVEPORTRAIT else "diffpose")
 
 
 def _entries_named(names: list[str]) -> "list[WeightEntry]":

@@ -39,8 +39,12 @@ class Container:
     metadata: Mapping[str, str]
 
 
-def read_container(path: str | os.PathLike[str]) -> Container:
+def read_container(path: str | os.PathLike[str], prefix: str = "") -> Container:
     """The tensors and settings of a checkpoint file, safetensors or torch.
+
+    Args:
+        path: the file.
+        prefix: of a safetensors file, only the tensors whose names begin so are read.
 
     Raises:
         CheckpointError: missing, damaged, or holding anything but tensors, plain values, paths and a Namespace.
@@ -48,15 +52,16 @@ def read_container(path: str | os.PathLike[str]) -> Container:
     file = Path(path)
     if not file.is_file():
         raise CheckpointError(f"The checkpoint {file} does not exist. Put it there or choose another.")
-    return _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickled(file)
+    return _read_safetensors(file, prefix) if file.suffix == ".safetensors" else _read_pickled(file)
 
 
-def _read_safetensors(file: Path) -> Container:
+def _read_safetensors(file: Path, prefix: str) -> Container:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(file, framework="pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            names = [name for name in opened.keys() if name.startswith(prefix)]  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in names}
             return Container(file, tensors, {}, opened.metadata() or {})
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"Cannot read {file}: {error}. Download it again.") from error

@@ -108,6 +108,21 @@ class SpeechEncoder:
         Raises:
             ValueError: less than one frame of sound, 640 samples.
         """
+        return pair_mean(self._units_of_frames(sound))
+
+    def utterance(self, sound: Tensor) -> Tensor:
+        """Features like `frames`, of sound of any length."""
+        return pair_mean(self.utterance_units(sound))
+
+    def utterance_units(self, sound: Tensor) -> Tensor:
+        """Features at twice the rate of `frames`: beyond a minute, sound is heard in overlapping pieces."""
+        if sound.shape[-1] <= WHOLE_SECONDS * SAMPLE_RATE:
+            return self._units_of_frames(sound)
+        count = sound.shape[-1] // SAMPLES_PER_FRAME
+        pieces = [self._piece(sound, start, count) for start in range(0, count, CHUNK_FRAMES)]
+        return torch.cat(pieces, 1)
+
+    def _units_of_frames(self, sound: Tensor) -> Tensor:
         whole = sound.shape[-1] // SAMPLES_PER_FRAME
         if not whole:
             raise ValueError(
@@ -115,21 +130,13 @@ class SpeechEncoder:
                 f"speech features need at least {SAMPLES_PER_FRAME} (40 ms)."
             )
         # A remainder would be warped into the other frames, not added to them.
-        return pair_mean(self.units(sound[:, : whole * SAMPLES_PER_FRAME]))
-
-    def utterance(self, sound: Tensor) -> Tensor:
-        """Features like `frames`, of sound of any length: beyond a minute it is heard in overlapping pieces."""
-        if sound.shape[-1] <= WHOLE_SECONDS * SAMPLE_RATE:
-            return self.frames(sound)
-        count = sound.shape[-1] // SAMPLES_PER_FRAME
-        pieces = [self._piece(sound, start, count) for start in range(0, count, CHUNK_FRAMES)]
-        return torch.cat(pieces, 1)
+        return self.units(sound[:, : whole * SAMPLES_PER_FRAME])
 
     def _piece(self, sound: Tensor, start: int, count: int) -> Tensor:
-        """Features of frames start … start + CHUNK_FRAMES of `count`, heard with context on either side."""
+        """Units of frames start … start + CHUNK_FRAMES of `count`, heard with context on either side."""
         first, last = max(start - CONTEXT_FRAMES, 0), min(start + CHUNK_FRAMES + CONTEXT_FRAMES, count)
-        heard = self.frames(sound[:, first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME])
-        return heard[:, start - first : start - first + CHUNK_FRAMES]
+        heard = self._units_of_frames(sound[:, first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME])
+        return heard[:, 2 * (start - first) : 2 * (start - first + CHUNK_FRAMES)]
 
 
 def speech_encoder(

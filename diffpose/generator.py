@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -15,11 +15,15 @@ from .options import MAXIMUM_STRENGTH, POSES, STRENGTHS, MotionOptions
 from .samplers import SampleOptions
 from .style import Style
 
+if TYPE_CHECKING:
+    from .manifold import Projection
+    from .talker.driver import TalkerOptions
+
 __all__ = [
     "GENERATORS", "MAXIMUM_STRENGTH", "POSES", "STRENGTHS", "MotionGenerator", "MotionOptions", "choose_generator",
 ]  # fmt: skip
 
-GENERATORS = ("auto", "procedural", "diffusion")
+GENERATORS = ("auto", "procedural", "diffusion", "talker")
 
 _log = logging.getLogger(__name__)
 
@@ -52,21 +56,26 @@ def choose_generator(
     device: torch.device | str = "auto",
     folders: Sequence[Path] = (),
     sampling: SampleOptions | None = None,
+    talker: "TalkerOptions | None" = None,
+    speaker: "Projection | None" = None,
 ) -> MotionGenerator:
     """The generator called `name`.
 
     `auto` is the diffusion generator when its weights are in the models folders, else the built-in procedural one,
-    which needs none; which and why is logged once. Networks are loaded once and kept for later calls.
+    which needs none; which and why is logged once. `talker`, the light driver, is taken only by its name. Networks
+    are loaded once and kept for later calls.
 
     Args:
         name: one of GENERATORS.
         device: where networks compute, as `choose_device` takes it.
         folders: models folders to look for the diffusion generator's weights in, best first.
         sampling: how the diffusion generator walks from noise to motion; its usual way when None.
+        talker: how the light driver's networks are run; the usual way when None.
+        speaker: whose way of speaking the voice is brought to before it is heard; nobody's when None.
 
     Raises:
         ValueError: an unknown name, or a device that cannot be used.
-        FileNotFoundError: `diffusion` is asked for and its weights are not there.
+        FileNotFoundError: `diffusion` or `talker` is asked for and its weights are not there.
     """
     from .procedural import ProceduralGenerator
 
@@ -77,18 +86,28 @@ def choose_generator(
         name, why = automatic_generator(places)
         _say_once(why)
     if name == "diffusion":
-        return _diffusion(places, device, sampling)
-    return ProceduralGenerator()
+        return _diffusion(places, device, sampling, speaker)
+    if name == "talker":
+        from .talker.installed import installed_talker
+
+        return installed_talker(places, talker, speaker)
+    return ProceduralGenerator(speaker)
 
 
 def _diffusion(
-    folders: tuple[Path, ...], device: torch.device | str, sampling: SampleOptions | None
+    folders: tuple[Path, ...],
+    device: torch.device | str,
+    sampling: SampleOptions | None,
+    speaker: "Projection | None",
 ) -> MotionGenerator:
     from ..lp_core.renderer import choose_device
+    from .encoders import ProjectedEncoder
     from .generate import DiffusionGenerator
     from .installed import load_installed
 
-    return DiffusionGenerator(*load_installed(folders, choose_device(device)), sampling)
+    model, encoder, space = load_installed(folders, choose_device(device))
+    heard = encoder if speaker is None else ProjectedEncoder(encoder, speaker)
+    return DiffusionGenerator(model, heard, space, sampling)
 
 
 def automatic_generator(folders: Sequence[Path]) -> tuple[str, str]:

@@ -22,6 +22,12 @@ RIDGE = 1e-6  # of the mean variance among the neighbours: solvable where the ba
 BANK_LIMIT = 20_000  # features
 QUERIES_AT_ONCE = 256
 
+# What speech encoders are called in banks.
+SADTALKER_ENCODER = "sadtalker"  # the audio encoder in SadTalker's ExpNet, 25 features a second
+HUBERT_ENCODER = "hubert"  # the diffusion generator's own, 50 features a second
+MEL_ENCODER = "mel"  # the built-in normalised mel spectrum, 100 features a second
+APC_ENCODER = "apc"  # Live Speech Portraits' APC, 120 features a second
+
 
 @dataclass(frozen=True, eq=False)
 class SpeechBank:
@@ -66,6 +72,43 @@ class SpeechBank:
                 return cls(file.get_tensor("features").float(), metadata.get("encoder", ""))
         except (SafetensorError, OSError) as error:
             raise ValueError(f"Cannot read the speech bank {path}: {error}.") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """How near a voice is brought to a speaker, between any encoder and what it drives.
+
+    Attributes:
+        bank: the speaker.
+        strength: 0 leaves the voice as it is … 1 says it wholly in the speaker's sounds.
+        neighbours: entries of the bank that each feature is put together from, 1 or more.
+    """
+
+    bank: SpeechBank
+    strength: float = 1.0
+    neighbours: int = NEIGHBOURS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"The speaker's strength is {self.strength}; give 0 … 1.")
+        if self.neighbours < 1:
+            raise ValueError(f"The neighbours are {self.neighbours}; give 1 or more, 10 is usual.")
+
+    def of(self, features: Tensor, encoder: str) -> Tensor:
+        """Features (…, C) of an encoder brought to the speaker.
+
+        Raises:
+            ValueError: the bank was built with another encoder.
+        """
+        if self.strength == 0:
+            return features
+        if encoder != self.bank.encoder:
+            raise ValueError(
+                f"The speech bank was built with the encoder {self.bank.encoder!r}, but this motion hears the "
+                f"voice through {encoder!r}; build the bank with that one."
+            )
+        flat = features.reshape(-1, features.shape[-1]).cpu()
+        return project(flat, self.bank, self.strength, self.neighbours).view(features.shape).to(features.device)
 
 
 def build_bank(

@@ -14,6 +14,7 @@ from ..lp_core.motion import MotionFrame, MotionSequence, frame_count, frame_rat
 from .audio import SAMPLE_RATE, Speech, analyse
 from .curves import Curve, around, wandering
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
+from .manifold import MEL_ENCODER, Projection
 from .mouth import Mouth, mouth_movement
 from .options import MotionOptions
 from .pose import ACCENT_REACH, Accents, HeadMotion, accents, head_motion, pauses
@@ -32,7 +33,13 @@ class ProceduralGenerator:
 
     Every part draws from its own random stream, so that the strength of one does not change another. Two ties are
     meant: the pupils hold the viewer while the head turns, and the lids follow the pupils.
+
+    Args:
+        speaker: whose way of speaking the mouth shapes are taken from; nobody's when None.
     """
+
+    def __init__(self, speaker: Projection | None = None) -> None:
+        self._speaker = speaker
 
     def generate(
         self,
@@ -59,7 +66,8 @@ class ProceduralGenerator:
         speech = analyse(audio.mono(SAMPLE_RATE))
         head_seed, brow_seed, blink_seed, gaze_seed = SeedSequence(seed).spawn(4)
         stressed = accents(speech)
-        mouth = mouth_movement(speech, visemes(speech), gains.mouth_tempo).at(times + wanted.lip_lead_ms / 1000)
+        heard = speech if self._speaker is None else _spoken_by(self._speaker, speech)
+        mouth = mouth_movement(speech, visemes(heard), gains.mouth_tempo).at(times + wanted.lip_lead_ms / 1000)
         head = _steered(head_motion(speech, stressed, times, head_seed), wanted, gains)
         lips = _lips(mouth, wanted.lips * wanted.expression, gains.mouth_amplitude)
         controls = Controls.still(len(times), **lips)
@@ -72,6 +80,11 @@ class ProceduralGenerator:
             lids = np.minimum(1, blinks + min(wanted.blinks, 1.0) * lid_following(gaze))
             controls = replace(controls, **_face(brows, gaze, lids))
         return _motion(controls, head, rate)
+
+
+def _spoken_by(speaker: Projection, speech: Speech) -> Speech:
+    """The voice as it would sound from the speaker; loudness and silence stay its own."""
+    return replace(speech, mels=speaker.of(torch.from_numpy(speech.mels), MEL_ENCODER).numpy())
 
 
 def _lips(mouth: Mouth, strength: float, amplitude: float) -> dict[str, Tensor]:

@@ -28,11 +28,16 @@ def timed(motion: MotionSequence, audio: Audio, fps: Fraction, lip_lead_ms: floa
 
 def closed_in_silence(motion: MotionSequence, audio: Audio, lip_lead_ms: float) -> MotionSequence:
     """The motion with lips that rest, as in the portrait, while nobody speaks."""
-    seconds = np.arange(len(motion)) / float(motion.fps) + lip_lead_ms / 1000
-    speech = analyse(audio.mono(SAMPLE_RATE))
-    activity = torch.from_numpy(np.interp(seconds, speech.times, speech.activity)).to(motion.expression)
+    activity = spoken(audio, len(motion), motion.fps, lip_lead_ms).to(motion.expression)
     quiet = retarget_lips(motion, gain=0.0)
     return _between(quiet, motion, activity[:, None, None])
+
+
+def spoken(audio: Audio, frames: int, fps: Fraction, lip_lead_ms: float) -> Tensor:
+    """(frames,) 0 in silence … 1 while somebody speaks, ahead of the sound as the lips are."""
+    seconds = np.arange(frames) / float(fps) + lip_lead_ms / 1000
+    speech = analyse(audio.mono(SAMPLE_RATE))
+    return torch.from_numpy(np.interp(seconds, speech.times, speech.activity))
 
 
 def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatistics) -> MotionSequence:

@@ -33,7 +33,7 @@ class PublishedFile:
     repository: str
     """Owner and name."""
     revision: str
-    """Commit, 40 hex digits."""
+    """Commit, 40 hex digits; a branch where no commit is known, then the checksum alone tells the file."""
     path: str
     """Inside the repository."""
     size: int | None = None

@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 from talker_goldens import assert_near, filled, golden, waveform
 
 from talking_head.diffpose.generator import MotionOptions
+from talking_head.diffpose.manifold import Projection, SpeechBank
 from talking_head.diffpose.talker.driver import LIP_REFERENCES, Talker, TalkerOptions, TalkerStream
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork
+from talking_head.diffpose.talker.spectrum import silent_window
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.keypoints import LIPS
 
@@ -22,7 +25,7 @@ def talker(width=None, **options):
         MappingNetwork(width=width).eval().requires_grad_(False) if width else filled(MappingNetwork, "mappingnet")
     )
     person = golden("lpt_audio2exp")["source_coeff"]
-    return Talker(filled(ExpressionNetwork, "audio2exp"), mapping, person, TalkerOptions(**options))
+    return Talker(filled(ExpressionNetwork, "audio2exp"), mapping, TalkerOptions(**{"person": person} | options))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def test_silent_lips_do_not_move(small):
 
 
 def talker_like(other, **options):
-    return Talker(other.expression, other.mapping, other.person, TalkerOptions(**options))
+    return Talker(other.expression, other.mapping, TalkerOptions(**{"person": other.options.person} | options))
 
 
 @settings(max_examples=12)
@@ -108,19 +111,47 @@ def test_wrong_options_are_refused(wrong):
     with pytest.raises(ValueError, match=str(next(iter(wrong.values())))):
         TalkerOptions(**wrong)
     assert len(LIP_REFERENCES) == 4
+    with pytest.raises(ValueError, match=r"64 expression coefficients; got shape \(1, 64\)"):
+        TalkerOptions(person=torch.zeros(1, 64))
 
 
 def test_motion_moves_lips_by_the_networks_and_the_rest_as_the_built_in_generator(small):
     audio = Audio(waveform(2 * SECOND)[None], SECOND)
-    lips = small.generate(audio, 25, MotionOptions(lips_only=True, lip_lead_ms=0))
+    plain = MotionOptions(lips_only=True, lip_lead_ms=0, rest_in_silence=False)
+    lips = small.generate(audio, 25, plain)
     others = [keypoint for keypoint in range(21) if keypoint not in LIPS]
     assert_near(lips.expression[:, LIPS], small.lip_deltas(audio.waveform[0]), 1e-6)
     assert not lips.expression[:, others].any()
+    louder = small.generate(audio, 25, replace(plain, expression=1.5, lips=0.5))
+    assert_near(louder.expression, 0.75 * lips.expression, 1e-6)
     full = small.generate(audio, 30, seed=4)
     assert full.fps == 30
     assert len(full) == 60
     assert full.rotation.std() > 0.1
     assert torch.equal(full.expression, small.generate(audio, 30, seed=4).expression)
+
+
+def test_lips_rest_in_silence_whatever_the_networks_say(small):
+    """Off keeps the networks' own idea of silence, which with another reference than silence is not rest."""
+    audio = Audio(torch.cat([waveform(SECOND), torch.zeros(2 * SECOND)])[None], SECOND)
+    biased = talker_like(small, lip_reference="none")
+    options = MotionOptions(lips_only=True)
+    assert not biased.generate(audio, 25, options).expression[-25:].any()
+    assert biased.generate(audio, 25, replace(options, rest_in_silence=False)).expression[-25:].any()
+
+
+def test_a_speakers_bank_stands_between_encoder_and_lips(small):
+    """At strength 1 with one neighbour every embedding is one of the bank's own; at 0 nothing changes."""
+    sound = waveform(SECOND)
+    one = small.expression.audio_encoder(silent_window())
+    muted = Projection(SpeechBank(one, "sadtalker"), neighbours=1)
+    driver = Talker(small.expression, small.mapping, small.options, muted)
+    assert_near(driver.lip_deltas(sound), torch.zeros(25, 6, 3), 1e-5)
+    driver = Talker(small.expression, small.mapping, small.options, replace(muted, strength=0.0))
+    assert torch.equal(driver.lip_deltas(sound), small.lip_deltas(sound))
+    wrong = Projection(SpeechBank(one, "apc"))
+    with pytest.raises(ValueError, match=r"built with the encoder 'apc'.* hears the voice through 'sadtalker'"):
+        Talker(small.expression, small.mapping, small.options, wrong).lip_deltas(sound)
 
 
 def test_the_driver_is_faster_than_real_time():

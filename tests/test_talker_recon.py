@@ -134,7 +134,7 @@ def test_the_driver_loads_from_its_two_files(tmp_path):
     state = tensors_of(filled(MappingNetwork, "mappingnet"), "mappingnet")
     torch.save(state, tmp_path / "mappingnet_basic_64inp_onlylip.pt")
     person = golden("lpt_audio2exp")["source_coeff"]
-    options = TalkerOptions(lip_reference="none")
-    talker = load_talker(sadtalker, tmp_path / "mappingnet_basic_64inp_onlylip.pt", person, options)
+    options = TalkerOptions(lip_reference="none", person=person)
+    talker = load_talker(sadtalker, tmp_path / "mappingnet_basic_64inp_onlylip.pt", options)
     lips = talker.lip_deltas(waveform(35697)[: 55 * 640])
     assert_near(lips, golden("lpt_mapping")["e2e_lips"].view(-1, 6, 3), 1e-4)

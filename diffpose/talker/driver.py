@@ -15,8 +15,10 @@ from ...lp_core.audio import Audio
 from ...lp_core.edits import shift
 from ...lp_core.keypoints import LIPS
 from ...lp_core.motion import MotionSequence, frame_count, frame_rate
-from ..generator import MotionOptions
+from ..manifold import SADTALKER_ENCODER, Projection
+from ..options import MotionOptions
 from ..procedural import ProceduralGenerator
+from ..steering import spoken
 from ..style import Style
 from .expression import COEFFICIENTS, ExpressionNetwork
 from .mapping import PAST, SHORT_WINDOW, TRAINED_WINDOW, MappingNetwork, lips_at
@@ -39,7 +41,7 @@ LIP_REFERENCES: tuple[LipReference, ...] = get_args(LipReference)
 SYLLABLE_PERIOD = 5  # frames after which the windows' places repeat against the frames': 16 columns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TalkerOptions:
     """How the networks are run.
 
@@ -51,12 +53,15 @@ class TalkerOptions:
         ahead: frames after the present one that the MappingNet may hear, 0 … 14; each is 40 ms of latency. 13 is
             all that a window of 28 frames reaches.
         gain: of the lips' x, y and z; 1 keeps it.
+        person: (64,) expression coefficients of the portrait (see `reconstruction`), which the networks hear the
+            voice with; the mean face's when None.
     """
 
     window: int = SHORT_WINDOW
     lip_reference: LipReference = "silence"
     ahead: int = SHORT_WINDOW - PAST - 1
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    person: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.window not in (SHORT_WINDOW, TRAINED_WINDOW):
@@ -67,6 +72,10 @@ class TalkerOptions:
             )
         if not 0 <= self.ahead <= PAST:
             raise ValueError(f"The look-ahead is {self.ahead} frames; expected 0 … {PAST}.")
+        if self.person is not None and (self.person.ndim != 1 or len(self.person) < COEFFICIENTS):
+            raise ValueError(
+                f"A person is {COEFFICIENTS} expression coefficients; got shape {tuple(self.person.shape)}."
+            )
 
     @property
     def latency(self) -> Fraction:
@@ -84,21 +93,21 @@ class Talker:
     Args:
         expression: ExpNet.
         mapping: MappingNet.
-        person: (64,) expression coefficients of the portrait (see `reconstruction`); the mean face's when None.
         options: how the networks are run.
+        speaker: whose way of speaking ExpNet's view of the voice is brought to; nobody's when None.
     """
 
     def __init__(
         self,
         expression: ExpressionNetwork,
         mapping: MappingNetwork,
-        person: Tensor | None = None,
         options: TalkerOptions | None = None,
+        speaker: Projection | None = None,
     ) -> None:
         self.expression = expression
         self.mapping = mapping
-        self.person = torch.zeros(COEFFICIENTS) if person is None else person[:COEFFICIENTS]
         self.options = options or TalkerOptions()
+        self.speaker = speaker
 
     def generate(
         self,
@@ -111,8 +120,12 @@ class Talker:
         """The motion of a face that says `audio`; see `MotionGenerator`. The seed does not change the lips."""
         wanted, rate = options or MotionOptions(), frame_rate(fps)
         frames = frame_count(audio.samples, audio.sample_rate, rate)
-        deltas = wanted.lips * self.lip_deltas(audio.mono(SAMPLE_RATE))
+        size = wanted.lips * wanted.expression * (style or Style()).gains().mouth_amplitude
+        deltas = size * self.lip_deltas(audio.mono(SAMPLE_RATE))
         lips = shift(lip_motion(deltas).resampled(rate, frames), -wanted.lip_lead_ms / 1000)
+        if wanted.rest_in_silence:
+            activity = spoken(audio, frames, rate, wanted.lip_lead_ms).to(lips.expression)
+            lips = replace(lips, expression=activity[:, None, None] * lips.expression)
         if wanted.lips_only:
             return lips
         rest = ProceduralGenerator().generate(audio, rate, replace(wanted, lips=0.0), seed, style)
@@ -133,7 +146,11 @@ class Talker:
     @torch.no_grad()
     def coefficients(self, windows: Tensor) -> Tensor:
         """Expression coefficients (T, 64) of mel windows (T, 80, 16)."""
-        return self.expression(windows, self.person)
+        heard = self.expression.audio_encoder(windows)
+        if self.speaker is not None:
+            heard = self.speaker.of(heard, SADTALKER_ENCODER)
+        person = torch.zeros(COEFFICIENTS) if self.options.person is None else self.options.person[:COEFFICIENTS]
+        return self.expression.coefficients(heard, person)
 
 
 class TalkerStream:

@@ -82,7 +82,11 @@ class ExpressionNetwork(PublishedNetwork):
             conditioning: (64,) coefficients of the person's picture, or (T, 64).
             blink: (T,) 0 open … 1 closed; zeros when None, as LivePortraitTalker has it.
         """
-        frames = len(windows)
-        closed = windows.new_zeros(frames) if blink is None else blink
+        return self.coefficients(self.audio_encoder(windows), conditioning, blink)
+
+    def coefficients(self, heard: Tensor, conditioning: Tensor, blink: Tensor | None = None) -> Tensor:
+        """Expression coefficients (T, 64) of the audio encoder's embeddings (T, 512); the rest as in `forward`."""
+        frames = len(heard)
+        closed = heard.new_zeros(frames) if blink is None else blink
         person = conditioning.expand(frames, COEFFICIENTS)
-        return self.mapping1(torch.cat([self.audio_encoder(windows), person, closed[:, None]], 1))
+        return self.mapping1(torch.cat([heard, person, closed[:, None]], 1))

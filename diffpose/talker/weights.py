@@ -15,6 +15,7 @@ from torch import Tensor
 from ...lp_core.checkpoint import CheckpointError, build_network
 from ...lp_core.nets.blocks import PublishedNetwork
 from ..container import read_container
+from ..manifold import Projection
 from .driver import Talker, TalkerOptions
 from .expression import ExpressionNetwork
 from .mapping import MappingNetwork
@@ -40,11 +41,10 @@ def load_from_sadtalker(path: str | os.PathLike[str], network: type[N]) -> N:
         CheckpointError: the file is missing or damaged, lacks the network, or has a wrong key or shape in it.
     """
     prefix = PREFIXES[network]
-    tensors = read_container(path).tensors
-    own = _under(prefix, tensors)
+    own = _under(prefix, read_container(path, prefix).tensors)
     if not own:
         raise CheckpointError(
-            f"{path} holds no {network.title}: none of its {len(tensors)} keys begins with {prefix!r}. "
+            f"{path} holds no {network.title}: none of its keys begins with {prefix!r}. "
             "Give SadTalker_V0.0.2_256.safetensors or SadTalker_V0.0.2_512.safetensors."
         )
     unused = UNUSED.get(network, ())
@@ -55,22 +55,22 @@ def load_from_sadtalker(path: str | os.PathLike[str], network: type[N]) -> N:
 def load_talker(
     sadtalker: str | os.PathLike[str],
     mapping: str | os.PathLike[str],
-    person: Tensor | None = None,
     options: TalkerOptions | None = None,
+    speaker: Projection | None = None,
 ) -> Talker:
     """The light driver from its two published files.
 
     Args:
         sadtalker: SadTalker_V0.0.2_256.safetensors or _512.
         mapping: mappingnet_basic_64inp_onlylip.pt, or a conversion.
-        person: (64,) expression coefficients of the portrait; the mean face's when None.
         options: how the networks are run.
+        speaker: see `Talker`.
 
     Raises:
         CheckpointError: as the loaders of each.
     """
     expression = load_from_sadtalker(sadtalker, ExpressionNetwork)
-    return Talker(expression, load_mapping_network(mapping), person, options)
+    return Talker(expression, load_mapping_network(mapping), options, speaker)
 
 
 def load_mapping_network(path: str | os.PathLike[str]) -> MappingNetwork:

@@ -1,0 +1,103 @@
+"""Speech encoders by name: what a speaker's bank is built of, what generators and learned head poses hear.
+
+| name | is | features a second | needs |
+|---|---|---|---|
+| mel | the built-in generator's normalised mel spectrum | 100 | nothing |
+| sadtalker | the audio encoder of the light driver | 25 | SadTalker's file |
+| hubert | the diffusion generator's own HuBERT | 50 | JoyVASA's files |
+| apc | Live Speech Portraits' encoder | 120 | APC_epoch_160.model |
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..lp_core.audio import Audio
+from ..lp_core.checkpoint import build_network
+from .audio import analyse
+from .container import read_container
+from .features import SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, at_level
+from .manifold import (
+    APC_ENCODER,
+    HUBERT_ENCODER,
+    MEL_ENCODER,
+    SADTALKER_ENCODER,
+    Projection,
+)
+
+ENCODERS = (MEL_ENCODER, SADTALKER_ENCODER, HUBERT_ENCODER, APC_ENCODER)
+APC_FILES = ("APC_epoch_160.model", "lsp/APC_epoch_160.model", "APC_epoch_160.safetensors")
+
+
+class ProjectedEncoder(SpeechEncoder):
+    """A speech encoder that hears every voice as if the speaker of a bank said it.
+
+    Args:
+        encoder: what hears.
+        speaker: whose way of speaking features are brought to.
+    """
+
+    def __init__(self, encoder: SpeechEncoder, speaker: Projection) -> None:
+        super().__init__(encoder.network, encoder.device)
+        self._speaker = speaker
+
+    def units(self, sound: Tensor) -> Tensor:
+        """See `SpeechEncoder`."""
+        return self._speaker.of(super().units(sound), HUBERT_ENCODER)
+
+
+@torch.no_grad()
+def hear(audio: Audio, encoder: str, folders: Sequence[Path] = (), device: torch.device | str = "cpu") -> Tensor:
+    """Features (T, C) float32 of a voice, by one of ENCODERS.
+
+    Args:
+        audio: the voice, any rate and channels.
+        encoder: its name.
+        folders: models folders that its weights are in, best first.
+        device: where HuBERT computes; the others run on the CPU.
+
+    Raises:
+        ValueError: an unknown name, or a sound too short to hear.
+        FileNotFoundError: its weights are not there.
+    """
+    if encoder not in ENCODERS:
+        raise ValueError(f"There is no speech encoder {encoder!r}; choose from {', '.join(ENCODERS)}.")
+    samples = audio.mono(SAMPLE_RATE)
+    if encoder == MEL_ENCODER:
+        return torch.from_numpy(analyse(samples).mels)
+    if encoder == HUBERT_ENCODER:
+        return _by_hubert(samples, folders, device)
+    return (_by_apc if encoder == APC_ENCODER else _by_sadtalker)(samples, folders)
+
+
+def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
+    from .talker.installed import installed_expression
+    from .talker.spectrum import mel_spectrum, mel_windows, whole_frames
+
+    frames = -(-len(samples) // SAMPLES_PER_FRAME)
+    windows = mel_windows(mel_spectrum(whole_frames(samples, frames)), range(frames))
+    return installed_expression(folders).audio_encoder(windows)
+
+
+def _by_hubert(samples: Tensor, folders: Sequence[Path], device: torch.device | str) -> Tensor:
+    from .installed import load_installed
+
+    model, encoder, _ = load_installed(folders, device)
+    return encoder.utterance_units(at_level(samples[None], model.card.speech.level))[0].cpu()
+
+
+def _by_apc(samples: Tensor, folders: Sequence[Path]) -> Tensor:
+    from .talker.apc import Apc, speech_columns
+
+    path = next((place for folder in folders for name in APC_FILES if (place := folder / name).is_file()), None)
+    if path is None:
+        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
+        raise FileNotFoundError(
+            f"Live Speech Portraits' speech encoder {APC_FILES[0]} is not in {searched}; copy it there from the "
+            "project's data folder."
+        )
+    # The file also has the head that predicted the future in training.
+    recurrent = {key: value for key, value in read_container(path).tensors.items() if key.startswith("rnns.")}
+    return build_network(recurrent, Apc, source=str(path))(speech_columns(samples))[0]

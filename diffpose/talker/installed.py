@@ -1,0 +1,122 @@
+"""The light driver's published files: which are in the models folders, and the driver made of them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...lp_core.portrait import Portrait
+from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking
+from ..manifold import Projection
+from .driver import Talker, TalkerOptions
+from .expression import ExpressionNetwork
+from .mapping import MappingNetwork
+from .pose_vae import PoseVae
+from .reconstruction import FaceReconstruction, coefficients_of
+from .weights import load_from_sadtalker, load_mapping_network
+
+# Several public projects pin this size and checksum; none of them pins a commit.
+_SADTALKER = "SadTalker_V0.0.2_256.safetensors"
+_SADTALKER_LARGE = "SadTalker_V0.0.2_512.safetensors"  # holds the same networks of those that are used here
+_MAPPING = "mappingnet_basic_64inp_onlylip"
+
+SADTALKER = WeightEntry(
+    name="talker/sadtalker",
+    purpose="SadTalker: speech to expression, a portrait's own expression, head poses",
+    licence="Apache-2.0; from a face model for research",
+    commercial_use=False,
+    published=(
+        PublishedFile(
+            "vinthony/SadTalker-V002rc",
+            "main",
+            _SADTALKER,
+            725_066_984,
+            "c211f5d6de003516bf1bbda9f47049a4c9c99133b1ab565c6961e5af16477bff",
+        ),
+    ),
+    places=(
+        _SADTALKER,
+        f"SadTalker/{_SADTALKER}",
+        f"../sadtalker/{_SADTALKER}",
+        f"../checkpoints/{_SADTALKER}",
+        _SADTALKER_LARGE,
+        f"SadTalker/{_SADTALKER_LARGE}",
+        f"../sadtalker/{_SADTALKER_LARGE}",
+        f"../checkpoints/{_SADTALKER_LARGE}",
+    ),
+)
+# Its repository states MIT for code; the weights were trained on VoxCeleb2 against SadTalker's face model.
+MAPPING = WeightEntry(
+    name="talker/mapping",
+    purpose="LivePortraitTalker: expression to LivePortrait's lips",
+    licence="MIT; trained on VoxCeleb2",
+    commercial_use=False,
+    published=(PublishedFile("mustafakara/liveportrait_talker", "main", f"pretrained_models/{_MAPPING}.pt"),),
+    places=(f"{_MAPPING}.pt", f"{_MAPPING}.safetensors", f"pretrained_models/{_MAPPING}.pt"),
+)
+TALKER = (SADTALKER, MAPPING)
+"""What the light driver needs."""
+
+
+def installed_talker(
+    folders: Sequence[Path], options: TalkerOptions | None = None, speaker: Projection | None = None
+) -> Talker:
+    """The light driver of the files in the models folders; its networks are kept for later calls.
+
+    Args:
+        folders: models folders, best first.
+        options: how the networks are run.
+        speaker: see `Talker`.
+
+    Raises:
+        FileNotFoundError: a file is missing or damaged; the message names each.
+        CheckpointError: a file is not what its name says.
+    """
+    sadtalker, mapping = _paths(TALKER, folders)
+    return Talker(_expression(sadtalker), _mapping(mapping), options, speaker)
+
+
+def installed_expression(folders: Sequence[Path]) -> ExpressionNetwork:
+    """ExpNet of the SadTalker file in the models folders; raises as `installed_talker`."""
+    (path,) = _paths((SADTALKER,), folders)
+    return _expression(path)
+
+
+def installed_pose_vae(folders: Sequence[Path]) -> PoseVae:
+    """PoseVAE of the SadTalker file in the models folders; raises as `installed_talker`."""
+    (path,) = _paths((SADTALKER,), folders)
+    return load_from_sadtalker(path, PoseVae)
+
+
+@torch.no_grad()
+def person_of(portrait: Portrait, folders: Sequence[Path]) -> Tensor:
+    """A portrait's own coefficients (70,): expression 64, angles 3, translation 3 (see `FaceCoefficients`).
+
+    Raises as `installed_talker`.
+    """
+    (path,) = _paths((SADTALKER,), folders)
+    network = load_from_sadtalker(path, FaceReconstruction)
+    return coefficients_of(network, portrait.picture.cpu(), portrait.landmarks.cpu()).stack()[0]
+
+
+def _paths(entries: tuple[WeightEntry, ...], folders: Sequence[Path]) -> list[str]:
+    unusable = lacking(entries, folders)
+    if unusable:
+        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
+        raise FileNotFoundError(
+            f"The light driver's weights are not complete in {searched}: {unusable}. Fetch them with "
+            "`talking-head models --download talker`, or choose the motion `procedural`, which needs none."
+        )
+    return [str(check(entry, folders).path) for entry in entries]
+
+
+@lru_cache(maxsize=1)
+def _expression(path: str) -> ExpressionNetwork:
+    return load_from_sadtalker(path, ExpressionNetwork)
+
+
+@lru_cache(maxsize=1)
+def _mapping(path: str) -> MappingNetwork:
+    return load_mapping_network(path)
