@@ -12,7 +12,9 @@ from .nodes.portrait import LoadPortrait
 from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPose
 from .nodes.reenact import ReenactVideo
 from .nodes.render import LivePortraitRender
+from .nodes.speaker import BuildSpeaker, LoadSpeaker, ProjectLips, SaveSpeaker
 from .nodes.style import LoadStyle, MixStyles, SaveStyle, StyleEncode
+from .nodes.talker import TalkerOptions
 from .nodes.video import VideoCombine
 
 NODES: dict[type[Node], str] = {
@@ -22,6 +24,10 @@ NODES: dict[type[Node], str] = {
     MixStyles: "Mix Styles",
     SaveStyle: "Save Style",
     LoadStyle: "Load Style",
+    TalkerOptions: "Talker Options",
+    BuildSpeaker: "Build Speaker",
+    SaveSpeaker: "Save Speaker",
+    LoadSpeaker: "Load Speaker",
     DriveFromVideo: "Drive from Video",
     LoadMotion: "Load Motion",
     SaveMotion: "Save Motion",
@@ -29,6 +35,7 @@ NODES: dict[type[Node], str] = {
     RetargetEye: "Retarget Eye",
     PupilControl: "Pupil Control",
     ExpressionEdit: "Expression Edit",
+    ProjectLips: "Project Lips",
     ReferencePose: "Reference Pose",
     PoseKeyframes: "Pose Keyframes",
     SyntheticPose: "Synthetic Pose",

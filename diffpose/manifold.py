@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,13 +58,15 @@ class SpeechBank:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SpeechBank":
-        """A bank that `save` wrote.
+        """A bank that `save` wrote, or Live Speech Portraits' APC_feature_base.npy of a person.
 
         Raises:
             ValueError: the file is missing, damaged or holds something else.
         """
         from safetensors import SafetensorError, safe_open
 
+        if Path(path).suffix == ".npy":
+            return cls(_numpy_features(path), APC_ENCODER)
         try:
             with safe_open(Path(path), framework="pt") as file:
                 metadata = file.metadata() or {}
@@ -198,6 +201,13 @@ def combination(features: Tensor, around: Tensor, ridge: float = RIDGE) -> Tenso
     damped = gram + (ridge * trace + torch.finfo(torch.float32).tiny)[:, None, None] * torch.eye(count)
     others = torch.linalg.solve(damped, (sides @ (features.double()[:, None] - first).mT))[..., 0]
     return torch.cat([1 - others.sum(-1, keepdim=True), others], -1)
+
+
+def _numpy_features(path: str | os.PathLike[str]) -> Tensor:
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"Cannot read the speech bank {path}: {error}.") from error
 
 
 def _projected(features: Tensor, bank: Tensor, neighbours: int, ridge: float) -> Tensor:

@@ -3,9 +3,11 @@
 from typing import Any
 
 from ..diffpose.generator import GENERATORS, choose_generator
+from ..diffpose.manifold import Projection
 from ..diffpose.options import MAXIMUM_STRENGTH, POSES, MotionOptions
 from ..diffpose.samplers import Guidance, SampleOptions
 from ..diffpose.style import Style
+from ..diffpose.talker.driver import TalkerOptions
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.templates import MOTION_SUFFIXES, load_motion
 from . import host
@@ -43,7 +45,7 @@ class AudioToMotion(Node):
                 "audio": ("AUDIO", {"tooltip": "A voice, at any sample rate, in any language."}),
                 "motion": (list(GENERATORS), {"default": "auto", "tooltip": (
                     "What makes the motion. procedural is built in; diffusion uses JoyVASA's networks; auto takes "
-                    "the best one that is installed."
+                    "the best one that is installed. talker makes the lips by LivePortraitTalker's networks."
                 )}),
                 "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
                     "Frames a second. 23.976, 29.97 and 59.94 are taken as the exact broadcast rates."
@@ -83,6 +85,8 @@ class AudioToMotion(Node):
             },
             "optional": {
                 "style": ("STYLE", {"tooltip": "Somebody's manner of moving, from StyleEncode."}),
+                "talker": ("TALKER_OPTIONS", {"tooltip": "How talker is run, from TalkerOptions."}),
+                "speaker": ("SPEAKER", {"tooltip": "Whose sounds the voice is brought to, from BuildSpeaker."}),
             },
         }  # fmt: skip
 
@@ -106,13 +110,16 @@ class AudioToMotion(Node):
         style_guidance: float,
         steps: int,
         style: Style | None = None,
+        talker: TalkerOptions | None = None,
+        speaker: Projection | None = None,
     ) -> dict[str, Any]:
         """The motion, the sound untouched, the frame rate and the number of frames; the page shows the curves."""
         options = MotionOptions(
             lips, brows, head, blinks, gaze, pose, lip_lead_ms, lips_only, expression, rest_in_silence
         )
         sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
-        generator = choose_generator(motion, host.device(), host.model_folders("diffpose"), sampling)
+        folders = host.model_folders("diffpose")
+        generator = choose_generator(motion, host.device(), folders, sampling, talker, speaker)
         voice = audio_of(audio)
         made = generator.generate(voice, frame_rate(fps), options, seed, style)
         tell_generator(motion)

@@ -1,9 +1,18 @@
+import numpy as np
 import pytest
 import torch
 from talker_goldens import assert_near, golden
 from test_motion import moving
 
-from talking_head.diffpose.manifold import SpeechBank, build_bank, combination, nearest, project, project_lips
+from talking_head.diffpose.manifold import (
+    Projection,
+    SpeechBank,
+    build_bank,
+    combination,
+    nearest,
+    project,
+    project_lips,
+)
 from talking_head.lp_core.keypoints import LIPS
 
 
@@ -93,3 +102,24 @@ def test_lips_take_the_shapes_of_a_person_and_nothing_else_moves():
     others = [keypoint for keypoint in range(21) if keypoint not in LIPS]
     assert torch.equal(changed.expression[:, others], motion.expression[:, others])
     assert (changed.expression[:, list(LIPS)] - motion.expression[:, list(LIPS)]).abs().max() > 1e-3
+
+
+def test_a_bank_of_live_speech_portraits_is_read(tmp_path):
+    features = np.random.default_rng(0).standard_normal((7, 512)).astype(np.float32)
+    np.save(tmp_path / "APC_feature_base.npy", features)
+    bank = SpeechBank.load(tmp_path / "APC_feature_base.npy")
+    assert bank.encoder == "apc"
+    assert torch.equal(bank.features, torch.from_numpy(features))
+
+
+def test_a_bank_that_runs_code_is_not_read(tmp_path):
+    np.save(tmp_path / "bank.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match="Cannot read the speech bank"):
+        SpeechBank.load(tmp_path / "bank.npy")
+
+
+def test_wrong_projections_are_refused(bank):
+    with pytest.raises(ValueError, match=r"strength is 1\.5"):
+        Projection(bank, strength=1.5)
+    with pytest.raises(ValueError, match="neighbours are 0"):
+        Projection(bank, neighbours=0)

@@ -16,7 +16,7 @@ from PIL import Image
 
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS
-OWN_TYPES = {"PORTRAIT", "MOTION", "STYLE"}
+OWN_TYPES = {"PORTRAIT", "MOTION", "STYLE", "TALKER_OPTIONS", "SPEAKER"}
 CORE_TYPES = {"IMAGE", "AUDIO", "MASK", "FLOAT", "INT", "STRING", "BOOLEAN"}
 
 # Widgets are saved by position: append to these lists, never reorder or remove.
@@ -32,6 +32,10 @@ SAVED_WIDGETS = {
     "MixStyles": "weight",
     "SaveStyle": "filename_prefix",
     "LoadStyle": "file",
+    "TalkerOptions": "lip_reference window look_ahead lip_x_gain lip_y_gain lip_z_gain",
+    "BuildSpeaker": "encoder strength neighbours distance limit",
+    "SaveSpeaker": "filename_prefix",
+    "LoadSpeaker": "file strength neighbours",
     "DriveFromVideo": "video target_fps frames_fps extractor neutral_frame faceless whole_frames",
     "LoadMotion": "file neutral_frame",
     "SaveMotion": "filename_prefix",
@@ -42,6 +46,7 @@ SAVED_WIDGETS = {
         "rotate_pitch rotate_yaw rotate_roll blink eyebrow wink pupil_x pupil_y aaa eee woo smile left_lid "
         "right_lid jaw jaw_sideways copy_lips copy_eyes copy_brows copy_head copy_strength fps seconds keyframes"
     ),
+    "ProjectLips": "strength",
     "ReferencePose": "weight start seed",
     "PoseKeyframes": "keyframes weight",
     "SyntheticPose": "weight seed degrees jitter",
