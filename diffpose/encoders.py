@@ -43,9 +43,9 @@ class ProjectedEncoder(SpeechEncoder):
         super().__init__(encoder.network, encoder.device)
         self._speaker = speaker
 
-    def units(self, sound: Tensor) -> Tensor:
+    def handed_on(self, units: Tensor) -> Tensor:
         """See `SpeechEncoder`."""
-        return self._speaker.of(super().units(sound), HUBERT_ENCODER)
+        return self._speaker.of(units, HUBERT_ENCODER)
 
 
 @torch.no_grad()

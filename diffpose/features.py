@@ -100,7 +100,11 @@ class SpeechEncoder:
     def units(self, sound: Tensor) -> Tensor:
         """Last hidden state (N, S // 320, C) float32, 50 frames a second, of sound (N, S) heard in one piece."""
         padded = pad_to_units(sound.float()).to(self.device, self.dtype)
-        return self.network(padded).last_hidden_state.float()
+        return self.handed_on(self.network(padded).last_hidden_state.float())
+
+    def handed_on(self, units: Tensor) -> Tensor:
+        """Units (N, T, C) as they leave the encoder; one that hears everybody as a speaker changes them here."""
+        return units
 
     def frames(self, sound: Tensor) -> Tensor:
         """Features (N, S // 640, C) float32, 25 frames a second, of sound (N, S) heard in one piece.

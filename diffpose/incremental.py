@@ -126,7 +126,7 @@ class IncrementalEar:
         projected = self._network.feature_projection(self._convolved(signal).mT)
         hidden, layers = self._encoded(projected + self._positions(projected))
         self._window = HeardWindow(signal, projected, layers)
-        return pair_mean(hidden.float())
+        return pair_mean(self._encoder.handed_on(hidden.float()))
 
     def forget(self, frame: int) -> None:
         """See Ear; the frames before this one, just heard, are remembered as they are."""

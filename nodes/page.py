@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..diffpose.generator import automatic_generator
 from ..diffpose.installed import DIFFUSION
+from ..diffpose.talker.installed import TALKER
 from ..lp_core.audio import Audio
 from ..lp_core.crop import CROP_SIZE, apply_affine
 from ..lp_core.face import Face
@@ -116,7 +117,8 @@ def tell_renderer(wanted: str, animal: bool = False) -> None:
 def tell_generator(wanted: str) -> None:
     """Say on the page, once, which generator `auto` takes and why, and the licence of the weights it uses."""
     used, why = automatic_generator(host.model_folders("diffpose")) if wanted == "auto" else (wanted, "")
-    _tell(f"{used} makes the motion", why, _licences(DIFFUSION) if used == "diffusion" else "")
+    weights = {"diffusion": DIFFUSION, "talker": TALKER}.get(used)
+    _tell(f"{used} makes the motion", why, _licences(weights) if weights else "")
 
 
 def _tell(summary: str, *sentences: str) -> None:

@@ -6,9 +6,11 @@ import pytest
 import torch
 from diffpose_goldens import JOYVASA, card, published
 
+from talking_head.diffpose.encoders import ProjectedEncoder
 from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.hearing import StreamingEar
 from talking_head.diffpose.incremental import IncrementalEar
+from talking_head.diffpose.manifold import Projection, build_bank
 
 SPEECH = card("joyvasa", **JOYVASA).speech
 HOP, AHEAD = 5, 2
@@ -40,6 +42,15 @@ def test_one_window_is_what_the_encoder_hears(encoder):
     ear, sound = IncrementalEar(encoder, SPEECH, 100), voice(40)
     ear.push(sound)
     torch.testing.assert_close(ear.features(0, 40), encoder.frames(sound[None]), atol=2e-5, rtol=0)
+
+
+def test_a_speaker_is_heard_this_way_too(encoder):
+    bank = build_bank(encoder.units(voice(40, seed=2)[None])[0], "hubert")
+    spoken = ProjectedEncoder(encoder, Projection(bank, neighbours=1))
+    ear, sound = IncrementalEar(spoken, SPEECH, 100), voice(20)
+    ear.push(sound)
+    torch.testing.assert_close(ear.features(0, 20), spoken.frames(sound[None]), atol=2e-5, rtol=0)
+    assert (spoken.frames(sound[None]) - encoder.frames(sound[None])).abs().max() > 0.01
 
 
 def test_later_windows_are_near_what_hearing_anew_gives(encoder):
