@@ -1,0 +1,473 @@
+"""Frames and sound to a file, as they come: memory does not grow with length."""
+
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .audio import Audio
+from .files import appearing_whole
+from .formats import PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
+from .motion import frame_rate
+
+if TYPE_CHECKING:
+    from av import AudioFrame, VideoFrame
+    from av.audio.stream import AudioStream
+    from av.container import OutputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+MAXIMUM_SIDE = 16_384  # pixels; H.264's own limit
+BITS_PER_SAMPLE = 6  # of compressed sound, AAC's ceiling
+SOURCES = {(3, 8): "rgb24", (4, 8): "rgba", (3, 16): "rgb48le", (4, 16): "rgba64le"}  # by channels and bits
+
+# ISO/IEC 23091-2 code points, which H.264 and FFmpeg share
+BT709 = 1
+LIMITED_RANGE = 1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """How a video is encoded.
+
+    Attributes:
+        crf: quality on x264's scale, 1 (nearly lossless) … 51 (worst); 18 is hard to tell from the frames.
+        preset: x264's speed, one of PRESETS: slower makes smaller files of the same quality.
+        metadata: texts kept in the file under their own names, such as ComfyUI's `workflow`.
+        format: the kind of file; None takes the one that the file's name asks for.
+        pixel_format: FFmpeg's name of how pixels are kept; None takes the format's usual one.
+    """
+
+    crf: int = 18
+    preset: str = "veryfast"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    format: VideoFormat | None = None
+    pixel_format: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.crf <= WORST_CRF:
+            raise ValueError(f"The video quality (crf) is {self.crf}; give 1 (best) … {WORST_CRF}, 18 is usual.")
+        if self.preset not in PRESETS:
+            raise ValueError(f"The encoder preset is {self.preset!r}; give one of {', '.join(PRESETS)}.")
+        if self.format is not None:
+            self.format.pixel_format(self.pixel_format, alpha=False)
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[Tensor],
+    fps: float | Fraction,
+    audio: Audio | None = None,
+    options: VideoOptions | None = None,
+) -> int:
+    """Encode frames as they come into one file, with the sound beside them; gives the number of frames.
+
+    The file appears whole or not at all. Where the pixel format needs even sides, an odd one is padded by repeating
+    its last row or column, which loses nothing. The sound keeps its rate and channels; it is cut where the last
+    frame ends. Rates that the sound codec lacks are resampled to the next one that it has, with a line in the log.
+
+    Args:
+        path: where to write; its ending is one of the format's.
+        frames: RGB in 0…1, batches (B, H, W, 3) or single frames (H, W, 3), all of one size; (…, 4) with
+            transparency where the format keeps it.
+        fps: frames a second, made exact by `frame_rate`.
+        audio: the sound track; None for a silent video.
+        options: format, quality, speed and metadata.
+
+    Raises:
+        ValueError: no frames, frames of another shape or size, a bad frame rate, file name or pixel format.
+        FileNotFoundError: the folder does not exist.
+        PermissionError: the folder cannot be written to.
+        OSError: encoding or writing failed, for example on a full disk.
+    """
+    rate, chosen = frame_rate(fps), options or VideoOptions()
+    form = chosen.format or format_of(path)
+    if Path(path).suffix.lower() not in form.suffixes:
+        raise ValueError(f"{form.name} is written as {', '.join(form.suffixes)}; got {os.fspath(path)!r}.")
+    with appearing_whole(path) as part:
+        batches = (_batch(frame, form) for frame in frames)
+        first = _first(batches, form)
+        with _Encoder(part, first.shape[1:], rate, audio, form, chosen) as encoder:
+            for batch in chain([first], batches):
+                encoder.add(batch)
+            count = encoder.finish()
+        if form.muxer == "webp":
+            _complete_webp(part, chosen.metadata, first.shape[1:])
+        return count
+
+
+def _first(batches: Iterator[Tensor], form: VideoFormat) -> Tensor:
+    """The first batch, of a size that the format takes."""
+    batch = next(batches, None)
+    if batch is None:
+        raise ValueError("There are no frames to write; the video would be empty.")
+    height, width = batch.shape[1:3]
+    if min(height, width) < form.smallest_side:
+        raise ValueError(
+            f"{form.name} takes sides of {form.smallest_side} pixels and more; the frames are {width}×{height}: "
+            "enlarge them, or choose another format."
+        )
+    return batch
+
+
+def write_pictures(
+    folder: str | os.PathLike[str], frames: Iterable[Tensor], metadata: Mapping[str, str] | None = None
+) -> int:
+    """Frames as PNG files frame_00001.png … in a new folder, as they come; gives their number.
+
+    Args:
+        folder: where; it must not exist yet. It is removed again when something fails.
+        frames: as for `write_video`, with or without transparency.
+        metadata: texts kept in every file.
+
+    Raises:
+        FileExistsError: there is such a folder.
+        ValueError: no frames, or frames of another shape.
+    """
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    texts = PngInfo()
+    for name, text in (metadata or {}).items():
+        texts.add_text(name, text)
+    count = 0
+    with _new_folder(Path(folder)) as place:
+        for pixels in (_pixels(frame[None], bits=8)[0] for batch in frames for frame in _batch(batch)):
+            count += 1
+            Image.fromarray(pixels).save(place / f"frame_{count:05}.png", pnginfo=texts, compress_level=4)
+        if not count:
+            raise ValueError("There are no frames to write; the folder would be empty.")
+    return count
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder that is made now, and is gone again when the block raises."""
+    import shutil
+
+    folder.mkdir()
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+
+
+def _batch(frames: Tensor, form: VideoFormat | None = None) -> Tensor:
+    """Frames as (B, H, W, 3 or 4) with at least one, or a sentence; 4 only where the format is transparent."""
+    batch = frames[None] if frames.ndim == 3 else frames
+    channels = (3, 4) if form is None or form.with_alpha else (3,)
+    if batch.ndim != 4 or batch.shape[-1] not in channels or not len(batch):
+        raise ValueError(f"Frames are (B, H, W, 3) or (H, W, 3), RGB; got {tuple(frames.shape)}.")
+    if max(batch.shape[1:3]) > MAXIMUM_SIDE:
+        raise ValueError(
+            f"The frames are {batch.shape[2]}×{batch.shape[1]} pixels; video ends at {MAXIMUM_SIDE}: shrink them."
+        )
+    return batch
+
+
+def _pixels(frames: Tensor, bits: int) -> np.ndarray:
+    """Frames (B, H, W, C) in 0…1 as rounded integers of 8 or 16 bits."""
+    scaled = frames.detach().float().mul(2**bits - 1).round_().clamp_(0, 2**bits - 1)
+    if bits == 8:
+        return np.ascontiguousarray(scaled.to("cpu", torch.uint8).numpy())
+    return np.ascontiguousarray(scaled.cpu().numpy().astype(np.uint16))
+
+
+def _with_even_sides(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (B, H, W, C) whose last row or column is repeated where a side is odd."""
+    height, width = pixels.shape[1:3]
+    if not height % 2 and not width % 2:
+        return pixels
+    return np.ascontiguousarray(np.pad(pixels, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge"))
+
+
+class _Encoder:
+    """A file that is being written: pictures, and the sound that belongs beside them."""
+
+    def __init__(
+        self,
+        path: Path,
+        shape: torch.Size,
+        rate: Fraction,
+        audio: Audio | None,
+        form: VideoFormat,
+        options: VideoOptions,
+    ) -> None:
+        import av
+
+        self._container: OutputContainer = av.open(
+            os.fspath(path), "w", format=form.muxer, options=dict(form.muxer_options)
+        )
+        self._container.metadata.update(options.metadata)
+        self._shape = shape
+        self._pictures = _Pictures(self._container, shape, rate, form, options)
+        self._sound = _sound_track(self._container, audio, form)
+        self._rate = rate
+
+    def __enter__(self) -> "_Encoder":
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        import av
+
+        with suppress(av.FFmpegError):  # what matters has been raised, or written by `finish`
+            self._container.close()
+
+    def add(self, frames: Tensor) -> None:
+        """Encode the next frames (B, H, W, C), and the sound up to their end."""
+        if frames.shape[1:] != self._shape:
+            (height, width, _), (first_height, first_width, _) = frames.shape[1:], self._shape
+            raise ValueError(
+                f"All frames of a video have one size; frame {self._pictures.count} is {width}×{height} pixels "
+                f"after {first_width}×{first_height}."
+            )
+        with _telling_failures():
+            for packets in self._pictures.encode(frames):
+                self._container.mux(packets)
+            if self._sound is not None:
+                self._container.mux(self._sound.until(self._pictures.count / self._rate))
+
+    def finish(self) -> int:
+        """Write what the encoders still hold and the index; gives the number of frames."""
+        with _telling_failures():
+            self._container.mux(self._pictures.rest())
+            if self._sound is not None:
+                self._container.mux(self._sound.rest())
+            self._container.close()
+        return self._pictures.count
+
+
+@contextmanager
+def _telling_failures() -> Iterator[None]:
+    import av
+
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OSError(f"The video could not be written: {error.strerror}.") from error
+
+
+class _Pictures:
+    """The picture stream of a file.
+
+    Attributes:
+        count: frames given so far.
+    """
+
+    def __init__(
+        self,
+        container: "OutputContainer",
+        shape: torch.Size,
+        rate: Fraction,
+        form: VideoFormat,
+        options: VideoOptions,
+    ) -> None:
+        height, width, channels = shape
+        self.count = 0
+        self._rate = rate
+        self._format = form.pixel_format(options.pixel_format, alpha=channels == 4)
+        self._even = any(mark in self._format for mark in ("420", "422", "nv12"))
+        self._bits = 16 if "10le" in self._format else 8
+        self._source = SOURCES[channels, self._bits]
+        padding = int(self._even)
+        size = width + width % 2 * padding, height + height % 2 * padding
+        self._stream = _picture_stream(container, size, rate, form, self._format, options)
+        self._palettes = _Palettes(size, self._source, rate) if self._format == "pal8" else None
+
+    def encode(self, frames: Tensor) -> "Iterator[list[Packet]]":
+        """Packets of the next frames (B, H, W, C)."""
+        pixels = _pixels(frames, self._bits)
+        for picture in _with_even_sides(pixels) if self._even else pixels:
+            frame = self._frame(picture)
+            self.count += 1
+            for ready in [frame] if self._palettes is None else self._palettes.applied(frame):
+                yield self._stream.encode(ready)
+
+    def rest(self) -> "list[Packet]":
+        """The packets that the encoder still holds."""
+        left = [] if self._palettes is None else self._palettes.applied(None)
+        packets = [packet for frame in left for packet in self._stream.encode(frame)]
+        return [*packets, *self._stream.encode(None)]
+
+    def _frame(self, pixels: np.ndarray) -> "VideoFrame":
+        import av
+
+        frame = av.VideoFrame.from_ndarray(pixels, format=self._source)
+        if _has_matrix(self._format):
+            frame = frame.reformat(format=self._format, dst_colorspace="ITU709", dst_color_range="MPEG")
+        elif self._palettes is None:
+            frame = frame.reformat(format=self._format)
+        frame.pts = self.count
+        frame.time_base = 1 / self._rate
+        return frame
+
+
+def _has_matrix(pixel_format: str) -> bool:
+    """Whether a pixel format keeps brightness and colour apart, so that it matters by which matrix."""
+    return pixel_format.startswith(("yuv", "nv12"))
+
+
+def _picture_stream(
+    container: "OutputContainer",
+    size: tuple[int, int],
+    rate: Fraction,
+    form: VideoFormat,
+    pixel_format: str,
+    options: VideoOptions,
+) -> "VideoStream":
+    settings = form.settings(options.crf, options.preset)
+    stream: VideoStream = container.add_stream(form.encoder, rate=rate, options=settings)  # pyright: ignore
+    stream.width, stream.height = size
+    stream.pix_fmt = pixel_format
+    stream.time_base = 1 / rate
+    context = stream.codec_context
+    if form.tag:
+        context.codec_tag = form.tag
+    if _has_matrix(pixel_format):
+        context.color_primaries = context.color_trc = context.colorspace = BT709
+        context.color_range = LIMITED_RANGE
+    return stream
+
+
+class _Palettes:
+    """Gives every frame 256 colours of its own, one of them transparent, as GIF needs."""
+
+    def __init__(self, size: tuple[int, int], source: str, rate: Fraction) -> None:
+        import av
+        from av.filter import Graph
+
+        width, height = size
+        self._graph = Graph()
+        start = self._graph.add_buffer(
+            width=width, height=height, format=av.VideoFormat(source), time_base=1 / rate
+        )
+        copies = self._graph.add("split")
+        colours = self._graph.add("palettegen", "stats_mode=single:reserve_transparent=1")
+        painted = self._graph.add("paletteuse", "new=1:dither=bayer")
+        start.link_to(copies)
+        copies.link_to(colours, 0, 0)
+        copies.link_to(painted, 1, 0)
+        colours.link_to(painted, 0, 1)
+        painted.link_to(self._graph.add("buffersink"))
+        self._graph.configure()
+
+    def applied(self, frame: "VideoFrame | None") -> "list[VideoFrame]":
+        """The frames that are ready once this one has been given; None ends."""
+        import av
+
+        self._graph.vpush(frame)
+        ready = []
+        with suppress(BlockingIOError, av.EOFError):
+            while True:
+                ready.append(self._graph.vpull())
+        return ready
+
+
+def _sound_track(container: "OutputContainer", audio: Audio | None, form: VideoFormat) -> "_Sound | None":
+    if audio is not None and form.sound is None:
+        _log.warning("%s has no sound, so the sound is left out; choose a video format to keep it.", form.name)
+    return None if audio is None or form.sound is None else _Sound(container, audio, form.sound)
+
+
+class _Sound:
+    """A sound track that is encoded as far as the pictures have come."""
+
+    def __init__(self, container: "OutputContainer", audio: Audio, codec: SoundCodec) -> None:
+        self._audio = _at_known_rate(audio, codec)
+        self._layout = codec.layouts[len(audio.waveform) - 1]
+        self._done = 0
+        rate = self._audio.sample_rate
+        self._stream: AudioStream = container.add_stream(codec.encoder, rate=rate, layout=self._layout)  # pyright: ignore
+        if codec.bits:
+            self._stream.bit_rate = min(codec.bits, BITS_PER_SAMPLE * rate) * len(audio.waveform)
+
+    def until(self, second: Fraction) -> "list[Packet]":
+        """Packets of the samples that are due by `second` and were not given yet."""
+        end = min(math.ceil(second * self._audio.sample_rate), self._audio.samples)
+        if end <= self._done:
+            return []
+        packets = self._stream.encode(self._frame(end))
+        self._done = end
+        return packets
+
+    def rest(self) -> "list[Packet]":
+        """The packets that the encoder still holds."""
+        return self._stream.encode(None)
+
+    def _frame(self, end: int) -> "AudioFrame":
+        import av
+
+        # interleaved: PyAV 18 cannot fill planar frames of eight channels
+        block = self._audio.waveform[:, self._done : end].T.reshape(1, -1).detach().cpu().numpy()
+        frame = av.AudioFrame.from_ndarray(block, format="flt", layout=self._layout)
+        frame.sample_rate = self._audio.sample_rate
+        frame.time_base = Fraction(1, self._audio.sample_rate)
+        frame.pts = self._done
+        return frame
+
+
+def _at_known_rate(audio: Audio, codec: SoundCodec) -> Audio:
+    """The sound itself, or resampled to the codec's next higher rate, the highest one for those beyond it."""
+    import librosa
+
+    if not codec.rates or audio.sample_rate in codec.rates:
+        return audio
+    rate = next((known for known in codec.rates if known > audio.sample_rate), codec.rates[-1])
+    _log.warning(
+        "%s has no %d Hz; the sound track is resampled to %d Hz.", codec.title, audio.sample_rate, rate
+    )  # fmt: skip
+    resampled = librosa.resample(audio.waveform.detach().cpu().numpy(), orig_sr=audio.sample_rate, target_sr=rate)
+    return Audio(torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32)), rate)
+
+
+# The fields of EXIF that ComfyUI reads a WebP's prompt and workflow from, each as "name:text".
+_EXIF_FIELDS = {"prompt": 0x0110, "workflow": 0x010F}
+_HAS_EXIF, _HAS_ALPHA = 0x08, 0x10  # flags in a WebP's extended header (VP8X)
+
+
+def _complete_webp(path: Path, metadata: Mapping[str, str], shape: torch.Size) -> None:
+    """Put `prompt` and `workflow` into a WebP, where ComfyUI's page looks for them, and say that it is transparent.
+
+    The file is RIFF: an extended header (VP8X), the pictures, and now an EXIF chunk at the end. The encoder leaves
+    the header out of a file with one picture, and the flag of transparency when what changes is opaque.
+
+    Args:
+        path: the file as the encoder wrote it.
+        metadata: texts by name; others than those two are left out.
+        shape: height, width and channels of the frames.
+    """
+    height, width, channels = shape
+    chunk = _exif_chunk({name: text for name, text in metadata.items() if name in _EXIF_FIELDS})
+    body = path.read_bytes()[12:]
+    if not body.startswith(b"VP8X"):
+        canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        body = b"VP8X" + (10).to_bytes(4, "little") + bytes(4) + canvas + body
+    flags = body[8] | (_HAS_EXIF if chunk else 0) | (_HAS_ALPHA if channels == 4 else 0)
+    content = b"WEBP" + body[:8] + bytes([flags]) + body[9:] + chunk
+    path.write_bytes(b"RIFF" + len(content).to_bytes(4, "little") + content)
+
+
+def _exif_chunk(texts: Mapping[str, str]) -> bytes:
+    """A WebP's EXIF chunk with texts by the names of _EXIF_FIELDS; nothing without texts."""
+    from PIL import Image
+
+    if not texts:
+        return b""
+    exif: Any = Image.Exif()
+    for name, text in texts.items():
+        exif[_EXIF_FIELDS[name]] = f"{name}:{text}"
+    body = exif.tobytes().removeprefix(b"Exif\0\0")
+    return b"EXIF" + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2)
