@@ -175,6 +175,12 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--style", type=Path, default=None, help="a style file, or a clip whose manner is taken")
     parser.add_argument("--expression", type=float, default=1.0, help="strength of the whole face's expression")
     parser.add_argument("--lips-only", action="store_true", help="move nothing but the lips")
+    parser.add_argument("--subtle", type=float, default=1.0, help="strength of small expressions beside the speech")
+    parser.add_argument("--mood", default="neutral", help="a mood that is held, such as happy or sad")
+    parser.add_argument("--mood-strength", type=float, default=1.0, help="how much of the mood")
+    parser.add_argument(
+        "--look", choices=("natural", "viewer"), default="natural", help="viewer locks the eyes on the viewer"
+    )
     parser.add_argument("--lip-lead", type=float, default=30.0, metavar="MS", help="lips ahead of the sound")
     parser.add_argument(
         "--audio-guidance", type=float, default=2.0, help="how closely diffusion follows the voice; 1 is plainly"
@@ -244,6 +250,10 @@ def _motion_options(given: argparse.Namespace) -> "MotionOptions":
         lip_lead_ms=given.lip_lead,
         lips_only=given.lips_only,
         expression=given.expression,
+        subtle=given.subtle,
+        mood=given.mood,
+        mood_strength=given.mood_strength,
+        look=given.look,
     )
 
 

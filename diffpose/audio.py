@@ -66,6 +66,10 @@ class Speech:
         """(T,) seconds of the moments."""
         return np.arange(len(self)) / ANALYSIS_RATE
 
+    def activity_at(self, seconds: Curve) -> Curve:
+        """Activity (N,) at any moments; the ends are held."""
+        return np.interp(seconds, self.times, self.activity)
+
 
 def analyse(samples: Tensor) -> Speech:
     """The analysis of mono sound (S,) at SAMPLE_RATE (`Audio.mono(SAMPLE_RATE)`); any length from one sample."""

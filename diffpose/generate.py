@@ -3,11 +3,13 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..lp_core.audio import Audio
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate, join
+from .audio import analyse
 from .card import KIND_NAMES
 from .features import FPS, SAMPLE_RATE, SpeechEncoder
 from .hearing import LiveEar, StreamingEar
@@ -15,8 +17,9 @@ from .incremental import IncrementalEar
 from .normalise import JoyvasaSpace
 from .options import MotionOptions
 from .samplers import SampleOptions, seeded_noise
-from .steering import closed_in_silence, steered, timed
+from .steering import LiveSteering, closed_in_silence, steered, timed
 from .style import MotionStatistics, Style
+from .subtle import with_expressions
 from .weights import DiffusionModel
 from .windows import LIVE, Person, WindowedMotion, WindowPlan, silent_context, trained_plan
 
@@ -24,12 +27,14 @@ from .windows import LIVE, Person, WindowedMotion, WindowPlan, silent_context, t
 class MotionStream:
     """LivePortrait motion of a voice that is still arriving, 25 frames a second.
 
-    Made by DiffusionGenerator.stream. All pieces are measured against one rest frame, and joined they are what the
-    whole voice gives at once.
+    Made by DiffusionGenerator.stream. All pieces are measured against one rest frame, and joined they are the same
+    however the voice is cut.
     """
 
-    def __init__(self, ear: LiveEar, windows: WindowedMotion, space: JoyvasaSpace) -> None:
-        self._ear, self._windows, self._space = ear, windows, space
+    def __init__(
+        self, ear: LiveEar, windows: WindowedMotion, space: JoyvasaSpace, hop: int, steering: LiveSteering | None
+    ) -> None:
+        self._ear, self._windows, self._space, self._hop, self._steering = ear, windows, space, hop, steering
         self._rest: MotionFrame | None = None
         self._finished = False
 
@@ -42,19 +47,55 @@ class MotionStream:
         if self._finished:
             raise ValueError("The stream has ended; start a new one for more sound.")
         self._ear.push(sound)
+        if self._steering is not None:
+            self._steering.push(sound)
         return self._motion(self._windows.settled())
 
     def finish(self) -> MotionSequence | None:
         """The motion still open when the voice ends: in all ceil(samples / 640) frames; None when there is none."""
         self._finished = True
-        return self._motion(self._windows.rest())
+        return self._motion(self._windows.rest(), last=True)
 
-    def _motion(self, vectors: Tensor) -> MotionSequence | None:
-        if not len(vectors):
-            return None
-        motion = self._space.motion(vectors, Fraction(FPS), self._rest)
+    def _motion(self, vectors: Tensor, last: bool = False) -> MotionSequence | None:
+        """The motion of vectors (T, d), hop by hop, and after the last one what was held back."""
+        pieces = [self._steered(hop) for hop in vectors.split(self._hop) if len(hop)]
+        if last and self._steering is not None:
+            pieces.append(self._steering.finish())
+        given = [piece for piece in pieces if piece is not None]
+        return join(given) if given else None
+
+    def _steered(self, hop: Tensor) -> MotionSequence | None:
+        motion = self._space.motion(hop, Fraction(FPS), self._rest)
         self._rest = motion.rest
-        return motion
+        return motion if self._steering is None else self._steering.steer(motion)
+
+
+def whole_motion(
+    stream: MotionStream,
+    audio: Audio,
+    fps: float | Fraction,
+    wanted: MotionOptions,
+    gains: MotionStatistics,
+    seed: int,
+) -> MotionSequence:
+    """The whole motion of a voice, as somebody wants it: a stream that steers nothing, fed at once, and steered.
+
+    Args:
+        stream: a new one, without steering.
+        audio: the voice, any rate and channels.
+        fps: frames a second; the network's 25 are resampled.
+        wanted: what moves and how much.
+        gains: factors of a style.
+        seed: of the small expressions.
+    """
+    sound = audio.mono(SAMPLE_RATE)
+    motion = join([piece for piece in (stream.push(sound), stream.finish()) if piece is not None])
+    motion = timed(motion, audio, frame_rate(fps), wanted.lip_lead_ms)
+    speech = analyse(sound)
+    if wanted.rest_in_silence:
+        seconds = np.arange(len(motion)) / float(motion.fps) + wanted.lip_lead_ms / 1000
+        motion = closed_in_silence(motion, speech.activity_at(seconds))
+    return with_expressions(steered(motion, wanted, gains), speech, wanted, seed)
 
 
 class DiffusionGenerator:
@@ -103,26 +144,33 @@ class DiffusionGenerator:
             style: its code guides a network that was trained with one, by its strength; its statistics scale the
                 motion of one that was not.
         """
-        stream = self.stream(seed, style, trained_plan(self._model))
-        pieces = (stream.push(audio.mono(SAMPLE_RATE)), stream.finish())
-        motion = join([piece for piece in pieces if piece is not None])
-        wanted = options or MotionOptions()
-        motion = timed(motion, audio, frame_rate(fps), wanted.lip_lead_ms)
-        if wanted.rest_in_silence:
-            motion = closed_in_silence(motion, audio, wanted.lip_lead_ms)
-        return steered(motion, wanted, self._gains(style or Style()))
+        manner = style or Style()
+        stream = self._stream(seed, manner, trained_plan(self._model), None)
+        return whole_motion(stream, audio, fps, options or MotionOptions(), self._gains(manner), seed)
 
-    def stream(self, seed: int = 0, style: Style | None = None, plan: WindowPlan = LIVE) -> MotionStream:
+    def stream(
+        self,
+        seed: int = 0,
+        style: Style | None = None,
+        plan: WindowPlan = LIVE,
+        options: MotionOptions | None = None,
+    ) -> MotionStream:
         """A stream to push sound into; in the default plan the first frames settle after 280 ms of it.
 
         Args:
             seed: 0 or more.
-            style: as in `generate`, for networks that were trained with a style code.
+            style: as in `generate`.
             plan: how the voice is cut into windows.
+            options: what moves and how much, as in `generate`; frames that the lips' lead looks ahead to are held
+                back until they settle.
         """
+        manner, wanted = style or Style(), options or MotionOptions()
+        return self._stream(seed, manner, plan, LiveSteering(wanted, self._gains(manner), seed, plan.ahead))
+
+    def _stream(self, seed: int, manner: Style, plan: WindowPlan, steering: LiveSteering | None) -> MotionStream:
         if seed < 0:
             raise ValueError(f"The seed is {seed}; expected 0 or more.")
-        model, manner = self._model, style or Style()
+        model = self._model
         ear = self._ear(plan)
         windows = WindowedMotion(
             model,
@@ -133,7 +181,7 @@ class DiffusionGenerator:
             person=self._person(manner),
             silence=silent_context(model, self._encoder),
         )
-        return MotionStream(ear, windows, self._space)
+        return MotionStream(ear, windows, self._space, plan.hop, steering)
 
     def _ear(self, plan: WindowPlan) -> LiveEar:
         """What hears the sound: a short window together with what came before it, as much as in training."""

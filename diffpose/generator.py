@@ -11,7 +11,7 @@ import torch
 
 from ..lp_core.audio import Audio
 from ..lp_core.motion import MotionSequence
-from .options import MAXIMUM_STRENGTH, POSES, STRENGTHS, MotionOptions
+from .options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
 from .samplers import SampleOptions
 from .style import Style
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .talker.driver import TalkerOptions
 
 __all__ = [
-    "GENERATORS", "MAXIMUM_STRENGTH", "POSES", "STRENGTHS", "MotionGenerator", "MotionOptions", "choose_generator",
+    "GENERATORS", "LOOKS", "MAXIMUM_STRENGTH", "MOODS", "POSES", "STRENGTHS", "MotionGenerator", "MotionOptions",
+    "choose_generator",
 ]  # fmt: skip
 
 GENERATORS = ("auto", "procedural", "diffusion", "talker")

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 
 POSES = ("synthetic", "still")
-STRENGTHS = ("lips", "brows", "head", "blinks", "gaze")
+LOOKS = ("natural", "viewer")
+MOODS = ("neutral", "happy", "sad", "angry", "surprised", "disgusted", "afraid", "contemptuous")
+STRENGTHS = ("lips", "brows", "head", "blinks", "gaze", "subtle")
 MAXIMUM_STRENGTH = 3.0
 MAXIMUM_LEAD_MS = 300.0
 
@@ -26,6 +28,12 @@ class MotionOptions:
             own.
         rest_in_silence: the lips rest while nobody speaks; False leaves a network's lips as they are (the
             procedural ones rest in any case).
+        subtle: 0 … 3, size of small expressions beside the speech: brow flashes on emphasis, lid tension, one-sided
+            smiles; 0 adds none, as for parity with a published project.
+        mood: one of MOODS, held through speech and silence; neutral adds nothing.
+        mood_strength: 0 … 3 of the mood.
+        look: "natural" is the generator's own gaze (the procedural eyes turn against the head, and wander);
+            "viewer" locks the pupils on the viewer whatever the head does, by the same linear law.
     """
 
     lips: float = 1.0
@@ -38,16 +46,22 @@ class MotionOptions:
     lips_only: bool = False
     expression: float = 1.0
     rest_in_silence: bool = True
+    subtle: float = 1.0
+    mood: str = "neutral"
+    mood_strength: float = 1.0
+    look: str = "natural"
 
     def __post_init__(self) -> None:
-        for name in (*STRENGTHS, "expression"):
+        for name in (*STRENGTHS, "expression", "mood_strength"):
             value = getattr(self, name)
             if not (math.isfinite(value) and 0 <= value <= MAXIMUM_STRENGTH):
+                part = name.removesuffix("_strength")
                 raise ValueError(
-                    f"The strength of {name} is {value}; expected 0 … {MAXIMUM_STRENGTH:g}, 1 is natural."
+                    f"The strength of {part} is {value}; expected 0 … {MAXIMUM_STRENGTH:g}, 1 is natural."
                 )
-        if self.pose not in POSES:
-            raise ValueError(f"The pose mode is {self.pose!r}; expected one of {', '.join(POSES)}.")
+        for name, known in (("pose", POSES), ("mood", MOODS), ("look", LOOKS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"The {name} is {getattr(self, name)!r}; expected one of {', '.join(known)}.")
         if not abs(self.lip_lead_ms) <= MAXIMUM_LEAD_MS:
             raise ValueError(
                 f"The lips' lead is {self.lip_lead_ms} ms; expected -{MAXIMUM_LEAD_MS:g} … {MAXIMUM_LEAD_MS:g} ms."

@@ -19,6 +19,7 @@ from .mouth import Mouth, mouth_movement
 from .options import MotionOptions
 from .pose import ACCENT_REACH, Accents, HeadMotion, accents, head_motion, pauses
 from .style import MotionStatistics, Style
+from .subtle import with_expressions
 from .visemes import visemes
 
 BROW_SHARE = 0.45  # of the accents on which the brows rise
@@ -74,12 +75,13 @@ class ProceduralGenerator:
         if not wanted.lips_only:
             size = wanted.brows * wanted.expression * gains.brow_activity
             brows = size * _brows(stressed, times, default_rng(brow_seed))
-            gaze = wanted.gaze * (gains.gaze_spread * wandering_gaze(times, default_rng(gaze_seed)))
+            wander = wanted.gaze * gains.gaze_spread * (wanted.look == "natural")
+            gaze = wander * wandering_gaze(times, default_rng(gaze_seed))
             gaze += min(wanted.gaze, 1.0) * counter_rotation(head.rotation)
             blinks = _blinks(speech, times, wanted.blinks * gains.blink_rate, default_rng(blink_seed))
             lids = np.minimum(1, blinks + min(wanted.blinks, 1.0) * lid_following(gaze))
             controls = replace(controls, **_face(brows, gaze, lids))
-        return _motion(controls, head, rate)
+        return with_expressions(_motion(controls, head, rate), speech, wanted, seed)
 
 
 def _spoken_by(speaker: Projection, speech: Speech) -> Speech:

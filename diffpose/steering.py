@@ -1,5 +1,6 @@
 """What somebody wants of a talking face, done to a motion that a network made."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -9,35 +10,37 @@ from torch import Tensor
 
 from ..lp_core.audio import Audio
 from ..lp_core.edits import head_pose, mix, move_pupils, retarget_eyes, retarget_lips, scale_brows
-from ..lp_core.motion import MotionSequence, frame_count
+from ..lp_core.motion import MotionSequence, frame_count, join
 from ..lp_core.retarget import hold
-from .audio import SAMPLE_RATE, analyse
+from .audio import SAMPLE_RATE, Speech, analyse
+from .curves import Curve
+from .features import FPS
+from .hearing import ArrivedSound
 from .options import MotionOptions
 from .style import MotionStatistics
+from .subtle import with_expressions
+
+HEARD = 6 * FPS  # frames of the past that a stream's gate of silence and emphases are measured over
+FASTEST_GATE = 0.34  # of the lips' way from rest to speech that a stream's gate goes in a frame
 
 
 def timed(motion: MotionSequence, audio: Audio, fps: Fraction, lip_lead_ms: float) -> MotionSequence:
     """The motion of a sound at another rate: ceil(duration · fps) frames, the lips alone ahead of the sound."""
     count = frame_count(audio.samples, audio.sample_rate, fps)
     positions = torch.arange(count, dtype=torch.float64) * float(motion.fps / fps)
-    resampled = motion.at(positions, fps)
-    if not lip_lead_ms:
-        return resampled
-    return mix(resampled, motion.at(positions + lip_lead_ms / 1000 * float(motion.fps), fps), ("lips",))
+    return _leading(motion, positions, fps, lip_lead_ms / 1000 * float(motion.fps))
 
 
-def closed_in_silence(motion: MotionSequence, audio: Audio, lip_lead_ms: float) -> MotionSequence:
-    """The motion with lips that rest, as in the portrait, while nobody speaks."""
-    activity = spoken(audio, len(motion), motion.fps, lip_lead_ms).to(motion.expression)
-    quiet = retarget_lips(motion, gain=0.0)
-    return _between(quiet, motion, activity[:, None, None])
+def closed_in_silence(motion: MotionSequence, activity: Curve) -> MotionSequence:
+    """The motion with lips that rest, as in the portrait, while nobody speaks: activity (T,) is 0."""
+    weight = torch.from_numpy(activity).to(motion.expression)
+    return _between(retarget_lips(motion, gain=0.0), motion, weight[:, None, None])
 
 
 def spoken(audio: Audio, frames: int, fps: Fraction, lip_lead_ms: float) -> Tensor:
     """(frames,) 0 in silence … 1 while somebody speaks, ahead of the sound as the lips are."""
     seconds = np.arange(frames) / float(fps) + lip_lead_ms / 1000
-    speech = analyse(audio.mono(SAMPLE_RATE))
-    return torch.from_numpy(np.interp(seconds, speech.times, speech.activity))
+    return torch.from_numpy(analyse(audio.mono(SAMPLE_RATE)).activity_at(seconds))
 
 
 def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatistics) -> MotionSequence:
@@ -50,9 +53,83 @@ def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatisti
     motion = retarget_lips(motion, gain=wanted.lips * gains.mouth_amplitude)
     motion = scale_brows(motion, wanted.brows * gains.brow_activity)
     motion = retarget_eyes(motion, gain=wanted.blinks)
-    motion = move_pupils(motion, gain=wanted.gaze * gains.gaze_spread)
     head = wanted.head * (wanted.pose != "still")
-    return head_pose(motion, gain=head * (gains.head_pitch * gains.head_yaw * gains.head_roll) ** (1 / 3))
+    motion = head_pose(motion, gain=head * (gains.head_pitch * gains.head_yaw * gains.head_roll) ** (1 / 3))
+    if wanted.look == "viewer" and not wanted.lips_only:
+        return move_pupils(motion, gain=0.0, contact=min(wanted.gaze, 1.0))
+    return move_pupils(motion, gain=wanted.gaze * gains.gaze_spread)
+
+
+class LiveSteering:
+    """What AudioToMotion does to a whole motion, done to one that arrives hop by hop.
+
+    It is the same, but for what a whole voice alone tells: the gate of silence and the emphases know the last
+    seconds and the sound that a window hears ahead. Where the lips are wanted ahead of the sound, as many frames
+    are held back.
+
+    Args:
+        wanted: what moves and how much.
+        gains: factors of a style.
+        seed: of the small expressions.
+        ahead: frames of sound that have arrived beyond those that are settled.
+    """
+
+    def __init__(self, wanted: MotionOptions, gains: MotionStatistics, seed: int, ahead: int) -> None:
+        self._wanted, self._gains, self._seed, self._ahead = wanted, gains, seed, ahead
+        self._sound = ArrivedSound("zero")
+        self._lead = wanted.lip_lead_ms / 1000 * FPS  # frames
+        self._held: MotionSequence | None = None  # settled frames that lips may still be taken from
+        self._start = 0  # the first of them
+        self._given = 0  # the first frame that was not given yet
+        self._activity = 0.0  # of the last frame given
+
+    def push(self, sound: Tensor) -> None:
+        """More sound (S,), 16 kHz."""
+        self._sound.push(sound)
+
+    def steer(self, hop: MotionSequence) -> MotionSequence | None:
+        """The frames that can be given after another hop; None when there are none yet."""
+        self._held = hop if self._held is None else join((self._held, hop))
+        return self._give(self._held, held_back=max(math.ceil(self._lead), 0))
+
+    def finish(self) -> MotionSequence | None:
+        """The frames that were held back when no more come; None when there are none."""
+        return None if self._held is None else self._give(self._held, held_back=0)
+
+    def _give(self, held: MotionSequence, held_back: int) -> MotionSequence | None:
+        settled = self._start + len(held)
+        end = settled - held_back
+        if end <= self._given:
+            return None
+        motion = self._steered(held, self._given, end, settled + self._ahead)
+        self._given = end
+        needed = max(end - self._start - max(math.ceil(-self._lead), 0) - 1, 0)
+        self._held, self._start = held[needed:], self._start + needed
+        self._sound.forget(self._start - HEARD)
+        return motion
+
+    def _steered(self, held: MotionSequence, start: int, end: int, heard: int) -> MotionSequence:
+        motion = _leading(held, torch.arange(start, end) - self._start, held.fps, self._lead)
+        begun = max(self._start - HEARD, 0)
+        speech = analyse(self._sound.frames(begun, heard)[0])
+        if self._wanted.rest_in_silence:
+            motion = closed_in_silence(motion, self._gate(speech, start - begun, end - begun))
+        motion = steered(motion, self._wanted, self._gains)
+        return with_expressions(motion, speech, self._wanted, self._seed, start / FPS, begun / FPS)
+
+    def _gate(self, speech: Speech, start: int, end: int) -> Curve:
+        """Activity of frames counted from the analysed sound's, without the jumps of one analysis to the next."""
+        activity = speech.activity_at((np.arange(start, end) + self._lead) / FPS)
+        for frame in range(len(activity)):
+            change = np.clip(activity[frame] - self._activity, -FASTEST_GATE, FASTEST_GATE)
+            self._activity = activity[frame] = self._activity + change
+        return activity
+
+
+def _leading(motion: MotionSequence, positions: Tensor, fps: Fraction, lead: float) -> MotionSequence:
+    """The motion at fractional frames, with the lips of `lead` frames later."""
+    plain = motion.at(positions, fps)
+    return mix(plain, motion.at(positions + lead, fps), ("lips",)) if lead else plain
 
 
 def _between(first: MotionSequence, second: MotionSequence, weight: Tensor) -> MotionSequence:

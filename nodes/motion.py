@@ -4,7 +4,7 @@ from typing import Any
 
 from ..diffpose.generator import GENERATORS, choose_generator
 from ..diffpose.manifold import Projection
-from ..diffpose.options import MAXIMUM_STRENGTH, POSES, MotionOptions
+from ..diffpose.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOptions
 from ..diffpose.samplers import Guidance, SampleOptions
 from ..diffpose.style import Style
 from ..diffpose.talker.driver import TalkerOptions
@@ -82,6 +82,16 @@ class AudioToMotion(Node):
                 "steps": ("INT", {"default": 10, "min": 1, "max": 1000, "tooltip": (
                     "Denoising steps of diffusion: 10 is quick, 50 fine; never more than it was trained with."
                 )}),
+                "subtle": _strength(
+                    "small expressions beside the speech: brow flashes on emphasis, lid tension, one-sided smiles"
+                ),
+                "mood": (list(MOODS), {"default": MOODS[0], "tooltip": (
+                    "A mood that the face holds through speech and silence."
+                )}),
+                "mood_strength": _strength("the mood"),
+                "look": (list(LOOKS), {"default": LOOKS[0], "tooltip": (
+                    "natural is the generator's own gaze; viewer locks the eyes on the viewer while the head turns."
+                )}),
             },
             "optional": {
                 "style": ("STYLE", {"tooltip": "Somebody's manner of moving, from StyleEncode."}),
@@ -109,14 +119,19 @@ class AudioToMotion(Node):
         audio_guidance: float,
         style_guidance: float,
         steps: int,
+        subtle: float,
+        mood: str,
+        mood_strength: float,
+        look: str,
         style: Style | None = None,
         talker: TalkerOptions | None = None,
         speaker: Projection | None = None,
     ) -> dict[str, Any]:
         """The motion, the sound untouched, the frame rate and the number of frames; the page shows the curves."""
         options = MotionOptions(
-            lips, brows, head, blinks, gaze, pose, lip_lead_ms, lips_only, expression, rest_in_silence
-        )
+            lips, brows, head, blinks, gaze, pose, lip_lead_ms, lips_only, expression, rest_in_silence,
+            subtle, mood, mood_strength, look,
+        )  # fmt: skip
         sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
         folders = host.model_folders("diffpose")
         generator = choose_generator(motion, host.device(), folders, sampling, talker, speaker)

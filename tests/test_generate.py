@@ -10,16 +10,19 @@ from hypothesis import strategies as st
 
 from talking_head.diffpose.denoiser import Denoiser, TokenLayout
 from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.generate import DiffusionGenerator
+from talking_head.diffpose.generate import DiffusionGenerator, whole_motion
 from talking_head.diffpose.generator import MotionOptions
 from talking_head.diffpose.normalise import JoyvasaSpace
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
+from talking_head.diffpose.subtle import mood_controls
 from talking_head.diffpose.weights import DiffusionModel
-from talking_head.diffpose.windows import LIVE_ON_CPU
+from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
+from talking_head.lp_core.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
+from talking_head.lp_core.keypoints import rotation_degrees
 from talking_head.lp_core.motion import join
 
 PARTS = ("expression", "rotation", "scale", "translation")
@@ -119,7 +122,12 @@ def test_the_first_frames_settle_after_280_ms(generator):
     assert stream.push(torch.zeros(16 * 280 - 1)) is None
     first = stream.push(torch.zeros(1))
     assert first is not None
-    assert len(first) == 5
+    assert len(first) == 4  # the lips' lead holds one back
+
+
+def test_without_a_lead_nothing_is_held_back(generator):
+    stream = generator.stream(options=MotionOptions(lip_lead_ms=0))
+    assert len(stream.push(torch.zeros(16 * 280))) == 5
 
 
 def test_a_stream_ends_once(generator):
@@ -192,6 +200,75 @@ def test_a_style_code_guides_and_strength_0_is_exactly_without(encoder):
     free = made.generate(voice(9000), 25)
     assert same(made.generate(voice(9000), 25, style=style.with_strength(0)), free)
     assert not same(made.generate(voice(9000), 25, style=style), free)
+
+
+WISHES = [
+    MotionOptions(lip_lead_ms=0),
+    MotionOptions(lips=1.4, brows=0.5, head=0.3, blinks=0, gaze=2, mood="happy", look="viewer", lip_lead_ms=70),
+    MotionOptions(lip_lead_ms=-90, lips_only=True),
+    MotionOptions(pose="still", expression=0.5, subtle=2, rest_in_silence=False),
+]
+
+
+def joined(stream, chunks):
+    return join([piece for piece in (*map(stream.push, chunks), stream.finish()) if piece is not None])
+
+
+@pytest.mark.parametrize("wanted", WISHES)
+def test_a_stream_does_what_is_wanted_however_it_is_cut(wanted, generator):
+    sound, lively = voice(30_000).waveform[0], Style(statistics=MotionStatistics(head_yaw=5.0))
+    whole = joined(generator.stream(5, lively, options=wanted), [sound])
+    assert len(whole) == 47
+    assert same(joined(generator.stream(5, lively, options=wanted), sound.split(1111)), whole)
+
+
+@pytest.mark.parametrize("wanted", WISHES)
+def test_a_steered_stream_is_the_steering_of_a_stream(wanted, generator):
+    """But for the gate of silence and the emphases, which a whole voice tells better."""
+    wanted = replace(wanted, rest_in_silence=False, subtle=0)
+    sound, gains = voice(30_000), Style().gains()
+    streamed = joined(generator.stream(5, options=wanted), [sound.waveform[0]])
+    whole = whole_motion(generator._stream(5, Style(), LIVE, None), sound, 25, wanted, gains, 5)
+    for part in PARTS:
+        torch.testing.assert_close(getattr(streamed, part), getattr(whole, part), atol=2e-4, rtol=0)
+
+
+def test_a_stream_rests_in_silence_without_a_jump(generator):
+    sound = voice(48_000).waveform[0].clone()
+    sound[16_000:32_000] = 0
+    spoken_lips = lips_of(joined(generator.stream(5, options=MotionOptions(subtle=0)), [sound]))
+    free = lips_of(joined(generator.stream(5, options=MotionOptions(subtle=0, rest_in_silence=False)), [sound]))
+    assert spoken_lips[33:43].max() < 1e-4
+    assert spoken_lips[12:22].max() > 0.9 * free[12:22].max()
+    share = spoken_lips / free
+    assert share.diff().abs().max() < 0.35
+
+
+def test_a_style_s_statistics_steer_a_stream(generator):
+    calm, lively = (
+        joined(generator.stream(5, Style(statistics=MotionStatistics(head_yaw=yaw))), [voice(9000).waveform[0]])
+        for yaw in (1.0, 4.0)
+    )
+    turns = [
+        torch.linalg.matrix_norm(motion.relative_rotation() - torch.eye(3)).mean() for motion in (calm, lively)
+    ]
+    assert turns[1] > 1.2 * turns[0]
+
+
+def test_the_look_holds_the_viewer(generator):
+    motion = generator.generate(voice(9000), 25, MotionOptions(look="viewer", subtle=0))
+    turn = rotation_degrees(motion.relative_rotation())
+    pupils = from_expression(motion.expression - motion.rest.expression)
+    torch.testing.assert_close(pupils.pupil_x, CONTACT_PER_YAW * turn[:, 1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(pupils.pupil_y, -CONTACT_PER_PITCH * turn[:, 0], atol=1e-4, rtol=0)
+
+
+def test_a_mood_is_held_in_silence_too(generator):
+    quiet = Audio(torch.zeros(1, 16_000), 16_000)
+    plain, sad = (generator.generate(quiet, 25, MotionOptions(mood=mood, subtle=0)) for mood in ("neutral", "sad"))
+    added, mood = from_expression(sad.expression - plain.expression), mood_controls("sad", 25)
+    for name in (*BROW_CONTROLS, *LIP_CONTROLS):
+        torch.testing.assert_close(getattr(added, name), getattr(mood, name), atol=1e-4, rtol=0)
 
 
 def test_other_motion_spaces_are_refused(encoder):

@@ -26,7 +26,7 @@ SAVED_WIDGETS = {
     ),
     "AudioToMotion": (
         "motion fps seed lips blinks gaze brows head pose lip_lead_ms expression lips_only rest_in_silence "
-        "audio_guidance style_guidance steps"
+        "audio_guidance style_guidance steps subtle mood mood_strength look"
     ),
     "StyleEncode": "strength frames_fps",
     "MixStyles": "weight",
