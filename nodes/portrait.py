@@ -94,7 +94,7 @@ class LoadPortrait(Node):
         animal: bool,
         mask: Tensor | None = None,
     ) -> dict[str, Any]:
-        """The portrait, its crop with landmarks (1, 512, 512, 3), which the node shows, and the number of faces."""
+        """The portrait, its crop with landmarks (1, 512, 512, 3) and the number of faces; the page shows the faces."""
         whole = picture_of(image)
         picture = limited(whole, longest_side)
         shrunk = len(picture) / len(whole)
@@ -109,11 +109,8 @@ class LoadPortrait(Node):
         tell_renderer(drawn_by, animal)
         portrait = drawer.portrait(picture, counted[face_index], framing)
         preview = _crop_with_landmarks(portrait)
-        shown = {
-            "images": [host.save_picture(preview, "talking_head_face").shown],
-            FACES: faces_shown(picture, counted, face_index, portrait, 1 / shrunk),
-        }
-        return {"ui": shown, "result": (portrait, preview[None], len(faces))}
+        shown = faces_shown(picture, counted, face_index, portrait, 1 / shrunk)
+        return {"ui": {FACES: shown}, "result": (portrait, preview[None], len(faces))}
 
 
 def _box(text: str, shrunk: float) -> Box | None:

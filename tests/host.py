@@ -72,7 +72,7 @@ class Host:
     Use it as a context manager: inside, `folder_paths`, `comfy.*` and `nodes` can be imported.
     """
 
-    def __init__(self, base: Path, pack: types.ModuleType) -> None:
+    def __init__(self, base: Path, pack: types.ModuleType | None = None) -> None:
         self.folders = {kind: base / kind for kind in ("input", "output", "temp", "models")}
         for folder in self.folders.values():
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,13 +81,21 @@ class Host:
         self.free_memory = 2**40  # bytes
         self.running = ""  # id of the node at work
         self.progress: list[tuple[int, int, Any]] = []
-        self.sent: list[tuple[str, dict]] = []  # events for the page
+        self.sent: list[tuple[str, dict]] = []  # events of packs for the page
+        self.tell: Callable[[str, Any], None] = lambda _event, _content: None  # hears what the page is told
         self.arguments = types.SimpleNamespace(disable_metadata=False)
         self.classes: dict[str, Any] = {node.__name__: node for node in (LoadImage, LoadAudio, PreviewImage)}
-        self.classes.update(pack.NODE_CLASS_MAPPINGS)
+        self.titles: dict[str, str] = {}
+        if pack is not None:
+            self.add(pack)
         self._results: dict[tuple, tuple[tuple, dict | None]] = {}
         self._objects: dict[tuple[str, str], Any] = {}
         self._hidden: dict[str, types.ModuleType | None] = {}
+
+    def add(self, pack: types.ModuleType) -> None:
+        """Take a pack's nodes in, as ComfyUI does when it has imported the pack."""
+        self.classes.update(pack.NODE_CLASS_MAPPINGS)
+        self.titles.update(pack.NODE_DISPLAY_NAME_MAPPINGS)
 
     # ------------------------------------------------------------------ the modules that packs import
 
@@ -113,6 +121,7 @@ class Host:
     def send(self, event: str, content: dict) -> None:
         """What the server's `send_sync` does, which takes JSON only."""
         self.sent.append((event, json.loads(json.dumps(content))))
+        self.tell(*self.sent[-1])
 
     # ------------------------------------------------------------------ descriptions and prompts
 
@@ -123,12 +132,24 @@ class Host:
                 "input": node.INPUT_TYPES(),
                 "output": list(node.RETURN_TYPES),
                 "output_name": list(getattr(node, "RETURN_NAMES", node.RETURN_TYPES)),
+                "output_is_list": [False] * len(node.RETURN_TYPES),
+                "output_tooltips": list(getattr(node, "OUTPUT_TOOLTIPS", [])),
+                "name": name,
+                "display_name": self.titles.get(name, name),
+                "description": getattr(node, "DESCRIPTION", ""),
+                "python_module": self.module_of(name),
                 "category": node.CATEGORY,
                 "output_node": getattr(node, "OUTPUT_NODE", False),
+                "has_intermediate_output": getattr(node, "HAS_INTERMEDIATE_OUTPUT", False),
+                "search_aliases": list(getattr(node, "SEARCH_ALIASES", [])),
             }
             for name, node in self.classes.items()
         }
         return json.loads(json.dumps(described))
+
+    def module_of(self, name: str) -> str:
+        """Where a node comes from, as the page is told."""
+        return "nodes" if self.classes[name].__module__ == __name__ else "custom_nodes.talking_head"
 
     def prompt_of(self, workflow: dict) -> dict[str, dict]:
         """The API-format prompt of a workflow in the frontend's own format, for plain widgets."""
@@ -210,17 +231,40 @@ class Host:
         self._results = {key: value for key, value in self._results.items() if key in signatures.values()}
         outcome.cached = [i for i in prompt if signatures[i] in self._results]
         self.interrupted.clear()
+        self.tell("execution_start", {})
+        self.tell("execution_cached", {"nodes": outcome.cached})
         ends = [i for i, node in prompt.items() if getattr(self._class(node), "OUTPUT_NODE", False)]
         try:
             with torch.inference_mode():
                 for end in ends:
                     self._need(end, prompt, signatures, outcome, extra_pnginfo)
+            self._show_again(prompt, signatures, outcome)
         except InterruptedRunError:
             outcome.status = "interrupted"
         except Exception as error:
             outcome.status = "error"
             outcome.errors[self.running] = str(error)
+        self._tell_end(prompt, outcome)
         return outcome
+
+    def _show_again(self, prompt: dict[str, dict], signatures: dict[str, tuple], outcome: Outcome) -> None:
+        """Nodes in mid-graph that were taken from the cache and ask for it show their result again."""
+        for i in set(outcome.cached) - set(outcome.shown):
+            _, shown = self._results[signatures[i]]
+            if shown and getattr(self._class(prompt[i]), "HAS_INTERMEDIATE_OUTPUT", False):
+                self._show(i, shown, outcome)
+
+    def _show(self, i: str, shown: dict, outcome: Outcome) -> None:
+        outcome.shown[i] = shown
+        self.tell("executed", {"node": i, "display_node": i, "output": shown})
+
+    def _tell_end(self, prompt: dict[str, dict], outcome: Outcome) -> None:
+        at = {"node_id": self.running, "node_type": prompt[self.running]["class_type"]} if self.running else {}
+        if outcome.status == "error":
+            said = {"exception_message": outcome.errors[self.running], "exception_type": "Error", "traceback": []}
+            at |= said | {"executed": outcome.executed, "current_inputs": {}, "current_outputs": []}
+        self.tell(f"execution_{outcome.status}", at)
+        self.tell("executing", {"node": None})
 
     def _need(self, i, prompt, signatures, outcome, extra) -> tuple:
         if i in outcome.values:
@@ -236,7 +280,7 @@ class Host:
             outcome.executed.append(i)
         values, shown = self._results[signatures[i]]
         if shown:
-            outcome.shown[i] = shown
+            self._show(i, shown, outcome)
         outcome.values[i] = values
         return values
 
@@ -246,6 +290,7 @@ class Host:
         wanted = node_class.INPUT_TYPES().get("hidden", {})
         node = self._objects.setdefault((i, node_class.__name__), node_class())
         self.running = i
+        self.tell("executing", {"node": i, "display_node": i})
         self.stop_when_asked()
         result = getattr(node, node_class.FUNCTION)(
             **given, **{name: hidden[kind] for name, kind in wanted.items()}
@@ -311,6 +356,9 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
         def update_absolute(self, value: int, total: int | None = None, preview: Any = None) -> None:
             host.stop_when_asked()
             host.progress.append((value, total or self.total, preview))
+            host.tell("progress", {"value": value, "max": total or self.total, "node": host.running})
+            if preview is not None:
+                host.tell("preview", preview)
 
     cpu = torch.device("cpu")
     folders = {kind: str(path) for kind, path in host.folders.items()}
@@ -358,6 +406,11 @@ def _input_file(name: str) -> Path:
     return Path(sys.modules["folder_paths"].get_directory_by_type("input"), name)
 
 
+def _input_files(*suffixes: str) -> list[str]:
+    folder = Path(sys.modules["folder_paths"].get_directory_by_type("input"))
+    return sorted(path.name for path in folder.iterdir() if path.suffix in suffixes)
+
+
 def _is_there(name: str) -> bool | str:
     return _input_file(name).is_file() or f"Invalid file: {name}"
 
@@ -373,7 +426,7 @@ class LoadImage:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"image": ([], {"image_upload": True})}}
+        return {"required": {"image": (_input_files(".png", ".jpg"), {"image_upload": True})}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, image):
@@ -399,7 +452,7 @@ class LoadAudio:
 
     @classmethod
     def INPUT_TYPES(cls):
-        return {"required": {"audio": ([], {"audio_upload": True})}}
+        return {"required": {"audio": (_input_files(".wav", ".mp3"), {"audio_upload": True})}}
 
     @classmethod
     def IS_CHANGED(cls, audio):
