@@ -94,7 +94,7 @@ class LoadPortrait(Node):
         animal: bool,
         mask: Tensor | None = None,
     ) -> dict[str, Any]:
-        """The portrait, its crop with landmarks (1, 512, 512, 3) and the number of faces; the page shows the faces."""
+        """The portrait, its crop with landmarks (1, 512, 512, 3) and how many faces the page is shown."""
         whole = picture_of(image)
         picture = limited(whole, longest_side)
         shrunk = len(picture) / len(whole)

@@ -1,4 +1,4 @@
-"""ComfyUI's real page (PyPI: comfyui-frontend-package), served over the stand-in of host.py, for tests in a browser.
+"""ComfyUI's real page (comfyui-frontend-package), served over the stand-in of host.py, for tests in a browser.
 
 As with host.py this is not ComfyUI: it answers what the page asks for as far as workflows, runs, settings and user
 files go. Accounts, queues of several prompts, models and the like are answered by nothing being there.
@@ -115,7 +115,7 @@ class PageServer:
             app.router.add_route(route.method, route.path, route.handler)
             app.router.add_route(route.method, "/api" + route.path, route.handler)
         app.router.add_static(EXTENSIONS, self._web)
-        app.router.add_get("/", lambda _request: _file(static / "index.html"))
+        app.router.add_get("/", _always_file(static / "index.html"))
         app.router.add_static("/", static)
         return app
 
@@ -214,7 +214,9 @@ class PageServer:
         faults = self.host.validate(body["prompt"])
         if faults:
             error = {"type": "prompt_outputs_failed_validation", "message": "; ".join(faults.values())}
-            return web.json_response({"error": error | {"details": "", "extra_info": {}}, "node_errors": {}}, status=400)
+            return web.json_response(
+                {"error": error | {"details": "", "extra_info": {}}, "node_errors": {}}, status=400
+            )
         self._prompts += 1
         name = body.get("prompt_id") or f"prompt-{self._prompts}"
         task = asyncio.create_task(self._run(name, body["prompt"], body["extra_data"].get("extra_pnginfo")))
@@ -237,6 +239,13 @@ class PageServer:
 def _always(content: Any) -> Any:
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response(content)
+
+    return answer
+
+
+def _always_file(path: Path) -> Any:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return await _file(path)
 
     return answer
 

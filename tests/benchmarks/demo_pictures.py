@@ -3,7 +3,8 @@
     python tests/benchmarks/demo_pictures.py
 
 Writes workflows/demo_clip.mp4 (the demo portrait with another seed and livelier head, cropped),
-talking_portrait.jpg and video_driven_portrait.jpg. Everything is drawn from the demo portrait and voice.
+talking_portrait.jpg, video_driven_portrait.jpg and expression_editing.jpg.
+Everything is drawn from the demo portrait and voice.
 """
 
 import sys
@@ -28,6 +29,7 @@ from talking_head.lp_core import (
     render,
     write_video,
 )
+from talking_head.lp_core.expression import Expression, expressed
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor
 from talking_head.lp_core.motion import MotionSequence
 from talking_head.lp_core.portrait import Portrait, RenderOptions
@@ -37,6 +39,16 @@ CLIP = FOLDER / "demo_clip.mp4"
 CLIP_SEED, CLIP_HEAD = 3, 1.6
 TALKING_SEED = 0
 SIDE = 240  # pixels of a small picture
+EXPRESSIONS = (
+    Expression(),
+    Expression(smile=0.8, eyebrow=8, rotate_yaw=12, rotate_roll=5),
+    Expression(wink=20, smile=0.6, rotate_roll=-6),
+    Expression(aaa=60, eyebrow=14, blink=4),
+    Expression(eyebrow=-8, left_lid=0.3, right_lid=0.3, rotate_yaw=-12),
+    Expression(pupil_x=12, pupil_y=8, woo=6),
+    Expression(blink=-18, rotate_pitch=10),
+    Expression(jaw=0.15, jaw_sideways=0.12, pupil_x=-12, eyebrow=10),
+)
 
 
 def small(pictures: torch.Tensor, side: int) -> torch.Tensor:
@@ -73,7 +85,7 @@ def save(picture: torch.Tensor, name: str) -> None:
 
 
 def main() -> None:
-    """Draw the clip and both thumbnails."""
+    """Draw the clip and the thumbnails."""
     picture, voice = load_picture(DEMO_PORTRAIT), load_audio(DEMO_VOICE)
     portrait = choose_renderer("mesh").portrait(picture, find_faces(picture)[0])
     generator = choose_generator("procedural")
@@ -85,6 +97,11 @@ def main() -> None:
     frames = small(drawn(portrait, speaking, telling_frames(speaking, 6), paste_back=False), SIDE)
     source = small(picture[None], 2 * SIDE)[0]
     save(torch.cat([source, torch.cat([row(frames[:3]), row(frames[3:])])], 1), "talking_portrait.jpg")
+
+    amounts = torch.stack([expression.amounts() for expression in EXPRESSIONS])
+    posing = expressed(MotionSequence.still(len(EXPRESSIONS), 25), amounts)
+    edited = small(drawn(portrait, posing, list(range(len(posing))), paste_back=False), SIDE)
+    save(torch.cat([row(edited[:4]), row(edited[4:])]), "expression_editing.jpg")
 
     clip = read_video(CLIP)
     followed = LandmarkExtractor().extract(clip.frames(), clip.fps).motion

@@ -1,0 +1,258 @@
+"""The pack on ComfyUI's real page, in both of its renderers: workflows run, videos play, the editor is dragged."""
+
+import json
+
+import pytest
+import torch
+from browser import ComfyPage, chromium
+from conftest import ROOT
+from page_server import PageServer
+from PIL import Image
+from test_workflows import WORKFLOWS, read, shortened
+
+RENDERERS = {"litegraph": False, "vue": True}  # the canvas that ComfyUI has always had, and Nodes 2.0
+EDITING = ROOT / "workflows" / "expression_editing.json"
+NOSE, BESIDE = (0.5, 0.55), (0.06, 0.5)  # places on the demo portrait's crop
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(browser, tmp_path_factory):
+    with PageServer(tmp_path_factory.mktemp("comfyui")) as running:
+        for file in (ROOT / "workflows").iterdir():
+            if file.stem.startswith("demo_"):
+                shortened(file.name, running.host.folders["input"])
+        yield running
+
+
+@pytest.fixture(scope="module", params=RENDERERS)
+def comfy(request, browser, server):
+    context = browser.new_context(viewport={"width": 1600, "height": 1200})
+    page = ComfyPage(context.new_page(), server.url)
+    context.request.post(f"{server.url}/api/settings", data={"Comfy.VueNodes.Enabled": RENDERERS[request.param]})
+    page.open()
+    yield page
+    context.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_errors(comfy):
+    comfy.errors.clear()
+    yield
+    assert not comfy.errors
+
+
+def in_editor(comfy: ComfyPage):
+    """The editor of the editing workflow after a run, and its node."""
+    workflow = read(EDITING)
+    comfy.load(workflow)
+    assert comfy.run()["status"] == "success"
+    node = comfy.node("ExpressionEdit")
+    comfy.fit(node)
+    panel = comfy.panel("expression")
+    comfy.until(lambda: portrait_is_seen(comfy, panel), "the portrait in the editor")
+    return panel, node
+
+
+def portrait_is_seen(comfy: ComfyPage, panel) -> bool:
+    return float(comfy.seen(panel).std()) > 0.15
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_runs_and_its_video_plays(comfy, path):
+    comfy.load(read(path))
+    outcome = comfy.run()
+    assert outcome["status"] == "success", outcome["detail"]
+    (video,) = (shown for shown in outcome["shown"].values() if shown.get("animated"))
+    assert video["images"][0]["filename"].endswith(".mp4")
+    playing = comfy.page.locator("video").last
+    playing.wait_for(state="attached")
+    comfy.until(lambda: playing.evaluate("(video) => video.readyState >= 2 && video.videoWidth"), "the video")
+    assert playing.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [512, 512]
+
+
+def test_frames_are_seen_while_they_are_drawn(comfy):
+    workflow = read(EDITING)
+    speech = next(node for node in workflow["nodes"] if node["type"] == "AudioToMotion")
+    kept = [
+        value + 1 if value == 0 and not isinstance(value, bool) else value for value in speech["widgets_values"]
+    ]
+    speech["widgets_values"] = kept  # another seed: nothing comes from the cache
+    speech.pop("widgets_values_named", None)
+    comfy.load(workflow)
+    events = comfy.run()["kinds"]
+    assert events["progress"] >= 3
+    assert events["b_preview"] >= 3
+
+
+def test_dragging_the_portrait_moves_sliders_and_the_portrait_answers(comfy):
+    panel, node = in_editor(comfy)
+    rest = comfy.seen(panel)
+    comfy.drag(panel, NOSE, (0.08, 0.03))
+    turned = comfy.widgets(node)
+    assert turned["rotate_yaw"] > 3
+    assert turned["rotate_pitch"] > 1
+    assert turned["smile"] == 0
+    comfy.until(lambda: (comfy.seen(panel) - rest).abs().mean() > 0.01, "another portrait")
+    comfy.drag(panel, BESIDE, (0, -0.15))
+    assert comfy.widgets(node)["rotate_roll"] > 3
+    comfy.page.locator("button", has_text="Reset").last.click()
+    assert not any(comfy.widgets(node)[name] for name in ("rotate_yaw", "rotate_pitch", "rotate_roll"))
+    comfy.until(lambda: (comfy.seen(panel) - rest).abs().mean() < 0.004, "the portrait at rest")
+
+
+def test_what_was_dragged_is_what_runs(comfy):
+    panel, node = in_editor(comfy)
+    comfy.drag(panel, NOSE, (-0.08, 0))
+    yaw = comfy.widgets(node)["rotate_yaw"]
+    prompt = comfy.js("async () => (await app.graphToPrompt()).output")
+    sent = next(given for given in prompt.values() if given["class_type"] == "ExpressionEdit")["inputs"]
+    assert sent["rotate_yaw"] == yaw < -3
+    assert not {"expression_editor", "faces", "curves"} & set(sent)
+
+
+def test_an_expression_survives_saving_and_reloading(comfy):
+    panel, node = in_editor(comfy)
+    comfy.drag(panel, NOSE, (0.06, 0))
+    before, saved = comfy.widgets(node), comfy.saved()
+    turned = comfy.seen(panel)
+    comfy.open()
+    comfy.load(json.loads(json.dumps(saved)))
+    after = comfy.widgets(node)
+    assert {name: value for name, value in after.items() if name != "expression_editor"} == {
+        name: value for name, value in before.items() if name != "expression_editor"
+    }
+    comfy.fit(node)
+    again = comfy.panel("expression")
+    comfy.until(lambda: portrait_is_seen(comfy, again), "the portrait without another run")
+    assert comfy.seen(again).shape == turned.shape
+
+
+def test_the_editor_works_in_a_subgraph(comfy):
+    _, node = in_editor(comfy)
+    comfy.js("(id) => { app.canvas.graph.convertToSubgraph(new Set([app.canvas.graph.getNodeById(id)])); }", node)
+    saved = comfy.saved()
+    comfy.load(saved)
+    assert comfy.run()["status"] == "success"
+    comfy.js(
+        "() => { const n = app.graph._nodes.find((n) => n.subgraph); app.canvas.openSubgraph(n.subgraph, n); }"
+    )
+    comfy.page.wait_for_timeout(500)
+    inner = comfy.node("ExpressionEdit")
+    comfy.fit(inner)
+    panel = comfy.panel("expression")
+    comfy.until(lambda: portrait_is_seen(comfy, panel), "the portrait in the subgraph")
+    comfy.drag(panel, NOSE, (0.08, 0))
+    assert comfy.widgets(inner)["rotate_yaw"] > 3
+
+
+def test_keyframes_are_set_seen_and_removed_on_the_timeline(comfy):
+    panel, node = in_editor(comfy)
+    keys = json.loads(comfy.widgets(node)["keyframes"])
+    timeline = panel.locator("canvas").nth(1)
+    box = timeline.bounding_box()
+    rest = comfy.seen(panel)
+    timeline.click(position={"x": box["width"] * 0.37, "y": 4})
+    comfy.until(lambda: (comfy.seen(panel) - rest).abs().mean() > 0.003, "a moment between keyframes")
+    comfy.page.locator("button", has_text="◆ Set").last.click()
+    more = json.loads(comfy.widgets(node)["keyframes"])
+    assert len(more) == len(keys) + 1
+    comfy.page.locator("button", has_text="Remove").last.click()
+    assert json.loads(comfy.widgets(node)["keyframes"]) == keys
+
+
+def test_expressions_are_saved_in_the_user_s_folder(comfy, server):
+    panel, node = in_editor(comfy)
+    choice = panel.locator("select").last
+    choice.select_option("built in/wink")
+    assert comfy.widgets(node)["wink"] == 20
+    comfy.page.locator("button", has_text="Save…").last.click()
+    comfy.page.locator("[role=dialog] input").fill("my ../wink")
+    comfy.page.keyboard.press("Enter")
+    file = server.host.folders["input"].parent / "user" / "talking_head" / "expressions" / "my wink.json"
+    comfy.until(file.is_file, "the saved expression")
+    assert json.loads(file.read_text())["wink"] == 20
+    comfy.page.locator("button", has_text="Reset").last.click()
+    choice.select_option("saved/my wink")
+    comfy.until(lambda: comfy.widgets(node)["wink"] == 20, "the saved expression on the sliders")
+    comfy.page.locator("button", has_text="Delete").last.click()
+    comfy.until(lambda: not file.exists(), "the file to go")
+
+
+LOOKING = """() => {
+    app.graph.clear();
+    const [image, portrait, shown] = ["LoadImage", "LoadPortrait", "PreviewImage"].map((kind, column) => {
+        const node = LiteGraph.createNode(kind);
+        node.pos = [column * 400, 0];
+        app.graph.add(node);
+        return node;
+    });
+    image.connect(0, portrait, 0);
+    portrait.connect(1, shown, 0);
+    const values = [[image, "image", "two.png"], [portrait, "face_order", "left to right"]];
+    for (const [node, name, value] of values) node.widgets.find((widget) => widget.name === name).value = value;
+    return portrait.id;
+}"""
+
+
+def test_a_click_on_a_face_chooses_it(comfy, server):
+    with Image.open(ROOT / "workflows" / "demo_portrait.jpg") as one:
+        two = Image.new("RGB", (2 * one.width, one.height))
+        two.paste(one, (0, 0))
+        two.paste(one, (one.width, 0))
+    two.save(server.host.folders["input"] / "two.png")
+    node = comfy.js(LOOKING)
+    shown = comfy.run()["shown"][str(node)]["talking_head_faces"][0]
+    comfy.fit(node)
+    panel = comfy.panel("faces")
+    comfy.until(lambda: portrait_is_seen(comfy, panel), "the faces")
+    box = panel.locator("canvas").bounding_box()
+    scale = min(box["width"] / shown["width"], box["height"] / shown["height"])
+    left, top, right, bottom = shown["faces"][1]["box"]
+    x = (box["width"] - shown["width"] * scale) / 2 + (left + right) / 2 * scale
+    y = (box["height"] - shown["height"] * scale) / 2 + (top + bottom) / 2 * scale
+    comfy.page.mouse.click(box["x"] + x, box["y"] + y)
+    assert comfy.widgets(node)["face_index"] == 1
+    assert comfy.run()["shown"][str(node)]["talking_head_faces"][0]["chosen"] == 1
+
+
+def test_curves_are_drawn_over_the_sound(comfy):
+    comfy.load(read(EDITING))
+    comfy.fit(comfy.node("AudioToMotion"))
+    panel = comfy.panel("curves")
+    empty = comfy.seen(panel)
+    assert comfy.run()["status"] == "success"
+    comfy.until(lambda: (comfy.seen(panel) - empty).abs().mean() > 0.01, "the curves")
+    colours = comfy.seen(panel).reshape(-1, 3)
+    green = torch.tensor([0x5A, 0xD1, 0xA4]) / 255
+    assert ((colours - green).abs().amax(-1) < 0.1).sum() > 100
+
+
+def test_a_notice_is_shown_once(comfy, server):
+    told = {
+        "severity": "info",
+        "summary": "mesh draws the frames",
+        "detail": f"No weights {comfy.url} {id(comfy)}.",
+    }
+    toasts = comfy.page.locator("li, .p-toast-message", has_text=told["detail"])
+    for _ in range(2):
+        server.host.send("talking_head.notice", told)
+        comfy.page.wait_for_timeout(400)
+    assert toasts.count() == 1
+
+
+def test_our_types_have_colours_of_their_own(comfy):
+    colours = comfy.js("() => ['PORTRAIT', 'MOTION', 'STYLE'].map((type) => LGraphCanvas.link_type_colors[type])")
+    assert len(set(colours)) == 3
+    assert all(colour.startswith("#") for colour in colours)
+
+
+def test_the_settings_are_on_the_settings_page(comfy):
+    names = comfy.js("() => Object.keys(app.extensionManager.setting.settings ?? {}).concat([])")
+    assert not names or {"TalkingHead.LivePicture", "TalkingHead.Notices"} <= set(names)
+    assert comfy.js("() => app.extensionManager.setting.get('TalkingHead.LivePicture')") is True
