@@ -275,6 +275,7 @@ class Host:
                 if is_link(value)
                 else value
                 for name, value in prompt[i]["inputs"].items()
+                if name in inputs_of(self._class(prompt[i]))  # the page sends a video's player as well
             }
             self._results[signatures[i]] = self._execute(i, prompt, given, extra)
             outcome.executed.append(i)

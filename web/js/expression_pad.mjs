@@ -13,7 +13,7 @@ const GRIPS = {
   left_corner: { right: { eee: -50 }, down: { smile: -5 } },
   right_corner: { right: { eee: 50 }, down: { smile: -5 } },
   lips: { right: { jaw_sideways: 0.7 }, down: { aaa: 150 } },
-  nose: { right: { rotate_yaw: 55 }, down: { rotate_pitch: 55 } },
+  nose: { right: { rotate_yaw: 35 }, down: { rotate_pitch: 35 } },
 };
 const CALLED = {
   left_pupil: "gaze", right_pupil: "gaze", left_lid: "left lid", right_lid: "right lid", left_brow: "brows",
