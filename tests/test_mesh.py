@@ -22,7 +22,7 @@ from talking_head.lp_core.mesh.landmarks import (
     UPPER_LIP_ROWS,
 )
 from talking_head.lp_core.mesh.renderer import MeshRenderer
-from talking_head.lp_core.mesh.rig import SHAPES, HeadMotion, soft_limit
+from talking_head.lp_core.mesh.rig import HIGHEST, LEARNED, SHAPES, HeadMotion, soft_limit
 from talking_head.lp_core.mesh.sheet import Grid, invert, thin_plate, thin_plate_kernel
 from talking_head.lp_core.motion import MotionFrame, MotionSequence
 from talking_head.lp_core.portrait import Portrait, RenderOptions
@@ -350,6 +350,37 @@ def test_every_shape_moves_something(astronaut):
     reach = astronaut.drawing.rig.shapes.norm(dim=-1).amax(1)
     assert len(reach) == len(SHAPES)
     assert (reach > 0).all()
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_no_shape_folds_the_picture(astronaut, name):
+    drawing, furthest = astronaut.drawing, torch.zeros(1, len(SHAPES))
+    furthest[0, SHAPES.index(name)] = HIGHEST[name]
+    still = HeadMotion(torch.eye(3)[None], torch.ones(1), torch.zeros(1, 2))
+    for sheet in (drawing.upper, drawing.lower):
+        across, down = (sheet.displacement(furthest, still).diff(dim=axis) / GRID.step for axis in (-1, -2))
+        across, down = across[..., :-1, :], down[..., :-1]
+        stretch = (1 + across[:, 0]) * (1 + down[:, 1]) - across[:, 1] * down[:, 0]
+        assert stretch.min() > 0.05
+
+
+def test_creases_darken_where_skin_folds_and_nowhere_else(astronaut):
+    drawing = astronaut.drawing
+    beside_mouth, forehead = drawing.rig.points[[206, 426], :2], drawing.rig.points[[151], :2]
+    smiling = torch.zeros(1, len(SHAPES))
+    smiling[0, SHAPES.index("smile")] = HIGHEST["smile"]
+    depths = drawing.shading.depths(smiling)
+    assert (drawing.shading.change(depths, beside_mouth[None, None]) < -0.05).all()
+    assert not drawing.shading.change(depths, forehead[None, None]).any()
+    assert not drawing.shading.depths(-smiling).any()
+
+
+def test_a_raised_brow_takes_the_forehead_along_and_leaves_the_mouth(astronaut):
+    shapes = dict(zip(SHAPES, astronaut.drawing.rig.shapes, strict=True))
+    raised = (shapes["brow_left"] + shapes["brow_right"])[:, :2].norm(dim=1)
+    brow, forehead, mouth = raised[[105, 334]], raised[[104, 333]], raised[list(UPPER_LIP_ROWS[0])]
+    assert (forehead > 0.4 * brow).all()
+    assert not mouth.any()
 
 
 def test_measures_of_the_rig_are_the_controls_asked_for(astronaut):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..crop import Crop, CropOptions, crop_to_picture, cut, invert_affine
+from .creases import Shading, find_shading
 from .depth import smooth_depth
 from .eyes import Eye, EyeLayer, eye_layer, find_eye
 from .face_model import FacePose, fit_pose, measure
@@ -24,6 +25,7 @@ from .view import View, view_of
 
 WORK_SIZE = 512  # pixels
 GRID = Grid(WORK_SIZE, 96)
+CREASE_GRID = Grid(WORK_SIZE, 256)
 # Twice the head: beyond it nothing moves.
 FRAMING = CropOptions(scale=2.75, shift_y=-0.06)
 
@@ -52,6 +54,7 @@ class Drawing:
         room: how far the shapes may go.
         upper: the sheet that all but the lower lip follow.
         lower: the sheet that all but the upper lip follow.
+        shading: folds of the skin.
         mouth: what the mouth is drawn from.
         eyes: left and right eye.
     """
@@ -64,6 +67,7 @@ class Drawing:
     room: Room
     upper: Sheet
     lower: Sheet
+    shading: Shading
     mouth: Mouth
     eyes: tuple[Eye, ...]
 
@@ -115,6 +119,7 @@ def prepare(picture: Tensor, landmarks: Tensor, crop: Crop) -> Drawing:
         room=find_room(face[0], lips.gap),
         upper=upper,
         lower=lower,
+        shading=find_shading(points, float(pose.scale), CREASE_GRID),
         mouth=find_mouth(points, lips, find_palette(image, points)),
         eyes=tuple(find_eye(image, points, named, float(pose.scale)) for named in EYES),
     )

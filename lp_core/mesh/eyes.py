@@ -41,6 +41,7 @@ EVEN = 0.030  # eye distances: detail finer than this survives on a lid that is 
 BRIGHTEST = 4.0  # times the photograph, on an evened lid
 LASH_REACH = 0.035  # eye distances above the lid at rest that lashes may cover
 LID_DETAIL = 0.35  # share of the finer detail that survives: the stretched skin carries lashes along
+CONTRAST = 0.15  # of that detail at most, as a share of the lid's light: stretched lashes would be streaks
 LID_LIGHT = 0.65  # weight of the skin over the lid, against the skin below the eye, in a closed lid's colour
 LINE_DARKNESS, LINE_WIDTH = 0.30, 0.010  # of the crease where closed lids meet; the width in eye distances
 SHADE_DARKNESS, SHADE_WIDTH = 0.25, 0.030  # of the shadow under a lowered lid
@@ -338,7 +339,10 @@ def even_lids(eye: Eye, layer: EyeLayer, view: View, skin: Tensor, lids: Lids, s
     ends = smoothstep(lids.along / 0.15) * smoothstep((1 - lids.along) / 0.15)
     weight = smoothstep(over / LASHES - 0.5) * (1 - smoothstep(beyond)) * ends * smoothstep(lids.closed / 0.5)
     colour, ratio = view.read_patch(layer.lid, layer.box, sources).split(3, 1)
-    even = torch.lerp(colour, (skin * ratio).clamp(max=1), LID_DETAIL)
+    detailed = torch.minimum(
+        torch.maximum(skin * ratio, colour * (1 - CONTRAST)), (colour * (1 + CONTRAST)).clamp(max=1)
+    )
+    even = torch.lerp(colour, detailed, LID_DETAIL)
     line = bell(over / LINE_WIDTH) * ends * smoothstep((lids.closed - 0.6) / 0.4)
     return torch.lerp(skin, even, weight[:, None]) * (1 - LINE_DARKNESS * line)[:, None]
 

@@ -27,7 +27,8 @@ UPPER_LIP = frozenset(index for row in UPPER_LIP_ROWS for index in row[1:-1])
 LOWER_LIP = frozenset(index for row in LOWER_LIP_ROWS for index in row[1:-1])
 LIP_MIDDLE = 5  # the place of the philtrum in a lip row
 
-NOSE_BASE, CHIN = 2, 152
+BROW_TOPS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)  # upper rims of both brows, left to right
+NOSE_BRIDGE, NOSE_TIP, NOSE_BASE, CHIN = 168, 1, 2, 152
 FACE_EXTREMES = (10, 152, 234, 454)  # top, bottom, left, right
 
 OVAL = (

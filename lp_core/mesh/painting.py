@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..crop import apply_affine
+from .creases import landmarks_of, shade
 from .curves import smoothstep
 from .drawing import GRID, Canvas, Drawing
 from .eyes import Eye, EyeLayer, EyeMotion, Lids, close_lids, even_lids, opening_of_eye, paint_ball, reach_of_eye
@@ -106,10 +107,28 @@ def paint(drawing: Drawing, canvas: Canvas, moves: Moves, frames: Tensor) -> Non
     _join_lower_sheet(drawing, view, box, lips, sources, lower)
     eyes = _close_eyes(drawing, canvas, box, moves, sources)
     image = view.read(sources)
+    _shade(drawing, view, box, moves, placed, sources, image)
     for part in eyes:
         _paint_eye(part, view, box, moves.eyes, image)
     _paint_mouth(drawing, view, box, lips, moves, placed, image)
     frames[:, box.top : box.bottom, box.left : box.right] = image.permute(0, 2, 3, 1)
+
+
+def _shade(
+    drawing: Drawing, view: View, box: Box, moves: Moves, placed: Tensor, sources: Tensor, image: Tensor
+) -> None:
+    """Shade the creases in the fresh image (B, 3, h, w) of a box, which comes from sources (B, h, w, 2)."""
+    depths = drawing.shading.depths(moves.amounts)
+    drawn = depths.amax(0) > 0
+    if not drawn.any():
+        return
+    around, reach = placed[:, landmarks_of(drawn), :2].flatten(0, 1), drawing.shading.reach
+    own = view.box_around(torch.cat([around - reach, around + reach])).within(box)
+    if own.empty:
+        return
+    rows, columns = own.inside(box)
+    positions = apply_affine(view.units_to_work, sources[:, rows, columns])
+    shade(image[:, :, rows, columns], drawing.shading.change(depths, positions))
 
 
 def _moving(drawing: Drawing, view: View, moves: Moves, reach: Tensor) -> Box:

@@ -14,6 +14,7 @@ from ..face import LANDMARKS
 from .curves import look_up, smoothstep, tabulate
 from .face_model import FacePose, controls_of_measures, face_model, measure, measures_of_controls
 from .landmarks import (
+    BROW_TOPS,
     CHIN,
     EYES,
     FACE_EXTREMES,
@@ -21,6 +22,8 @@ from .landmarks import (
     LOWER_INNER,
     LOWER_LIP_ROWS,
     NOSE_BASE,
+    NOSE_BRIDGE,
+    NOSE_TIP,
     OVAL,
     UPPER_INNER,
     UPPER_LIP_ROWS,
@@ -32,6 +35,7 @@ HEAD_MIDDLE = (0.0, 0.4, 0.62)  # face frame: hair and ears are taken to lie as 
 
 LEARNED = ("jaw", "wide", "pout", "smile", "lip_raise", "mouth_x", "brow_left", "brow_right", "brow_inner", "frown")
 SHAPES = (*LEARNED, "close", "roll", "tuck")
+BROWS = ("brow_left", "brow_right", "brow_inner", "frown")
 SEALED = ("wide", "pout", "smile", "mouth_x")  # shapes that do not part closed lips
 
 
@@ -66,6 +70,8 @@ OUTSIDE = 0.05  # of the square: rings beyond its border by more than this are l
 # Of the skin below the lower lip behind the lip, per eye distance of jaw and of distance: it bears a compression by
 # 0.6 when the jaw opens by 0.27.
 STEEPEST_LAG = 2.2
+# The skin over the brows follows them up to so far above and beside them, eye distances.
+FOREHEAD, BESIDE_BROWS = 0.32, 0.12
 
 # How the lips close over an opening of the photograph, per row from the outer rim inwards: shares of the opening.
 UPPER_CLOSING = (0.24, 0.31, 0.34, 0.38)
@@ -76,7 +82,7 @@ SMILING_GAP, CHIN_CLOSING_JAW = 0.12, -0.45
 # How far pressed lips roll in, per row: shares of the way to the line where they part.
 ROLLING = (0.30, 0.24, 0.12, 0.0)
 # F and V, in eye distances: the upper lip rises off the teeth, the lower one is drawn up behind them.
-TUCK_UPPER_RISE, TUCK_LOWER_RISE = 0.022, 0.004
+TUCK_UPPER_RISE, TUCK_LOWER_RISE = 0.032, 0.006
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +190,8 @@ def _learned_shapes(points: Tensor, pose: FacePose) -> Tensor:
     still = _with_still_eyes(_with_sealed_lips(moved)).to(pose.rotation)
     face = pose.to_face(points[None])[0]
     still[LEARNED.index("jaw")] = _without_folds(face, still[LEARNED.index("jaw")])
+    for name in BROWS:
+        still[LEARNED.index(name)] = _brow_alone(face, still[LEARNED.index(name)])
     return pose.scale * (still @ pose.rotation[0])
 
 
@@ -193,22 +201,46 @@ def _without_folds(face: Tensor, jaw: Tensor) -> Tensor:
     The mean face's chin may lag behind the lip by more than a face with little room there can bear: the sheet would
     fold. The lag grows with the distance from the lip by no more than STEEPEST_LAG.
     """
-    rim = list(LOWER_LIP_ROWS[0])
-    place = ((face[:, 0] - face[rim[0], 0]) / (face[rim[-1], 0] - face[rim[0], 0])).clamp(0, 1)
-    heights, drops = (
-        look_up(
-            tabulate(
-                torch.stack([face[rim, 0] - face[rim[0], 0], values[rim, 1]], 1)[None],
-                (face[rim[-1], 0] - face[rim[0], 0])[None],
-            ),
-            place[None],
-        )[0]
-        for values in (face, jaw)
-    )
-    below = face[:, 1] - heights
+    below, drops = _seen_from(face, jaw, LOWER_LIP_ROWS[0])
     least = drops - STEEPEST_LAG * below
     drop = torch.where(below > 0, torch.maximum(jaw[:, 1], least), jaw[:, 1])
     return torch.stack([jaw[:, 0], drop, jaw[:, 2]], 1)
+
+
+def _brow_alone(face: Tensor, brow: Tensor) -> Tensor:
+    """A brow's shape (478, 3) on a face (478, 3): the forehead follows it, nothing below the nose does.
+
+    The tracked faces that the basis was learned from keep their forehead's landmarks still: the skin between them
+    and a raised brow would fold. It follows less and less up to the hairline.
+    """
+    below, moves = _seen_from(face, brow, BROW_TOPS)
+    beyond = (face[:, 0].abs() - face[list(BROW_TOPS), 0].abs().amax()).clamp(min=0)
+    share = (1 + below / FOREHEAD).clamp(0, 1) * (1 - beyond / BESIDE_BROWS).clamp(0, 1)
+    share[list(OVAL)] = 0
+    followed = moves * share
+    forehead = (below < 0) & (followed.abs() > brow[:, 1].abs())
+    alone = torch.stack([brow[:, 0], torch.where(forehead, followed, brow[:, 1]), brow[:, 2]], 1)
+    bridge, tip = face[NOSE_BRIDGE, 1], face[NOSE_TIP, 1]
+    return alone * smoothstep((tip - face[:, 1]) / (tip - bridge))[:, None]
+
+
+def _seen_from(face: Tensor, moved: Tensor, line: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """How far below a line of landmarks each landmark of a face (478, 3) stands, and how far that line falls there.
+
+    Args:
+        face: in the face frame.
+        moved: (478, 3) displacements.
+        line: landmarks from left to right; its ends hold beyond them.
+    """
+    rim = list(line)
+    start, width = face[rim[0], 0], face[rim[-1], 0] - face[rim[0], 0]
+    place = ((face[:, 0] - start) / width).clamp(0, 1)[None]
+
+    def along(values: Tensor) -> Tensor:
+        table = tabulate(torch.stack([face[rim, 0] - start, values[rim, 1]], 1)[None], width[None])
+        return look_up(table, place)[0]
+
+    return face[:, 1] - along(face), along(moved)
 
 
 def _with_sealed_lips(moved: Tensor) -> Tensor:
@@ -278,7 +310,7 @@ def _tucking(points: Tensor, pose: FacePose) -> Tensor:
     for row, share in zip(UPPER_LIP_ROWS, (0.55, 0.75, 0.9, 1.0), strict=True):
         shape[list(row[1:-1]), :2] = -share * TUCK_UPPER_RISE * pose.scale * arch * down
     inner = points[list(LOWER_INNER[1:-1]), :2]
-    for row, share in zip(LOWER_LIP_ROWS, (0.30, 0.34, 0.2, 0.0), strict=True):
+    for row, share in zip(LOWER_LIP_ROWS, (0.40, 0.46, 0.28, 0.0), strict=True):
         index = list(row[1:-1])
         rolled = share * (inner - points[index, :2])
         shape[index, :2] = rolled - TUCK_LOWER_RISE * pose.scale * arch * down
@@ -287,8 +319,8 @@ def _tucking(points: Tensor, pose: FacePose) -> Tensor:
 
 # What the photograph of a face at ease can be asked for before it tears; see controls.py for the units.
 HIGHEST = {
-    "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.055, "mouth_x": 0.12,
-    "brow_left": 0.13, "brow_right": 0.13, "brow_inner": 0.10, "frown": 0.10,
+    "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.055, "mouth_x": 0.10,
+    "brow_left": 0.12, "brow_right": 0.12, "brow_inner": 0.10, "frown": 0.10,
 }  # fmt: skip
 LARGEST_CLOSING = 0.30  # eye distances of an opening that lips are drawn over; wider mouths close by so much
 LEAST_ROOM = 0.25  # of HIGHEST: what is left to a mouth that is as wide, or as high, as it may be

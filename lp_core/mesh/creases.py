@@ -1,0 +1,163 @@
+"""Creases: the shadow and light of skin that folds, which warping a photograph cannot make.
+
+A crease is a line between landmarks that darkens as the controls pull; beside it a ridge catches light. What the
+photograph shows already is taken into account by the rig: a face that smiles has little room to smile more.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .curves import bell, smooth_curve, smoothstep
+from .landmarks import NOSE_TIP
+from .rig import HIGHEST, SHAPES
+from .sheet import Grid
+
+TINT = (0.72, 1.0, 1.08)  # of shade by colour: light that skin lets through is red
+FINE = 0.05  # depth at which a crease begins to show
+WIDEST = 0.15  # eye distances from a path to where the last of its light ends
+CHUNK = 1 << 14  # cells measured at once
+
+Place = tuple[int, int, float]  # between two landmarks: share of the way to the second
+
+
+@dataclass(frozen=True)
+class Crease:
+    """One fold of the skin.
+
+    Attributes:
+        path: where it runs.
+        pulls: shapes that deepen it, and the depth (0 … 1) that each makes at its highest amount.
+        width: of the shadow, eye distances.
+        shadow: share of the light that the deepest shadow takes.
+        ridge: light that the skin beside it gains, as a share of the shadow; on the side away from the midline, or
+            above where the crease runs across.
+    """
+
+    path: tuple[Place, ...]
+    pulls: tuple[tuple[str, float], ...]
+    width: float
+    shadow: float
+    ridge: float
+
+
+def _beside_mouth(*landmarks: int) -> Crease:
+    path = tuple((landmark, landmark, 0.0) for landmark in landmarks)
+    return Crease(path, (("smile", 1.0), ("wide", 0.45)), width=0.022, shadow=0.15, ridge=0.3)
+
+
+def _across_forehead(share: float, shadow: float) -> Crease:
+    below, above = (
+        (70, 63, 105, 66, 107, 9, 336, 296, 334, 293, 300),
+        (21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251),
+    )
+    path = tuple((low, high, share) for low, high in zip(below, above, strict=True))
+    pulls = (("brow_left", 0.5), ("brow_right", 0.5), ("brow_inner", 0.5))
+    return Crease(path[1:-1], pulls, width=0.016, shadow=shadow, ridge=0.4)
+
+
+def _between_brows(inner: tuple[int, int, int], middle: tuple[int, int, int]) -> Crease:
+    path = tuple((at, centre, 0.55) for at, centre in zip(inner, middle, strict=True))
+    return Crease(path, (("frown", 1.0),), width=0.016, shadow=0.16, ridge=0.3)
+
+
+CREASES = (
+    _beside_mouth(129, 203, 206, 216, 212),
+    _beside_mouth(358, 423, 426, 436, 432),
+    _across_forehead(0.42, 0.10),
+    _across_forehead(0.68, 0.08),
+    _between_brows((107, 55, 193), (9, 8, 168)),
+    _between_brows((336, 285, 417), (9, 8, 168)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Shading:
+    """The creases of a portrait, at rest in the working square.
+
+    Attributes:
+        grid: cells of the maps.
+        maps: (creases, cells, cells) change of the light where each crease is deepest.
+        pulls: (shapes, creases) depth per unit of each shape.
+        reach: pixels from a crease's path within which it changes the light.
+    """
+
+    grid: Grid
+    maps: Tensor
+    pulls: Tensor
+    reach: float
+
+    def depths(self, amounts: Tensor) -> Tensor:
+        """How deep the creases are (B, creases), 0 … 1, for shapes at amounts (B, shapes)."""
+        return (amounts.clamp(min=0) @ self.pulls - FINE).clamp(0, 1)
+
+    def change(self, depths: Tensor, positions: Tensor) -> Tensor:
+        """Change of the light (B, 1, h, w) on skin from positions (B, h, w, 2) in the working square."""
+        return self.grid.read(torch.einsum("bn,nhw->bhw", depths, self.maps)[:, None], positions)
+
+
+def landmarks_of(creases: Tensor) -> list[int]:
+    """Landmarks beside which the creases of a mask (creases,) run."""
+    chosen = (crease for crease, drawn in zip(CREASES, creases.tolist(), strict=True) if drawn)
+    return sorted({landmark for crease in chosen for place in crease.path for landmark in place[:2]})
+
+
+def shade(image: Tensor, change: Tensor) -> None:
+    """Change the light of fresh skin (B, 3, h, w) in place by shares (B, 1, h, w)."""
+    for channel, tint in zip(image.unbind(1), TINT, strict=True):
+        channel.addcmul_(channel, change[:, 0], value=tint).clamp_(max=1)
+
+
+def find_shading(points: Tensor, unit: float, grid: Grid) -> Shading:
+    """The creases of a face with landmarks (478, 3) in the grid's square, `unit` pixels per eye distance."""
+    maps = torch.stack([_map(crease, points[:, :2], unit, grid) for crease in CREASES])
+    pulls = torch.zeros(len(SHAPES), len(CREASES), device=points.device)
+    for column, crease in enumerate(CREASES):
+        for name, depth in crease.pulls:
+            pulls[SHAPES.index(name), column] = depth / HIGHEST[name]
+    return Shading(grid, maps, pulls, reach=WIDEST * unit)
+
+
+def _map(crease: Crease, points: Tensor, unit: float, grid: Grid) -> Tensor:
+    """Change of the light (cells, cells) where a crease is deepest."""
+    start, end = (points[[place[side] for place in crease.path]] for side in (0, 1))
+    share = points.new_tensor([place[2] for place in crease.path])[:, None]
+    line = smooth_curve(torch.lerp(start, end, share)[None])[0]
+    along, aside = _nearest(line, grid.places(points.device).flatten(0, 1))
+    outward = aside * _outer_side(line, points)
+    fade = smoothstep(along / 0.3) * smoothstep((1 - along) / 0.3)
+    profile = _profile(outward / (unit * crease.width), crease.ridge)
+    return (crease.shadow * fade * profile).unflatten(0, (grid.cells, grid.cells))
+
+
+def _profile(outward: Tensor, ridge: float) -> Tensor:
+    """Light across a crease, -1 at its bottom, at distances in widths: steep outwards, gentle on the inner side."""
+    shadow = bell(torch.where(outward < 0, outward / 2.2, outward))
+    return ridge * bell((outward - 2.8) / 2.2) - shadow
+
+
+def _nearest(line: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """For places (M, 2): share (M,) of a line (n, 2) at its nearest stretch, and signed distance (M,) from it."""
+    start, stretch = line[:-1], line.diff(dim=0)
+    length = stretch.square().sum(1).clamp(min=1e-6)
+    shares, distances = [], []
+    for some in places.split(CHUNK):
+        away = some[:, None] - start
+        share = ((away * stretch).sum(-1) / length).clamp(0, 1)
+        off = away - share[..., None] * stretch
+        distance, index = off.norm(dim=-1).min(1)
+        chosen = index[:, None]
+        side = stretch[index, 0] * off[..., 1].gather(1, chosen)[:, 0]
+        side = side - stretch[index, 1] * off[..., 0].gather(1, chosen)[:, 0]
+        shares.append((index + share.gather(1, chosen)[:, 0]) / len(stretch))
+        distances.append(distance * torch.where(side < 0, -1.0, 1.0))
+    return torch.cat(shares), torch.cat(distances)
+
+
+def _outer_side(line: Tensor, points: Tensor) -> float:
+    """+1 where the positive side of a line (n, 2) is the outer, or the upper, one; else -1."""
+    nose = points[NOSE_TIP]
+    middle, direction = line[len(line) // 2], line[-1] - line[0]
+    away = middle - nose
+    return float(torch.sign(direction[0] * away[1] - direction[1] * away[0]))
