@@ -17,7 +17,6 @@ from .sheet import Grid
 TINT = (0.72, 1.0, 1.08)  # of shade by colour: light that skin lets through is red
 FINE = 0.05  # depth at which a crease begins to show
 WIDEST = 0.15  # eye distances from a path to where the last of its light ends
-CHUNK = 1 << 14  # cells measured at once
 
 Place = tuple[int, int, float]  # between two landmarks: share of the way to the second
 
@@ -124,11 +123,14 @@ def _map(crease: Crease, points: Tensor, unit: float, grid: Grid) -> Tensor:
     start, end = (points[[place[side] for place in crease.path]] for side in (0, 1))
     share = points.new_tensor([place[2] for place in crease.path])[:, None]
     line = smooth_curve(torch.lerp(start, end, share)[None])[0]
-    along, aside = _nearest(line, grid.places(points.device).flatten(0, 1))
-    outward = aside * _outer_side(line, points)
+    places = grid.places(points.device)
+    near = ((places > line.amin(0) - WIDEST * unit) & (places < line.amax(0) + WIDEST * unit)).all(-1)
+    along, aside = _nearest(line, places[near])
     fade = smoothstep(along / 0.3) * smoothstep((1 - along) / 0.3)
-    profile = _profile(outward / (unit * crease.width), crease.ridge)
-    return (crease.shadow * fade * profile).unflatten(0, (grid.cells, grid.cells))
+    profile = _profile(aside * _outer_side(line, points) / (unit * crease.width), crease.ridge)
+    light = torch.zeros_like(places[..., 0])
+    light[near] = crease.shadow * fade * profile
+    return light
 
 
 def _profile(outward: Tensor, ridge: float) -> Tensor:
@@ -140,19 +142,13 @@ def _profile(outward: Tensor, ridge: float) -> Tensor:
 def _nearest(line: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
     """For places (M, 2): share (M,) of a line (n, 2) at its nearest stretch, and signed distance (M,) from it."""
     start, stretch = line[:-1], line.diff(dim=0)
-    length = stretch.square().sum(1).clamp(min=1e-6)
-    shares, distances = [], []
-    for some in places.split(CHUNK):
-        away = some[:, None] - start
-        share = ((away * stretch).sum(-1) / length).clamp(0, 1)
-        off = away - share[..., None] * stretch
-        distance, index = off.norm(dim=-1).min(1)
-        chosen = index[:, None]
-        side = stretch[index, 0] * off[..., 1].gather(1, chosen)[:, 0]
-        side = side - stretch[index, 1] * off[..., 0].gather(1, chosen)[:, 0]
-        shares.append((index + share.gather(1, chosen)[:, 0]) / len(stretch))
-        distances.append(distance * torch.where(side < 0, -1.0, 1.0))
-    return torch.cat(shares), torch.cat(distances)
+    away = places[:, None] - start
+    share = ((away * stretch).sum(-1) / stretch.square().sum(1).clamp(min=1e-6)).clamp(0, 1)
+    off = away - share[..., None] * stretch
+    side = torch.where(stretch[:, 0] * off[..., 1] < stretch[:, 1] * off[..., 0], -1.0, 1.0)
+    distance, index = off.norm(dim=-1).min(1, keepdim=True)
+    along = (index + share.gather(1, index)) / len(stretch)
+    return along[:, 0], (distance * side.gather(1, index))[:, 0]
 
 
 def _outer_side(line: Tensor, points: Tensor) -> float:
