@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from skimage import data
 
 from talking_head.lp_core.controls import NAMES, Controls, from_expression, to_expression
-from talking_head.lp_core.crop import CROP_SIZE, apply_affine
+from talking_head.lp_core.crop import CROP_SIZE, apply_affine, sample
 from talking_head.lp_core.face import Face
 from talking_head.lp_core.keypoints import transform
 from talking_head.lp_core.mesh.drawing import GRID, in_square
@@ -21,7 +21,7 @@ from talking_head.lp_core.mesh.landmarks import (
     RIGHT_EYE,
     UPPER_LIP_ROWS,
 )
-from talking_head.lp_core.mesh.renderer import MeshRenderer
+from talking_head.lp_core.mesh.renderer import MeshRenderer, head_motion
 from talking_head.lp_core.mesh.rig import HIGHEST, LEARNED, SHAPES, HeadMotion, soft_limit
 from talking_head.lp_core.mesh.sheet import Grid, invert, thin_plate, thin_plate_kernel
 from talking_head.lp_core.motion import MotionFrame, MotionSequence
@@ -270,6 +270,28 @@ def test_painted_mouth_grows_with_the_jaw(astronaut, picture, landmarks):
     x, y = landmarks[LOWER_LIP_ROWS[-1][5], :2].round().int().tolist()
     changed = ((frames - picture)[:, y - 4 : y + 16, x - 14 : x + 15].abs().amax(-1) > 0.1).sum((1, 2))
     assert (changed.diff() > 0).all()
+
+
+def test_a_rolling_head_carries_its_mouth_unchanged(astronaut, picture):
+    frame = draw(astronaut, motion(rotation=(0.0, 0.0, 3.0)))[0]
+    head = head_motion(
+        astronaut.drawing, astronaut.rest, relative_to(motion(rotation=(0.0, 0.0, 3.0)), astronaut.rest)
+    )
+    to_picture, lips = (
+        astronaut.drawing.to_picture,
+        [index for row in UPPER_LIP_ROWS + LOWER_LIP_ROWS for index in row],
+    )
+    before = apply_affine(to_picture, astronaut.drawing.rig.points[lips, :2])
+    after = apply_affine(to_picture, astronaut.drawing.rig.turned(head)[0, lips, :2])
+    design = torch.cat([after, torch.ones(len(after), 1)], 1)
+    back = torch.linalg.lstsq(design, before).solution.T  # (2, 3): from the frame to the photograph
+    left, top, right, bottom = (int(value) for value in (*after.amin(0), *after.amax(0)))
+    down, across = torch.meshgrid(torch.arange(top, bottom), torch.arange(left, right), indexing="ij")
+    turned = sample(
+        picture.permute(2, 0, 1)[None], apply_affine(back, torch.stack([across, down], -1).float())[None]
+    )
+    assert (frame[top:bottom, left:right] - turned[0].permute(1, 2, 0)).abs().max() < 8 * ONE_STEP
+    assert (before - after).norm(dim=1).mean() > 0.8  # pixels: it did move
 
 
 def test_the_rest_frame_places_the_keypoints_on_the_landmarks(astronaut):

@@ -49,7 +49,7 @@ def find_palette(image: Tensor, points: Tensor) -> Palette:
         tooth=colour(light * warm * light.new_tensor([1.0, 0.99, 0.955])).clamp(max=0.94),
         gum=lit(0.60, 0.30, 0.30, 0.15),
         tongue=colour((0.6 * flesh.new_tensor([0.80, 0.40, 0.38]) + 0.4 * flesh) * (0.15 + 0.85 * light)),
-        cavity=lit(0.25, 0.085, 0.075, 0.25),
+        cavity=lit(0.32, 0.12, 0.11, 0.25),
         rim=lip * lip.new_tensor([0.62, 0.48, 0.48]),
     )
 
