@@ -21,6 +21,7 @@ from talking_head.lp_core.mesh.landmarks import (
     RIGHT_EYE,
     UPPER_LIP_ROWS,
 )
+from talking_head.lp_core.mesh.lips import find_lip_line
 from talking_head.lp_core.mesh.renderer import MeshRenderer, head_motion
 from talking_head.lp_core.mesh.rig import HIGHEST, LEARNED, SHAPES, HeadMotion, soft_limit
 from talking_head.lp_core.mesh.sheet import Grid, invert, thin_plate, thin_plate_kernel
@@ -270,6 +271,22 @@ def test_painted_mouth_grows_with_the_jaw(astronaut, picture, landmarks):
     x, y = landmarks[LOWER_LIP_ROWS[-1][5], :2].round().int().tolist()
     changed = ((frames - picture)[:, y - 4 : y + 16, x - 14 : x + 15].abs().amax(-1) > 0.1).sum((1, 2))
     assert (changed.diff() > 0).all()
+
+
+@pytest.mark.parametrize("teeth", [False, True])
+def test_teeth_over_the_line_of_parted_lips_are_seen(teeth):
+    """Skin, lips that grow darker towards a dark line, and teeth under a dark upper edge or none."""
+    mouth = torch.zeros(478, 3)
+    along = torch.linspace(100, 156, 11)
+    mouth[list(UPPER_LIP_ROWS[-1]), 0] = mouth[list(LOWER_LIP_ROWS[-1]), 0] = along
+    mouth[list(UPPER_LIP_ROWS[-1]), 1] = mouth[list(LOWER_LIP_ROWS[-1]), 1] = 128.0
+    down = torch.arange(256.0)
+    light = 0.6 - 0.4 * torch.exp(-(((down - 128) / 4) ** 2))
+    if teeth:
+        light[122:126] = 0.55
+        light[119:122] = 0.25
+    image = light[None, None, :, None].expand(1, 3, 256, 256)
+    assert find_lip_line(image, mouth, 0.02).shows_teeth is teeth
 
 
 def test_a_rolling_head_carries_its_mouth_unchanged(astronaut, picture):

@@ -16,6 +16,10 @@ REACH = 0.06  # mouth widths to either side in which the line is looked for
 FROM, TO = 0.08, 0.92  # shares of the width between which it is looked for
 PLACES = 41  # along the line
 HEIGHTS = 25  # across it
+# Teeth over the line: where along and how far above it they are looked for, how much lighter they are than the dark
+# on either side (of the mean light), and in what share of the places. Measured on 17 stills: 0 of the places over
+# closed lips, 0.4 and more over teeth.
+TEETH_BETWEEN, TEETH_REACH, TEETH_LIGHT, TEETH_SHARE = (0.3, 0.7), 0.16, 0.08, 0.2
 PRIOR = 0.35 / 0.03**2  # cost of a line away from the landmarks, per squared mouth width
 BENDING = 0.6 / 0.01**2  # cost of a line that jumps between neighbouring places
 
@@ -29,12 +33,14 @@ class LipLine:
         lower: (11, 2) likewise; the same line when the lips are closed.
         parting: (11, 2) from the upper to the lower lip's landmarks: the opening, or the dark line of parted lips.
         gap: opening in the middle, eye distances; 0 when they are closed.
+        shows_teeth: closed lips are but parted, and the photograph has the upper teeth above the line.
     """
 
     upper: Tensor
     lower: Tensor
     parting: Tensor
     gap: float
+    shows_teeth: bool
 
     def frame(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Points (N, 2) along (from the left corner) and below the line of the corners, and the mouth's width."""
@@ -67,9 +73,22 @@ def find_lip_line(image: Tensor, points: Tensor, gap: float) -> LipLine:
     """
     upper, lower = points[list(UPPER_INNER), :2], points[list(LOWER_INNER), :2]
     if gap > OPEN_FROM:
-        return LipLine(upper, lower, lower - upper, gap)
+        return LipLine(upper, lower, lower - upper, gap, shows_teeth=False)
     line = _snapped(image, (upper + lower) / 2)
-    return LipLine(line, line, lower - upper, 0.0)
+    return LipLine(line, line, lower - upper, 0.0, _teeth_over(image, line))
+
+
+def _teeth_over(image: Tensor, line: Tensor) -> bool:
+    """Over the line (11, 2) there is something lighter than it and than what follows above: teeth under a lip."""
+    _, _, down, width = corner_frame(line[0], line[-1])
+    shares = torch.linspace(*TEETH_BETWEEN, PLACES, device=line.device)
+    heights = torch.linspace(0, -TEETH_REACH, HEIGHTS, device=line.device)
+    places = _along(line, shares)[:, None] + heights[:, None] * width * down
+    seen = sample(gaussian_blur(image.mean(1, keepdim=True), 0.7), places[None])[0, 0]
+    darker_below = seen.cummin(1)[0]
+    darker_above = seen.flip(1).cummin(1)[0].flip(1)
+    prominence = (seen - torch.maximum(darker_below, darker_above)).amax(1)
+    return bool((prominence > TEETH_LIGHT * seen.mean()).float().mean() > TEETH_SHARE)
 
 
 def _snapped(image: Tensor, line: Tensor) -> Tensor:

@@ -246,7 +246,8 @@ def _interior(mouth: Mouth, lips: Opening, pose: MouthPose, skull: Tensor, pixel
     image = _tinted(palette.cavity, 0.40 + 0.60 * smoothstep((inside.v + 0.02) / 0.28))
     image = _over(image, *_tongue(inside, pose, palette))
     image = _over(image, *_lower_teeth(inside, pose, palette, mouth.rest_opening))
-    image = _over(image, *_upper_teeth(inside, palette, mouth.gum_from))
+    if not mouth.lips.shows_teeth:
+        image = _over(image, *_upper_teeth(inside, palette, mouth.gum_from))
     image = image * _shadow_of_lips(inside, pose)[:, None]
     return _over(image, palette.rim.view(1, 3, 1, 1), _wet_rim(inside, pose))
 
