@@ -99,7 +99,9 @@ class Shading:
 def landmarks_of(creases: Tensor) -> list[int]:
     """Landmarks beside which the creases of a mask (creases,) run."""
     chosen = (crease for crease, drawn in zip(CREASES, creases.tolist(), strict=True) if drawn)
-    return sorted({landmark for crease in chosen for place in crease.path for landmark in place[:2]})
+    return sorted(
+        {landmark for crease in chosen for first, second, _ in crease.path for landmark in (first, second)}
+    )
 
 
 def shade(image: Tensor, change: Tensor) -> None:
@@ -120,9 +122,9 @@ def find_shading(points: Tensor, unit: float, grid: Grid) -> Shading:
 
 def _map(crease: Crease, points: Tensor, unit: float, grid: Grid) -> Tensor:
     """Change of the light (cells, cells) where a crease is deepest."""
-    start, end = (points[[place[side] for place in crease.path]] for side in (0, 1))
-    share = points.new_tensor([place[2] for place in crease.path])[:, None]
-    line = smooth_curve(torch.lerp(start, end, share)[None])[0]
+    firsts, seconds, shares = (list(column) for column in zip(*crease.path, strict=True))
+    between = torch.lerp(points[firsts], points[seconds], points.new_tensor(shares)[:, None])
+    line = smooth_curve(between[None])[0]
     places = grid.places(points.device)
     near = ((places > line.amin(0) - WIDEST * unit) & (places < line.amax(0) + WIDEST * unit)).all(-1)
     along, aside = _nearest(line, places[near])
