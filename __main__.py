@@ -1,4 +1,4 @@
-"""The standalone door: a portrait and a voice, or a driving clip, to a video, and published weights to a folder.
+"""The standalone door: portrait and voice, or clip and voice, or driving clip, to a video; weights to a folder.
 
 Reached as `talking-head …`, `python -m talking_head …` and, in a bare clone, `python <folder> …`.
 """
@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .diffpose.generator import MotionOptions
+    from .diffpose.generator import MotionGenerator, MotionOptions
     from .diffpose.style import Style
-    from .diffpose.talker.driver import TalkerOptions
     from .lp_core.audio import Audio
     from .lp_core.face import Face
     from .lp_core.motion import MotionSequence
     from .lp_core.portrait import Portrait, Renderer, RenderOptions
+    from .lp_core.video import Video
     from .lp_core.weights import Finding, WeightEntry
 
 ROOT = Path(__file__).resolve().parent
@@ -80,6 +80,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_common_options(drive)
     drive.set_defaults(run=_drive)
 
+    dub = commands.add_parser("dub", help="a clip's face says something else; all but the mouth stays the clip's")
+    dub.add_argument("clip", type=Path, help="a video with a face; it plays back and forth where it is too short")
+    dub.add_argument("voice", type=Path, help="a sound file, or a video with sound")
+    _add_output_options(dub)
+    _add_drawing_options(dub)
+    _add_generator_options(dub)
+    dub.add_argument("--lips", type=float, default=1.0, help="strength of lip motion; 1 is natural")
+    dub.set_defaults(run=_dub, animal=False)
+
     models = commands.add_parser(
         "models", help="published weights: which are here, and fetching those that are not"
     )
@@ -89,18 +98,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, default=Path("talking_head.mp4"), help="the video to write")
+    _add_output_options(parser)
     parser.add_argument("--fps", default=None, help="frames a second, such as 25, 29.97 or 30000/1001")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar and no closing line")
     _add_portrait_options(parser)
     _add_render_options(parser)
     _add_motion_options(parser)
 
 
-def _add_portrait_options(parser: argparse.ArgumentParser) -> None:
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, default=Path("talking_head.mp4"), help="the video to write")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no closing line")
+
+
+def _add_drawing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--renderer", choices=("auto", "mesh", "liveportrait"), default="auto", help="what draws")
     _add_models_folders(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps …")
+
+
+def _add_portrait_options(parser: argparse.ArgumentParser) -> None:
+    _add_drawing_options(parser)
     parser.add_argument("--face", type=int, default=0, help="which face of the picture; 0 is the largest")
     parser.add_argument(
         "--box",
@@ -164,15 +181,8 @@ def _add_motion_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     _add_common_options(parser)
-    parser.add_argument(
-        "--motion",
-        choices=("auto", "procedural", "diffusion", "talker"),
-        default="auto",
-        help="what makes the motion",
-    )
+    _add_generator_options(parser)
     parser.add_argument("--pose", choices=("synthetic", "still"), default="synthetic", help="what the head does")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion")
-    parser.add_argument("--style", type=Path, default=None, help="a style file, or a clip whose manner is taken")
     parser.add_argument("--expression", type=float, default=1.0, help="strength of the whole face's expression")
     parser.add_argument("--lips-only", action="store_true", help="move nothing but the lips")
     parser.add_argument("--subtle", type=float, default=1.0, help="strength of small expressions beside the speech")
@@ -181,6 +191,17 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--look", choices=("natural", "viewer"), default="natural", help="viewer locks the eyes on the viewer"
     )
+
+
+def _add_generator_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--motion",
+        choices=("auto", "procedural", "diffusion", "talker"),
+        default="auto",
+        help="what makes the motion",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion")
+    parser.add_argument("--style", type=Path, default=None, help="a style file, or a clip whose manner is taken")
     parser.add_argument("--lip-lead", type=float, default=30.0, metavar="MS", help="lips ahead of the sound")
     parser.add_argument(
         "--audio-guidance", type=float, default=2.0, help="how closely diffusion follows the voice; 1 is plainly"
@@ -221,20 +242,63 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _animate(given: argparse.Namespace) -> None:
-    from .diffpose.generator import choose_generator
-    from .diffpose.samplers import Guidance, SampleOptions
     from .lp_core.audio import load_audio
     from .lp_core.edits import smooth
+    from .lp_core.motion import frame_rate
 
     audio = load_audio(given.voice)
     portrait = _portrait(given)
-    sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
-    folders = models_folders(given.models, "diffpose")
-    talker = _talker_options(given, folders, portrait)
-    motion = choose_generator(given.motion, given.device, folders, sampling, talker).generate(
-        audio, given.fps or USUAL_FPS, _motion_options(given), given.seed, _style(given.style, folders)
+    style = _style(given.style, models_folders(given.models, "diffpose"))
+    generator = _generator(given, portrait.picture, portrait.landmarks)
+    motion = generator.generate(
+        audio, frame_rate(given.fps or USUAL_FPS), _motion_options(given), given.seed, style
     )
     _write(given, portrait, smooth(motion, given.smooth), audio)
+
+
+def _generator(given: argparse.Namespace, picture: "Tensor", landmarks: "Tensor") -> "MotionGenerator":
+    """The generator that is wanted, for the face with landmarks (478, 3) in a picture."""
+    from .diffpose.generator import choose_generator
+    from .diffpose.samplers import Guidance, SampleOptions
+    from .diffpose.talker.driver import TalkerOptions
+    from .diffpose.talker.installed import person_of
+
+    folders, talker = models_folders(given.models, "diffpose"), None
+    if given.motion == "talker":
+        person = None if given.animal else person_of(picture, landmarks, folders)
+        talker = TalkerOptions(given.talker_window, given.lip_reference, person=person)
+    sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
+    return choose_generator(given.motion, given.device, folders, sampling, talker)
+
+
+def _dub(given: argparse.Namespace) -> None:
+    from .diffpose.generator import MotionOptions
+    from .lp_core.audio import load_audio
+    from .lp_core.dubbing import clip_faces, dub, play
+    from .lp_core.extractor import frame_ranges
+    from .lp_core.renderer import choose_renderer, extractor_for
+    from .lp_core.video import read_video, write_video
+
+    clip, audio = read_video(given.clip), load_audio(given.voice)
+    renderer = choose_renderer(given.renderer, given.device, models_folders(given.models))
+    own = extractor_for(renderer).extract(_watched(given, clip.frames(), clip.frame_count), clip.fps).motion
+    faces = clip_faces(frame for batch in clip.frames() for frame in batch)
+    options = MotionOptions(lips=given.lips, lip_lead_ms=given.lip_lead, lips_only=True)
+    style = _style(given.style, models_folders(given.models, "diffpose"))
+    lips = _generator(given, *_first_seen(clip, faces)).generate(audio, clip.fps, options, given.seed, style)
+    frames = (frame[None] for frame in dub(play(clip, len(own), len(lips)), faces, own, lips, renderer))
+    written = write_video(given.output, _watched(given, frames, len(lips)), clip.fps, audio)
+    if not given.quiet:
+        passed = frame_ranges([index for index, face in enumerate(faces) if face is None])
+        without = f" Frames {passed} of the clip have no face and passed through." if passed else ""
+        told = f"{written} frames at {float(clip.fps):g} a second, {renderer.name} renderer."
+        _say(f"{given.output}: {told}{without}")
+
+
+def _first_seen(clip: "Video", faces: "Sequence[Face | None]") -> "tuple[Tensor, Tensor]":
+    """The first frame of a clip that has a face, and that face's landmarks."""
+    index, face = next((index, face) for index, face in enumerate(faces) if face is not None)
+    return clip.stretch(index, index + 1)[0].float() / 255, face.landmarks
 
 
 def _motion_options(given: argparse.Namespace) -> "MotionOptions":
@@ -255,19 +319,6 @@ def _motion_options(given: argparse.Namespace) -> "MotionOptions":
         mood_strength=given.mood_strength,
         look=given.look,
     )
-
-
-def _talker_options(
-    given: argparse.Namespace, folders: tuple[Path, ...], portrait: "Portrait"
-) -> "TalkerOptions | None":
-    """How the light driver runs, with the portrait's own face; None where another generator is wanted."""
-    from .diffpose.talker.driver import TalkerOptions
-    from .diffpose.talker.installed import person_of
-
-    if given.motion != "talker":
-        return None
-    person = None if given.animal else person_of(portrait, folders)
-    return TalkerOptions(given.talker_window, given.lip_reference, person=person)
 
 
 def _style(path: Path | None, folders: tuple[Path, ...]) -> "Style | None":
@@ -389,8 +440,7 @@ def _write(
     if given.save_motion is not None:
         motion.save(given.save_motion)
     batches = render(portrait, motion, _render_options(given))
-    shown = batches if given.quiet else _with_progress(batches, len(motion))
-    with closing(prefetch(shown)) as ahead:
+    with closing(prefetch(_watched(given, batches, len(motion)))) as ahead:
         frames = write_video(given.output, ahead, motion.fps, audio)
     if not given.quiet:
         _say(
@@ -412,10 +462,11 @@ def _render_options(given: argparse.Namespace) -> "RenderOptions":
     )
 
 
-def _with_progress(batches: "Iterable[Tensor]", frames: int) -> "Iterator[Tensor]":
+def _watched(given: argparse.Namespace, batches: "Iterable[Tensor]", frames: int | None) -> "Iterator[Tensor]":
+    """The batches as they are taken, with a progress bar if wished."""
     from tqdm import tqdm
 
-    with tqdm(total=frames, unit="frame") as bar:
+    with tqdm(total=frames, unit="frame", disable=given.quiet) as bar:
         for batch in batches:
             yield batch
             bar.update(len(batch))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, cycle, islice
 
 import torch
 from torch import Tensor
@@ -12,17 +13,33 @@ from .keypoints import LIPS
 from .landmarks import Face
 from .motion import MotionSequence
 from .portrait import Renderer, RenderOptions
+from .video import Video
 
 # Landmarks of the 478-point mesh: outer eye corners, corners of the mouth, base of the nose, chin.
 EYE_CORNERS, MOUTH_CORNERS, NOSE_BASE, CHIN = (33, 263), (61, 291), 2, 152
 SIDE, BELOW = 0.62, 0.35  # of the distance of the eye corners: half the region's width; its depth below the chin
 FEATHER = 0.30  # of the way from the region's border to its middle
+BACKWARD_BLOCK = 64  # frames held at once while a file is played backwards
 
 
 def ping_pong(length: int, frames: int) -> Tensor:
     """Frame indices (frames,) that play `length` frames forwards and backwards: 0 … N-1, N-1 … 0, 0 … and so on."""
     place = torch.arange(frames) % (2 * length)
     return torch.minimum(place, 2 * length - 1 - place)
+
+
+def play(video: Video, length: int, frames: int) -> Iterator[Tensor]:
+    """So many frames (H, W, 3) of a video of `length` frames, in the order of `ping_pong`, decoded as they come."""
+
+    def forwards() -> Iterator[Tensor]:
+        return islice(chain.from_iterable(video.frames()), length)
+
+    def backwards() -> Iterator[Tensor]:
+        for stop in range(length, 0, -BACKWARD_BLOCK):
+            block = video.stretch(max(stop - BACKWARD_BLOCK, 0), stop)
+            yield from (pixels.float().div_(255.0) for pixels in block.flip(0))
+
+    return islice(chain.from_iterable(way() for way in cycle((forwards, backwards))), frames)
 
 
 def dubbed(clip: MotionSequence, lips: MotionSequence) -> MotionSequence:
@@ -61,7 +78,7 @@ def clip_faces(frames: Iterable[Tensor], finder: FaceFinder | None = None) -> tu
 
 
 def dub(
-    frames: Sequence[Tensor] | Tensor,
+    frames: Iterable[Tensor],
     faces: Sequence[Face | None],
     clip: MotionSequence,
     lips: MotionSequence,
@@ -74,28 +91,26 @@ def dub(
     the region of mouth and chin is taken from what was drawn. Frames without a face pass through.
 
     Args:
-        frames: the clip, (H, W, 3) in 0…1 each.
-        faces: of each frame, from `clip_faces`.
-        clip: the motion that an extractor read from the same frames.
+        frames: (H, W, 3) in 0…1 each, in the order in which they are shown: the clip's at `ping_pong`, see `play`.
+        faces: of each of the clip's frames, from `clip_faces`.
+        clip: the motion that an extractor read from the clip.
         lips: motion with the wanted lips.
         renderer: who draws.
         on_frame: called with each finished frame and whether it was dubbed; may raise to stop.
 
     Raises:
-        ValueError: not one face (or None) and one motion frame for each frame.
+        ValueError: not one face (or None) for each motion frame.
     """
-    if not len(frames) == len(faces) == len(clip):
-        raise ValueError(
-            f"A clip's frames, faces and motion are equally many; got {len(frames)}, {len(faces)} and {len(clip)}."
-        )
+    if len(faces) != len(clip):
+        raise ValueError(f"A clip has a face or None for each motion frame; got {len(faces)} for {len(clip)}.")
     target = dubbed(clip, lips)
-    places = ping_pong(len(frames), len(target))
+    places = ping_pong(len(clip), len(target))
     own = clip.expression[places]
     change = torch.zeros_like(own)
     change[:, list(LIPS)] = (target.expression - own)[:, list(LIPS)]
-    for index, place in enumerate(places.tolist()):
+    for frame, place, moved in zip(frames, places.tolist(), change, strict=True):
         face = faces[place]
-        drawn = frames[place] if face is None else _dubbed_frame(frames[place], face, change[index], renderer)
+        drawn = frame if face is None else _dubbed_frame(frame, face, moved, renderer)
         if on_frame is not None:
             on_frame(drawn, face is not None)
         yield drawn

@@ -1,6 +1,6 @@
 """Motion out of a clip: who does it, and what comes of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -58,3 +58,10 @@ class MotionExtractor(Protocol):
             NoFaceError: no frame has a face.
         """
         ...
+
+
+def frame_ranges(frames: Sequence[int]) -> str:
+    """Frame numbers as in "3-5, 9"."""
+    starts = [frame for frame in frames if frame - 1 not in frames]
+    ends = [frame for frame in frames if frame + 1 not in frames]
+    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))

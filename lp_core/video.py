@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,10 @@ class Video:
                 held = []
         if held:
             yield torch.stack(held).float().div_(255.0)
+
+    def stretch(self, start: int, stop: int) -> Tensor:
+        """Frames start … stop as bytes (N, H, W, 3); what comes before them is decoded too."""
+        return torch.stack(list(islice(self._even(), start, stop)))
 
     def audio(self) -> Audio | None:
         """The first sound track, or None when there is none."""

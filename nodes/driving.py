@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from ..lp_core.extractor import Extraction
+from ..lp_core.extractor import Extraction, frame_ranges
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.renderer import choose_renderer, extractor_for
 from . import host
@@ -155,20 +155,15 @@ def _settled(extraction: Extraction, faceless: str) -> MotionSequence:
     if extraction.faceless and faceless == "fail":
         raise ValueError(
             f"The clip has no face in {len(extraction.faceless)} of its {len(extraction.motion)} frames: "
-            f"{_listed(extraction.faceless)}. Cut them out, or set faceless to interpolate or hold."
+            f"{frame_ranges(extraction.faceless)}. Cut them out, or set faceless to interpolate or hold."
         )
     return extraction.held() if faceless == "hold" else extraction.motion
 
 
 def _report(extraction: Extraction, renderer: str) -> str:
     """What was read from a clip, in a sentence."""
-    without = f"frames {_listed(extraction.faceless)} have no face" if extraction.faceless else "all have a face"
+    without = (
+        f"frames {frame_ranges(extraction.faceless)} have no face" if extraction.faceless else "all have a face"
+    )
     rest = "a calm face" if extraction.neutral is None else f"frame {extraction.neutral}"
     return f"{len(extraction.motion)} frames read for the {renderer} renderer, measured from {rest}; {without}."
-
-
-def _listed(frames: tuple[int, ...]) -> str:
-    """Frame numbers as in "3-5, 9"."""
-    starts = [frame for frame in frames if frame - 1 not in frames]
-    ends = [frame for frame in frames if frame + 1 not in frames]
-    return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))

@@ -81,7 +81,7 @@ class DubVideo(Node):
             progress.step(1, frame)
 
         drawn = clip[ping_pong(len(clip), len(lips))]
-        for index, frame in enumerate(dub(clip, clip_faces(clip), extraction.motion, lips, drawer, note)):
+        for index, frame in enumerate(dub(drawn, clip_faces(clip), extraction.motion, lips, drawer, note)):
             drawn[index] = frame
         return drawn.to(host.result_device()), float(rate), ", ".join(faceless)
 

@@ -58,7 +58,8 @@ class TalkerOptions(Node):
         portrait: Portrait | None = None,
     ) -> tuple[Options]:
         """The settings."""
-        person = None if portrait is None else person_of(portrait, host.model_folders("diffpose"))
+        folders = host.model_folders("diffpose")
+        person = None if portrait is None else person_of(portrait.picture, portrait.landmarks, folders)
         return (Options(window, lip_reference, look_ahead, (lip_x_gain, lip_y_gain, lip_z_gain), person),)
 
 

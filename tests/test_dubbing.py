@@ -7,13 +7,15 @@ import torch
 from talker_goldens import assert_near
 from test_motion import moving
 
+from talking_head.lp_core import dubbing
 from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
-from talking_head.lp_core.dubbing import dub, dubbed, mouth_region, ping_pong
+from talking_head.lp_core.dubbing import dub, dubbed, mouth_region, ping_pong, play
 from talking_head.lp_core.keypoints import LIPS
 from talking_head.lp_core.landmarks import Face
 from talking_head.lp_core.mesh.face_model import face_model
 from talking_head.lp_core.motion import MotionFrame, MotionSequence
 from talking_head.lp_core.portrait import Portrait
+from talking_head.lp_core.video import VideoOptions, read_video, write_video
 
 LIP_ROWS = list(LIPS)
 OTHERS = [keypoint for keypoint in range(21) if keypoint not in LIPS]
@@ -48,6 +50,11 @@ class Clip(NamedTuple):
     motion: MotionSequence
 
 
+def played(clip, frames):
+    """The clip with its frames in the order in which they are shown."""
+    return clip._replace(frames=clip.frames[ping_pong(len(clip.frames), frames)])
+
+
 @pytest.fixture
 def clip():
     frames = torch.rand(6, 96, 96, 3) * 0.9
@@ -57,7 +64,7 @@ def clip():
 @pytest.mark.parametrize("frames", [4, 6, 17])
 def test_a_dubbed_clip_lasts_as_long_as_the_voice(clip, frames):
     lips = moving(frames, 30000 / 1001)
-    drawn = list(dub(*clip, lips, Painter()))
+    drawn = list(dub(*played(clip, frames), lips, Painter()))
     assert len(drawn) == frames
     motion = dubbed(clip.motion, lips)
     assert motion.fps == Fraction(30000, 1001)
@@ -119,5 +126,17 @@ def test_the_region_covers_lips_and_chin_and_spares_the_eyes():
 
 
 def test_a_clip_is_one_face_and_one_motion_a_frame(clip):
-    with pytest.raises(ValueError, match="got 6, 5 and 6"):
+    with pytest.raises(ValueError, match="got 5 for 6"):
         next(dub(clip.frames, clip.faces[1:], clip.motion, moving(2), Painter()))
+
+
+@pytest.mark.parametrize("frames", [3, 7, 16])
+def test_a_file_plays_back_and_forth_without_being_held(clip, frames, tmp_path, monkeypatch):
+    """Backwards in blocks of two; every frame is told by its shade."""
+    monkeypatch.setattr(dubbing, "BACKWARD_BLOCK", 2)
+    shades = torch.linspace(0.1, 0.9, 5)
+    write_video(
+        tmp_path / "clip.mp4", shades[:, None, None, None].expand(5, 32, 32, 3), 25, None, VideoOptions(crf=1)
+    )
+    shown = torch.stack([frame.mean() for frame in play(read_video(tmp_path / "clip.mp4"), 5, frames)])
+    assert_near(shown, shades[ping_pong(5, frames)], 0.01)

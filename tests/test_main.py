@@ -99,6 +99,31 @@ def frames_of(path: Path) -> torch.Tensor:
     return torch.cat(list(read_video(path).frames()))
 
 
+def test_a_clip_is_dubbed(tmp_path, voice, capsys):
+    """The voice is longer than the clip, whose third frame has no face; the rate is an NTSC one, and stays."""
+    picture = load_picture(PORTRAIT)[:256, 100:356]
+    clip, out = tmp_path / "clip.mp4", tmp_path / "dubbed.mp4"
+    write_video(clip, [picture, picture, torch.zeros_like(picture), picture], 6000 / 1001)
+    assert run("dub", clip, voice, "-o", out, "--renderer", "mesh", "--device", "cpu", "--lips", 2) == 0
+    assert "frames 2 of the clip have no face" in capsys.readouterr().out.lower()
+    dubbed, before = frames_of(out), frames_of(clip)
+    assert len(dubbed) == 6
+    assert read_video(out).fps == read_video(clip).fps
+    assert read_video(out).audio() is not None
+    change = (dubbed - before[[0, 1, 2, 3, 3, 2]]).abs().amax(-1)
+    assert change[[2, 5]].max() < 0.03
+    assert change[:, :110].max() < 0.06  # the video's own loss
+    assert change[[0, 1, 3, 4]].amax() > 0.2
+
+
+def test_a_clip_without_a_face_cannot_be_dubbed(tmp_path, voice, capsys):
+    clip = tmp_path / "clip.mp4"
+    write_video(clip, torch.full((3, 64, 64, 3), 0.5), 12)
+    assert run("dub", clip, voice, "-o", tmp_path / "x.mp4", *QUICK[:3]) == 1
+    assert "No face" in capsys.readouterr().err
+    assert not (tmp_path / "x.mp4").exists()
+
+
 @pytest.mark.parametrize("renderer", ["mesh", "liveportrait"])
 def test_motion_files_and_templates_drive(tmp_path, folder, renderer, capsys):
     kept, out = tmp_path / "kept.safetensors", tmp_path / "driven.mp4"

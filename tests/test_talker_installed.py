@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from talker_goldens import assert_near, filled, golden, tensors_of, waveform
-from test_dubbing import Painter, mesh
+from test_dubbing import mesh
 from test_talker_recon import write_sadtalker
 
 from talking_head.diffpose.encoders import ENCODERS, ProjectedEncoder, hear
@@ -24,7 +24,6 @@ from talking_head.diffpose.talker.pose_vae import PoseVae
 from talking_head.diffpose.talker.reconstruction import FaceReconstruction
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.checkpoint import CheckpointError
-from talking_head.lp_core.face import Face
 from talking_head.lp_core.weights import State, check
 
 KINDS = {ExpressionNetwork: "audio2exp", PoseVae: "audio2pose", FaceReconstruction: "face_3drecon"}
@@ -92,8 +91,7 @@ def test_missing_and_damaged_files_are_named(installed, tmp_path):
 
 
 def test_a_portrait_conditions_the_networks(installed):
-    portrait = Painter().portrait(torch.rand(96, 96, 3), Face(mesh()))
-    person = person_of(portrait, [installed])
+    person = person_of(torch.rand(96, 96, 3), mesh(), [installed])
     assert person.shape == (70,)
     plain = choose_generator("talker", "cpu", [installed])
     own = choose_generator("talker", "cpu", [installed], talker=TalkerOptions(person=person))

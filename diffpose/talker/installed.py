@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...lp_core.portrait import Portrait
 from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking
 from ..manifold import Projection
 from .driver import Talker, TalkerOptions
@@ -91,14 +90,20 @@ def installed_pose_vae(folders: Sequence[Path]) -> PoseVae:
 
 
 @torch.no_grad()
-def person_of(portrait: Portrait, folders: Sequence[Path]) -> Tensor:
-    """A portrait's own coefficients (70,): expression 64, angles 3, translation 3 (see `FaceCoefficients`).
+def person_of(picture: Tensor, landmarks: Tensor, folders: Sequence[Path]) -> Tensor:
+    """A face's own coefficients (70,): expression 64, angles 3, translation 3 (see `FaceCoefficients`).
 
-    Raises as `installed_talker`.
+    Args:
+        picture: (H, W, 3) in 0 … 1.
+        landmarks: (478, 3) of the face in it.
+        folders: models folders, best first.
+
+    Raises:
+        FileNotFoundError, CheckpointError: as `installed_talker`.
     """
     (path,) = _paths((SADTALKER,), folders)
     network = load_from_sadtalker(path, FaceReconstruction)
-    return coefficients_of(network, portrait.picture.cpu(), portrait.landmarks.cpu()).stack()[0]
+    return coefficients_of(network, picture.cpu(), landmarks.cpu()).stack()[0]
 
 
 def _paths(entries: tuple[WeightEntry, ...], folders: Sequence[Path]) -> list[str]:
