@@ -5,6 +5,7 @@ from .nodes.driving import DriveFromVideo
 from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
 from .nodes.expression import ExpressionEdit
+from .nodes.learned_pose import LearnedPose, SadTalkerPose
 from .nodes.motion import AudioToMotion, LoadMotion, SaveMotion
 from .nodes.node import Node
 from .nodes.plot import MotionPlot
@@ -39,6 +40,8 @@ NODES: dict[type[Node], str] = {
     ReferencePose: "Reference Pose",
     PoseKeyframes: "Pose Keyframes",
     SyntheticPose: "Synthetic Pose",
+    LearnedPose: "Learned Pose",
+    SadTalkerPose: "SadTalker Pose",
     MotionFilter: "Motion Filter",
     MotionPlot: "Motion Plot",
     DubVideo: "Dub Video",

@@ -18,7 +18,7 @@ from ..lp_core.audio import Audio
 from ..lp_core.checkpoint import build_network
 from .audio import analyse
 from .container import read_container
-from .features import SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, at_level
+from .features import SAMPLE_RATE, SpeechEncoder, at_level
 from .manifold import (
     APC_ENCODER,
     HUBERT_ENCODER,
@@ -74,11 +74,9 @@ def hear(audio: Audio, encoder: str, folders: Sequence[Path] = (), device: torch
 
 def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
     from .talker.installed import installed_expression
-    from .talker.spectrum import mel_spectrum, mel_windows, whole_frames
+    from .talker.spectrum import windows_of
 
-    frames = -(-len(samples) // SAMPLES_PER_FRAME)
-    windows = mel_windows(mel_spectrum(whole_frames(samples, frames)), range(frames))
-    return installed_expression(folders).audio_encoder(windows)
+    return installed_expression(folders).audio_encoder(windows_of(samples))
 
 
 def _by_hubert(samples: Tensor, folders: Sequence[Path], device: torch.device | str) -> Tensor:

@@ -18,10 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..lp_core.audio import Audio
 from ..lp_core.dubbing import ping_pong
 from ..lp_core.edits import mix
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate
+from .encoders import hear
 from .keyframes import EASINGS, through_keys
+from .manifold import Projection
+from .talker.head_pose import SIGMA_SCALE, paired
+from .talker.pose_models import PoseModel, autoregressive_pose
 
 _log = logging.getLogger(__name__)
 
@@ -133,6 +138,39 @@ def reference_pose(
     # Size and place tell how the clip was cropped, so they count from the first frame in any case.
     rest = begun if absolute_for is None else replace(begun, rotation=absolute_for.rotation)
     return replace(pose, rest=rest)
+
+
+def learned_pose(
+    model: PoseModel,
+    audio: Audio,
+    folders: Sequence[Path] = (),
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    sigma_scale: float = SIGMA_SCALE,
+    speaker: Projection | None = None,
+) -> MotionSequence:
+    """Head motion of a voice at the model's rate, from the model's own speech encoder.
+
+    Args:
+        model: the network; its `encoder` is one of `encoders.ENCODERS`, with two features for each pose.
+        audio: the voice.
+        folders: models folders that the encoder's weights are in, best first.
+        device: where the encoder computes.
+        seed: as `autoregressive_pose`.
+        sigma_scale: likewise.
+        speaker: whose way of speaking the voice is brought to; nobody's when None.
+
+    Raises:
+        ValueError: an unknown encoder, too short a sound, or a speaker's bank of another encoder.
+        FileNotFoundError: the encoder's weights are not there.
+    """
+    features = hear(audio, model.encoder, folders, device)
+    if speaker is not None:
+        features = speaker.of(features, model.encoder)
+    pairs = paired(features)
+    if not len(pairs):
+        raise ValueError(f"The sound is too short for a head pose: it lasts {float(audio.duration):.3f} s.")
+    return autoregressive_pose(model, pairs, seed, sigma_scale)
 
 
 def cached_motion(

@@ -103,6 +103,13 @@ def list_files(kind: FolderKind, suffixes: tuple[str, ...]) -> list[str]:
     return sorted(path.relative_to(root).as_posix() + mark for path in found)
 
 
+def model_files(name: str, subfolder: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Files with one of the suffixes in a subfolder of the folders for models of a kind, by their names."""
+    folders = (place / subfolder for place in reversed(model_folders(name)))
+    found = (path for folder in folders if folder.is_dir() for path in folder.iterdir())
+    return {path.name: path for path in found if path.suffix.lower() in suffixes}
+
+
 @dataclass(frozen=True)
 class SavePlace:
     """Where a result goes.

@@ -7,6 +7,7 @@ from ..diffpose.talker.synthetic_pose import SyntheticPoseOptions, synthetic_pos
 from ..lp_core.edits import mix
 from ..lp_core.motion import MotionSequence
 from ..lp_core.motion_filter import MAXIMUM_GAIN, SMOOTHINGS, FilterOptions, filter_motion
+from ..lp_core.portrait import Portrait
 from .node import Node
 
 MOTION_IN = ("MOTION", {"tooltip": "Gives the lips and everything but the head's motion."})
@@ -17,7 +18,7 @@ SEED = ("INT", {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_afte
     "The same seed gives the same motion."
 )})  # fmt: skip
 POSED = "The motion with its head moved."
-STARTS = ("beginning", "random")
+STARTS = ("beginning", "random", "offset")
 EXAMPLE = "0: 0, 0, 0\n1: 3, -12, 0\n2.5: -2, 10, 4 ease out\n4: 0, 0, 0"
 
 
@@ -39,18 +40,36 @@ class ReferencePose(Node):
                 "reference": ("MOTION", {"tooltip": "Whose head motion is taken, from DriveFromVideo."}),
                 "weight": WEIGHT,
                 "start": (list(STARTS), {"default": STARTS[0], "tooltip": (
-                    "Where in the reference to start; random draws a frame by the seed."
+                    "Where in the reference to start; random draws a frame by the seed, offset takes the given one."
                 )}),
                 "seed": SEED,
-            }
+                "offset": ("INT", {"default": 0, "min": 0, "max": 1_000_000, "tooltip": (
+                    "Frame of the reference to start at, counted from 0 at the motion's rate, with start offset."
+                )}),
+            },
+            "optional": {
+                "portrait": ("PORTRAIT", {"tooltip": (
+                    "Takes the reference's turns as they are, for this portrait, which may jump at the beginning. "
+                    "Without it the head moves from the portrait's own pose as the clip does from its first frame."
+                )}),
+            },
         }  # fmt: skip
 
     def run(
-        self, motion: MotionSequence, reference: MotionSequence, weight: float, start: str, seed: int
+        self,
+        motion: MotionSequence,
+        reference: MotionSequence,
+        weight: float,
+        start: str,
+        seed: int,
+        offset: int,
+        portrait: Portrait | None = None,
     ) -> tuple[MotionSequence]:
         """The motion with the reference's head."""
         clip = reference.resampled(motion.fps)
-        pose = reference_pose(clip, len(motion), "random" if start == "random" else 0, seed)
+        first = "random" if start == "random" else offset * (start == "offset")
+        rest = None if portrait is None else portrait.rest.to("cpu")
+        pose = reference_pose(clip, len(motion), first, seed, rest)
         return (mix(motion, pose, ("pose",), weight),)
 
 

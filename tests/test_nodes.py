@@ -47,7 +47,9 @@ SAVED_WIDGETS = {
         "right_lid jaw jaw_sideways copy_lips copy_eyes copy_brows copy_head copy_strength fps seconds keyframes"
     ),
     "ProjectLips": "strength",
-    "ReferencePose": "weight start seed",
+    "ReferencePose": "weight start seed offset",
+    "LearnedPose": "model weight seed variety",
+    "SadTalkerPose": "weight seed pose_style",
     "PoseKeyframes": "keyframes weight",
     "SyntheticPose": "weight seed degrees jitter",
     "MotionPlot": "width height",

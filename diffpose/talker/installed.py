@@ -7,13 +7,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...lp_core.audio import Audio
+from ...lp_core.motion import MotionSequence
+from ...lp_core.portrait import Portrait
 from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking
 from ..manifold import Projection
 from .driver import Talker, TalkerOptions
 from .expression import ExpressionNetwork
 from .mapping import MappingNetwork
-from .pose_vae import PoseVae
+from .pose_models import vae_pose
+from .pose_vae import POSE, PoseVae
 from .reconstruction import FaceReconstruction, coefficients_of
+from .spectrum import SAMPLE_RATE, windows_of
 from .weights import load_from_sadtalker, load_mapping_network
 
 # Several public projects pin this size and checksum; none of them pins a commit.
@@ -55,6 +60,7 @@ MAPPING = WeightEntry(
     published=(PublishedFile("mustafakara/liveportrait_talker", "main", f"pretrained_models/{_MAPPING}.pt"),),
     places=(f"{_MAPPING}.pt", f"{_MAPPING}.safetensors", f"pretrained_models/{_MAPPING}.pt"),
 )
+SHORTEST_POSE = 2  # frames
 TALKER = (SADTALKER, MAPPING)
 """What the light driver needs."""
 
@@ -83,10 +89,30 @@ def installed_expression(folders: Sequence[Path]) -> ExpressionNetwork:
     return _expression(path)
 
 
-def installed_pose_vae(folders: Sequence[Path]) -> PoseVae:
-    """PoseVAE of the SadTalker file in the models folders; raises as `installed_talker`."""
+def installed_vae_pose(
+    audio: Audio, folders: Sequence[Path], portrait: Portrait | None = None, style: int = 0, seed: int = 0
+) -> MotionSequence:
+    """Head motion (25 frames a second) of a voice by PoseVAE of the SadTalker file in the models folders.
+
+    Args:
+        audio: the voice.
+        folders: models folders, best first.
+        portrait: whose own pose the network begins in; a frontal one when None.
+        style: speaker, 0 … 45.
+        seed: the same seed gives the same motion.
+
+    Raises:
+        ValueError: less than two frames of sound.
+        FileNotFoundError, CheckpointError: as `installed_talker`.
+    """
     (path,) = _paths((SADTALKER,), folders)
-    return load_from_sadtalker(path, PoseVae)
+    windows = windows_of(audio.mono(SAMPLE_RATE))
+    if len(windows) < SHORTEST_POSE:
+        raise ValueError(f"The sound is too short for a head pose: it lasts {float(audio.duration):.3f} s.")
+    start = (
+        torch.zeros(POSE) if portrait is None else person_of(portrait.picture, portrait.landmarks, folders)[-POSE:]
+    )
+    return vae_pose(load_from_sadtalker(path, PoseVae), windows, start, style, seed)
 
 
 @torch.no_grad()

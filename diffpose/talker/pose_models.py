@@ -13,6 +13,7 @@ from ...lp_core.files import appearing_whole
 from ...lp_core.filters import savitzky_golay
 from ...lp_core.motion import MotionSequence, frame_rate
 from ..container import Container, read_container
+from ..manifold import APC_ENCODER
 from .apc import VIDEO_FPS
 from .head_pose import SIGMA_SCALE, HeadPoseNetwork, sample_poses
 from .pose_vae import PoseVae, blocks_of
@@ -70,7 +71,7 @@ def load_pose_model(path: str | os.PathLike[str]) -> PoseModel:
         return _own(container)
     network = build_network(container.tensors, HeadPoseNetwork, source=str(path))
     units = torch.tensor(LSP_UNITS)
-    return PoseModel(network, frame_rate(VIDEO_FPS), LSP_AHEAD, units, None, "apc")
+    return PoseModel(network, frame_rate(VIDEO_FPS), LSP_AHEAD, units, None, APC_ENCODER)
 
 
 def autoregressive_pose(

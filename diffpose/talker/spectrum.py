@@ -82,6 +82,12 @@ def mel_windows(columns: Tensor, frames: range, offset: int = 0) -> Tensor:
     return columns[places].mT
 
 
+def windows_of(samples: Tensor) -> Tensor:
+    """Windows (T, 80, 16) of all video frames of mono sound (S,) at 16 kHz; the last frame may last beyond it."""
+    frames = -(-len(samples) // SAMPLES_PER_FRAME)
+    return mel_windows(mel_spectrum(whole_frames(samples, frames)), range(frames))
+
+
 def whole_frames(samples: Tensor, frames: int) -> Tensor:
     """Sound (S,) cut, or continued with silence, to exactly `frames` video frames."""
     wanted = frames * SAMPLES_PER_FRAME

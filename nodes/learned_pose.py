@@ -1,0 +1,116 @@
+"""Head motion by networks: drawn pose by pose, and by SadTalker's PoseVAE."""
+
+from typing import Any
+
+from ..diffpose.manifold import Projection
+from ..diffpose.pose_sources import learned_pose
+from ..diffpose.talker.head_pose import SIGMA_SCALE
+from ..diffpose.talker.installed import installed_vae_pose
+from ..diffpose.talker.pose_models import load_pose_model
+from ..diffpose.talker.pose_vae import STYLES
+from ..lp_core.edits import mix
+from ..lp_core.motion import MotionSequence
+from ..lp_core.portrait import Portrait
+from . import host
+from .node import Node
+from .pose import MOTION_IN, POSED, SEED, WEIGHT
+from .wires import audio_of
+
+POSE_FOLDER = "pose"  # within models/diffpose
+POSE_SUFFIXES = (".safetensors", ".pkl", ".pt", ".pth")
+
+
+class LearnedPose(Node):
+    """Head motion drawn pose by pose, each from those before it and the voice."""
+
+    DESCRIPTION = "Moves the head by an autoregressive network, such as a person's of Live Speech Portraits."
+    SEARCH_ALIASES = ("talking head", "autoregressive head pose", "live speech portraits", "audio2headpose")
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = (POSED,)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": MOTION_IN,
+                "audio": ("AUDIO", {"tooltip": "The voice that the head moves to."}),
+                "model": (sorted(host.model_files("diffpose", POSE_FOLDER, POSE_SUFFIXES)), {"tooltip": (
+                    "A file in models/diffpose/pose: a model in this pack's motion space, or a person's "
+                    "Audio2Headpose.pkl of Live Speech Portraits, which also needs APC_epoch_160.model in "
+                    "models/diffpose."
+                )}),
+                "weight": WEIGHT,
+                "seed": SEED,
+                "variety": ("FLOAT", {"default": SIGMA_SCALE, "min": 0.0, "max": 2.0, "step": 0.05, "tooltip": (
+                    "How freely poses are drawn: 0 the most likely ones, 0.3 as published, 1 as varied as training."
+                )}),
+            },
+            "optional": {
+                "speaker": ("SPEAKER", {"tooltip": "Whose sounds the voice is brought to, from BuildSpeaker."}),
+            },
+        }  # fmt: skip
+
+    def run(
+        self,
+        motion: MotionSequence,
+        audio: dict[str, Any],
+        model: str,
+        weight: float,
+        seed: int,
+        variety: float,
+        speaker: Projection | None = None,
+    ) -> tuple[MotionSequence]:
+        """The motion with the drawn head."""
+        found = host.model_files("diffpose", POSE_FOLDER, POSE_SUFFIXES)
+        if model not in found:
+            raise ValueError(
+                f"There is no head-pose model {model!r} in models/diffpose/{POSE_FOLDER}; put it there."
+            )
+        folders, network = host.model_folders("diffpose"), load_pose_model(found[model])
+        pose = learned_pose(network, audio_of(audio), folders, host.device(), seed, variety, speaker)
+        return (mix(motion, pose.resampled(motion.fps, len(motion)), ("pose",), weight),)
+
+
+class SadTalkerPose(Node):
+    """Head motion by SadTalker's PoseVAE."""
+
+    DESCRIPTION = "Moves the head by SadTalker's PoseVAE, in one of 46 speakers' manners; whole clips only."
+    SEARCH_ALIASES = ("talking head", "sadtalker", "audio2pose", "pose style")
+    EXPERIMENTAL = True
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = (POSED,)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "motion": MOTION_IN,
+                "audio": ("AUDIO", {"tooltip": "The voice that the head moves to."}),
+                "weight": WEIGHT,
+                "seed": SEED,
+                "pose_style": ("INT", {"default": 0, "min": 0, "max": STYLES - 1, "tooltip": (
+                    "Which of the speakers that the network was trained on."
+                )}),
+            },
+            "optional": {
+                "portrait": ("PORTRAIT", {"tooltip": "Whose own pose the network begins in; frontal without."}),
+            },
+        }  # fmt: skip
+
+    def run(
+        self,
+        motion: MotionSequence,
+        audio: dict[str, Any],
+        weight: float,
+        seed: int,
+        pose_style: int,
+        portrait: Portrait | None = None,
+    ) -> tuple[MotionSequence]:
+        """The motion with SadTalker's head."""
+        folders = host.model_folders("diffpose")
+        pose = installed_vae_pose(audio_of(audio), folders, portrait, pose_style, seed)
+        return (mix(motion, pose.resampled(motion.fps, len(motion)), ("pose",), weight),)
