@@ -4,6 +4,7 @@ from .nodes import host, preview
 from .nodes.driving import DriveFromVideo
 from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
+from .nodes.experimental import BodySway, ReferenceSetRender
 from .nodes.expression import ExpressionEdit
 from .nodes.learned_pose import LearnedPose, SadTalkerPose
 from .nodes.motion import AudioToMotion, LoadMotion, SaveMotion
@@ -45,6 +46,8 @@ NODES: dict[type[Node], str] = {
     MotionFilter: "Motion Filter",
     MotionPlot: "Motion Plot",
     DubVideo: "Dub Video",
+    ReferenceSetRender: "Reference Set Render",
+    BodySway: "Body Sway",
     ReenactVideo: "Reenact Video",
     LivePortraitRender: "LivePortrait Render",
     VideoCombine: "Video Combine (Talking Head)",

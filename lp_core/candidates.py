@@ -5,14 +5,17 @@ narrowest mouth, and heads turned both ways.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from .motion import MotionSequence
+from .controls import from_expression
+from .extractor import Extraction
+from .motion import MotionFrame, MotionSequence
 from .portrait import Portrait, RenderOptions
 
+MOUTH_WIDTH = 0.56  # eye distances, of the mean face
 DEGREES_PER_OPENING = 60.0  # a fully open mouth counts as much as a head turned so far
 EXTREMES = (0.02, 0.98)  # quantiles of the mouth openings of a clip
 THIRDS = (1 / 3, 2 / 3)  # of the range of its head poses
@@ -38,12 +41,24 @@ class Looks:
         return torch.hypot(turn, mouth)
 
 
+def looks_of(motion: MotionSequence) -> Looks:
+    """What a person's own frames look like, from their pose and expression."""
+    return Looks(motion.rotation, from_expression(motion.expression).jaw / MOUTH_WIDTH)
+
+
 def choose_candidates(clip: Looks) -> tuple[int, ...]:
     """Up to four different frames of a clip: narrow and wide mouth, and heads at the thirds of the poses' range."""
     mouths = [int((clip.opening - clip.opening.quantile(share)).abs().argmin()) for share in EXTREMES]
     low, high = clip.rotation[:, :2].amin(0), clip.rotation[:, :2].amax(0)
     turns = [int((clip.rotation[:, :2] - torch.lerp(low, high, share)).norm(dim=-1).argmin()) for share in THIRDS]
     return tuple(dict.fromkeys([*mouths, *turns]))
+
+
+def candidates_of(clip: Extraction) -> tuple[int, ...]:
+    """Frames of a clip to keep, as `choose_candidates`, among those with a face."""
+    seen = [frame for frame in range(len(clip.motion)) if frame not in set(clip.faceless)]
+    looks = looks_of(clip.motion)
+    return tuple(seen[index] for index in choose_candidates(Looks(looks.rotation[seen], looks.opening[seen])))
 
 
 def nearest_candidates(wanted: Looks, candidates: Looks, hysteresis: float = HYSTERESIS) -> list[int]:
@@ -70,12 +85,12 @@ def render_from_candidates(
     own: MotionSequence,
     options: RenderOptions | None = None,
 ) -> Iterator[Tensor]:
-    """Frames (1, H, W, 3), each drawn from the candidate chosen for it.
+    """Frames (1, H, W, 3), each drawn from the candidate chosen for it; place and size count from each one's own.
 
     Args:
         portraits: one of each candidate, of pictures of one size.
         chosen: (T,) index of a portrait for every frame.
-        own: the person's frames as they shall be, from `retarget.relative_to`.
+        own: the person's frames as they shall be, from `retarget.relative_to` with the first portrait's rest.
         options: as for `renderer.render`; `relative` has been settled by then.
 
     Raises:
@@ -86,4 +101,12 @@ def render_from_candidates(
     settings = options or RenderOptions()
     for index, candidate in enumerate(chosen):
         portrait = portraits[candidate]
-        yield portrait.renderer.draw(portrait, own[index : index + 1], settings)
+        placed = _placed(own[index : index + 1], portraits[0].rest, portrait.rest)
+        yield portrait.renderer.draw(portrait, placed, settings)
+
+
+def _placed(own: MotionSequence, first: MotionFrame, other: MotionFrame) -> MotionSequence:
+    """A person's frames with place and size measured from another picture of theirs than the first."""
+    translation = own.translation - first.translation.to(own.translation) + other.translation.to(own.translation)
+    scale = own.scale / first.scale.to(own.scale) * other.scale.to(own.scale)
+    return replace(own, translation=translation, scale=scale)

@@ -102,10 +102,10 @@ class LivePortraitRender(Node):
             anchored=anchored,
         )
         if background is None:
-            return _stacked(render(portrait, motion, options), len(motion)), float(motion.fps)
+            return stacked(render(portrait, motion, options), len(motion)), float(motion.fps)
         behind = frames_of(background)
         batches = render_over(portrait, motion, behind, options)
-        return _stacked(batches, max(len(motion), len(behind))), float(motion.fps)
+        return stacked(batches, max(len(motion), len(behind))), float(motion.fps)
 
 
 def switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
@@ -137,7 +137,7 @@ def regions_taken(expression: bool, lips: bool, eyes: bool, brows: bool, head: b
     return taken
 
 
-def _stacked(batches: Iterator[Tensor], count: int) -> Tensor:
+def stacked(batches: Iterator[Tensor], count: int) -> Tensor:
     """All `count` frames (T, H, W, 3) in one stack, filled in place: joining would need the memory twice."""
     progress = host.Progress(count)
     first = next(batches)

@@ -56,6 +56,8 @@ SAVED_WIDGETS = {
     "MotionFilter": (
         "smoothing width noise pitch_gain yaw_gain roll_gain lip_x_gain lip_y_gain lip_z_gain uncross_lips delay_ms"
     ),
+    "ReferenceSetRender": "renderer hysteresis",
+    "BodySway": "share",
     "DubVideo": "video frames_fps renderer",
     "ReenactVideo": (
         "frames_fps renderer relative take_expression take_lips take_eyes take_brows take_head smooth stitching"

@@ -1,0 +1,115 @@
+"""Two experiments: drawing from several pictures of a person, and shoulders that follow the head."""
+
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from ..lp_core.body_sway import SHARE, sway_body
+from ..lp_core.candidates import (
+    HYSTERESIS,
+    candidates_of,
+    looks_of,
+    nearest_candidates,
+    render_from_candidates,
+)
+from ..lp_core.face import find_faces
+from ..lp_core.motion import MotionSequence
+from ..lp_core.portrait import Portrait, RenderOptions
+from ..lp_core.renderer import RENDERERS, choose_renderer, clip_motion, extractor_for, own_motion
+from ..lp_core.retarget import relative_to
+from . import host
+from .driving import FRAMES_AT_ONCE
+from .node import Node
+from .render import stacked
+from .wires import frames_of, stack_of
+
+
+class ReferenceSetRender(Node):
+    """IMAGE frames of a person and MOTION to IMAGE."""
+
+    DESCRIPTION = (
+        "Draws a person from up to four frames of a clip, each frame of the motion from the one nearest in pose "
+        "and mouth. Experimental: the picture may change visibly where another frame takes over."
+    )
+    SEARCH_ALIASES = ("talking head", "candidate images", "several source pictures")
+    EXPERIMENTAL = True
+    RETURN_TYPES = ("IMAGE", "FLOAT", "STRING")
+    RETURN_NAMES = ("frames", "fps", "sources")
+    OUTPUT_TOOLTIPS = (
+        "The square around the face, drawn.",
+        "Frames a second, the motion's.",
+        "Which frames of the clip were drawn from, counted from 0.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "frames": ("IMAGE", {"tooltip": "A clip of the person, who looks about and speaks in it."}),
+                "motion": ("MOTION", {"tooltip": "How the person moves."}),
+                "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
+                    "What draws: mesh needs no download, liveportrait uses its networks, auto the best one that is "
+                    "installed."
+                )}),
+                "hysteresis": ("FLOAT", {"default": HYSTERESIS, "min": 0.0, "max": 45.0, "step": 0.5, "tooltip": (
+                    "Degrees by which another frame must be nearer before it takes over; more changes less often."
+                )}),
+            }
+        }  # fmt: skip
+
+    def run(
+        self, frames: Tensor, motion: MotionSequence, renderer: str, hysteresis: float
+    ) -> tuple[Tensor, float, str]:
+        """The drawn frames (T, 512, 512, 3), their rate, and the clip's frames that were drawn from."""
+        clip = frames_of(stack_of(frames))
+        drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
+        looking = host.Progress(len(clip), "frames looked at")
+        seen = extractor_for(drawer).extract(clip.split(FRAMES_AT_ONCE), motion.fps, on_frames=looking.step)
+        sources = candidates_of(seen)
+        portraits = [drawer.portrait(clip[source], find_faces(clip[source])[0]) for source in sources]
+        own = relative_to(motion, portraits[0].rest.to("cpu"))
+        chosen = nearest_candidates(looks_of(own), looks_of(clip_motion(portraits, motion.fps)), hysteresis)
+        drawn = render_from_candidates(portraits, chosen, own, RenderOptions(paste_back=False))
+        return stacked(drawn, len(own)), float(motion.fps), ", ".join(str(source) for source in sources)
+
+
+class BodySway(Node):
+    """IMAGE frames in which the shoulders follow the head."""
+
+    DESCRIPTION = (
+        "Moves what is below the chin by a share of the head's way, in frames of the whole picture. Experimental: "
+        "what stands beside the shoulders moves a little too."
+    )
+    SEARCH_ALIASES = ("talking head", "shoulders", "upper body")
+    EXPERIMENTAL = True
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("frames",)
+    OUTPUT_TOOLTIPS = ("The frames; all above the shoulders is as it was.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "frames": ("IMAGE", {"tooltip": "From LivePortraitRender with paste_back on."}),
+                "portrait": ("PORTRAIT", {"tooltip": "The portrait that the frames show."}),
+                "motion": ("MOTION", {"tooltip": "The motion that the frames were drawn with."}),
+                "share": ("FLOAT", {"default": SHARE, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
+                    "Of the head's way: 0 keeps the body still, 1 moves it as far as the head."
+                )}),
+            }
+        }  # fmt: skip
+
+    def run(self, frames: Tensor, portrait: Portrait, motion: MotionSequence, share: float) -> tuple[Tensor]:
+        """The frames with a swaying body."""
+        shown = frames_of(stack_of(frames))
+        if shown.shape[1:] != portrait.picture.shape:
+            raise ValueError(
+                f"The frames are {shown.shape[2]}×{shown.shape[1]} pixels and the portrait's picture "
+                f"{portrait.picture.shape[1]}×{portrait.picture.shape[0]}: render with paste_back on."
+            )
+        own = own_motion(portrait, motion, RenderOptions())
+        crop = replace(portrait.crop, to_picture=portrait.crop.to_picture.cpu(), image=portrait.crop.image.cpu())
+        return (sway_body(shown.cpu(), own.to("cpu"), crop, portrait.landmarks.cpu(), share),)
