@@ -4,7 +4,14 @@ from safetensors.torch import save_file
 from talker_goldens import assert_near, filled, golden, tensors_of
 
 from talking_head.diffpose.talker.head_pose import HeadPoseNetwork, PoseLayout, paired, sample_poses
-from talking_head.diffpose.talker.pose_models import PoseModel, autoregressive_pose, load_pose_model, vae_pose
+from talking_head.diffpose.talker.pose_models import (
+    FACE_MODEL_SIGNS,
+    LSP_UNITS,
+    PoseModel,
+    autoregressive_pose,
+    load_pose_model,
+    vae_pose,
+)
 from talking_head.diffpose.talker.pose_vae import PoseVae, blocks_of
 from talking_head.diffpose.talker.speech_portraits import (
     MouthNetwork,
@@ -14,6 +21,7 @@ from talking_head.diffpose.talker.speech_portraits import (
 )
 from talking_head.lp_core.checkpoint import CheckpointError
 from talking_head.lp_core.filters import gaussian
+from talking_head.lp_core.keypoints import rotation_matrix
 from talking_head.lp_core.motion import frame_rate
 
 
@@ -53,11 +61,32 @@ def test_a_persons_file_of_live_speech_portraits_loads(tmp_path):
     poses = sample_poses(model.network, pairs[:20], golden("lsp_headpose")["noise"][:5], model.ahead)
     assert_near(poses, golden("lsp_headpose")["rollout_sigma03"][:5], 1e-4)
     pose = autoregressive_pose(model, pairs[:20], sigma_scale=0.0).resampled(25)
-    expected = sample_poses(model.network, pairs[:16], torch.zeros(1, 12), 15, 0.0)[0, :3] * torch.tensor(
-        [1, -1, -1]
-    )
+    expected = sample_poses(model.network, pairs[:16], torch.zeros(1, 12), 15, 0.0)[0, :3]
     assert_near(pose.rotation[0], expected, 1e-4)
     assert not pose.translation.any()
+
+
+HALF_TURN = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # from y up, z towards the viewer, to this pack's axes
+
+
+def test_angles_of_live_speech_portraits_are_ours():
+    """Its golden projection comes out of this pack's rotation by the same angles, less the 180 of its pitch."""
+    stored = golden("lsp_post")
+    degrees = stored["headpose"][:3] - torch.tensor([180.0, 0.0, 0.0])
+    turned = stored["face3d"] @ HALF_TURN @ rotation_matrix(degrees)
+    seen = (stored["scale"] * turned + stored["headpose"][3:]) @ stored["K"].T
+    assert_near(seen[:, :2] / seen[:, 2:], stored["projected"], 1e-3)
+    assert LSP_UNITS[:3] == (1, 1, 1)
+
+
+def test_the_face_models_angles_are_ours_by_its_signs():
+    """Turning in its axes and going over to ours is going over and turning by its angles with the signs."""
+    degrees, points = 40 * torch.randn(20, 3), torch.randn(20, 5, 3)
+    theirs = points @ rotation_matrix(degrees) @ HALF_TURN
+    ours = points @ HALF_TURN @ rotation_matrix(degrees * torch.tensor(FACE_MODEL_SIGNS))
+    assert_near(ours, theirs, 1e-5)
+    nose = torch.tensor([[[0.0, 0.0, 1.0]]]) @ rotation_matrix(torch.tensor([[0.0, 90.0, 0.0]]))
+    assert_near(nose[0, 0], torch.tensor([1.0, 0.0, 0.0]), 1e-6)  # to the picture's right
 
 
 def test_damaged_models_are_named(tmp_path):

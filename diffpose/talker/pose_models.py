@@ -21,10 +21,13 @@ from .spectrum import FPS
 
 FORMAT = "talking-head pose 1"
 PLACES = 6  # numbers of a pose: pitch, yaw, roll, x, y, scale
-# The 3D face model's and LSP's frames of reference have y up and z towards the viewer. Measured signs, from both
-# networks run on one talking clip, would be better than these; nobody has measured them yet.
-AXIS_SIGNS = (1.0, -1.0, -1.0)
-LSP_UNITS = (*AXIS_SIGNS, 0.0, 0.0, 0.0)  # degrees; its places in millimetres of its own camera are not taken
+# The 3D face model has y up and z towards the viewer where this pack has y down and z into the picture: half a turn
+# about x, P. Both multiply Rz Ry Rx, and P R(pitch, yaw, roll) P = R(pitch, -yaw, -roll).
+# Check on published weights: `face_3drecon` gives a face that is turned to the picture's right a positive yaw.
+FACE_MODEL_SIGNS = (1.0, -1.0, -1.0)
+# LSP adds 180 degrees to the pitch before it turns its landmarks, which is that half turn: its angles are this
+# pack's. Its places, in millimetres of its own camera, are not taken.
+LSP_UNITS = (1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
 LSP_AHEAD = 15  # frames at 60 a second, 250 ms
 
 
@@ -101,7 +104,7 @@ def vae_pose(
     start: Tensor,
     style: int = 0,
     seed: int = 0,
-    signs: tuple[float, float, float] = AXIS_SIGNS,
+    signs: tuple[float, float, float] = FACE_MODEL_SIGNS,
 ) -> MotionSequence:
     """Head motion of SadTalker's PoseVAE, 25 frames a second; offline only. Its places are not taken.
 
@@ -111,7 +114,7 @@ def vae_pose(
         start: (6,) angles and place of the first frame (see `reconstruction.FaceCoefficients`).
         style: speaker, 0 … 45.
         seed: the same seed gives the same motion.
-        signs: see AXIS_SIGNS.
+        signs: see FACE_MODEL_SIGNS.
     """
     latents = torch.randn(blocks_of(len(windows)), 64, generator=torch.Generator().manual_seed(seed))
     deltas = savitzky_golay(network(windows, start, style, latents))
