@@ -1,4 +1,3 @@
-import time
 from dataclasses import replace
 from fractions import Fraction
 
@@ -152,11 +151,3 @@ def test_a_speakers_bank_stands_between_encoder_and_lips(small):
     wrong = Projection(SpeechBank(one, "apc"))
     with pytest.raises(ValueError, match=r"built with the encoder 'apc'.* hears the voice through 'sadtalker'"):
         Talker(small.expression, small.mapping, small.options, wrong).lip_deltas(sound)
-
-
-def test_the_driver_is_faster_than_real_time():
-    driver, sound = talker(), waveform(4 * SECOND)
-    driver.lip_deltas(sound[:SECOND])
-    start = time.process_time()
-    driver.lip_deltas(sound)
-    assert time.process_time() - start < 4.0
