@@ -31,6 +31,7 @@ DEMO_VOICE = ROOT / "workflows" / "demo_speech.wav"
 STOPPED = 130  # the exit code of a program that Ctrl-C ended
 USUAL_FPS = 25
 MODELS_VARIABLE = "TALKING_HEAD_MODELS"
+READ_BY_LANDMARKS = "landmarks 1"  # how kept motion was read; another number reads all clips again
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -183,6 +184,18 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     _add_common_options(parser)
     _add_generator_options(parser)
     parser.add_argument("--pose", choices=("synthetic", "still"), default="synthetic", help="what the head does")
+    head = parser.add_mutually_exclusive_group()
+    head.add_argument(
+        "--head-from", type=Path, default=None, metavar="CLIP", help="a clip whose head motion is taken"
+    )
+    head.add_argument(
+        "--head-keys",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="head poses as text, a line each: seconds: pitch, yaw, roll, and an easing if wished",
+    )
+    parser.add_argument("--head-weight", type=float, default=1.0, help="how much of that head motion; 0.5 mixes")
     parser.add_argument("--expression", type=float, default=1.0, help="strength of the whole face's expression")
     parser.add_argument("--lips-only", action="store_true", help="move nothing but the lips")
     parser.add_argument("--subtle", type=float, default=1.0, help="strength of small expressions beside the speech")
@@ -253,7 +266,25 @@ def _animate(given: argparse.Namespace) -> None:
     motion = generator.generate(
         audio, frame_rate(given.fps or USUAL_FPS), _motion_options(given), given.seed, style
     )
-    _write(given, portrait, smooth(motion, given.smooth), audio)
+    _write(given, portrait, smooth(_posed(given, motion), given.smooth), audio)
+
+
+def _posed(given: argparse.Namespace, motion: "MotionSequence") -> "MotionSequence":
+    """The motion with its head moved by a clip or by key poses, where those are given."""
+    from .diffpose.pose_sources import cached_motion, keyframe_pose, parse_keyframes, reference_pose
+    from .lp_core.edits import mix
+
+    if given.head_from is not None:
+        kept = _cache() / "motion"
+        kept.mkdir(parents=True, exist_ok=True)
+        clip = cached_motion(given.head_from, kept, READ_BY_LANDMARKS, lambda: _clip_motion(given.head_from))
+        pose = reference_pose(clip.resampled(motion.fps), len(motion))
+    elif given.head_keys is not None:
+        keys = parse_keyframes(given.head_keys.read_text(encoding="utf-8"))
+        pose = keyframe_pose(keys, len(motion), motion.fps)
+    else:
+        return motion
+    return mix(motion, pose, ("pose",), given.head_weight)
 
 
 def _generator(given: argparse.Namespace, picture: "Tensor", landmarks: "Tensor") -> "MotionGenerator":
@@ -406,8 +437,11 @@ def models_folders(named: list[Path] | None = None, kind: str = "liveportrait") 
         return tuple(named or (Path(place) for place in listed.split(os.pathsep) if place))
     if ROOT.parent.name == "custom_nodes":
         return (ROOT.parent.parent / "models" / kind,)
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return (Path(cache) / "talking_head" / kind,)
+    return (_cache() / kind,)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "talking_head"
 
 
 def _chosen(faces: "tuple[Face, ...]", index: int) -> "Face":

@@ -84,6 +84,27 @@ def test_the_same_seed_gives_the_same_motion_and_strengths_still_it(tmp_path, vo
     assert not still.rotation.any()
 
 
+def test_the_head_follows_key_poses_or_a_clip_that_is_read_once(tmp_path, voice, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kept, keys, clip = (tmp_path / name for name in ("kept.safetensors", "keys.txt", "clip.mp4"))
+
+    def turned(*options):
+        given = ("animate", PORTRAIT, voice, "-o", tmp_path / "x.mp4", "--save-motion", kept, "--pose", "still")
+        assert run(*given, *options, *QUICK) == 0
+        return MotionSequence.load(kept).rotation[:, 1]
+
+    keys.write_text("0: 0, 0, 0\n0.8: 0, -12, 0 linear", encoding="utf-8")
+    assert abs(turned("--head-keys", keys)[-1] + 12) < 0.01
+    assert abs(turned("--head-keys", keys, "--head-weight", 0.5)[-1] + 6) < 0.01
+    picture = load_picture(PORTRAIT)
+    write_video(clip, [picture[:, :400], picture[:, :400].flip(1)], 12.5)
+    first = turned("--head-from", clip)
+    assert first.abs().max() > 0.5
+    assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 1
+    monkeypatch.setattr(module, "_clip_motion", None)  # the second time nothing is read
+    assert torch.equal(turned("--head-from", clip), first)
+
+
 def test_a_clip_drives_a_portrait(tmp_path):
     picture = load_picture(PORTRAIT)
     shifts = [torch.roll(picture, shift, dims=1) for shift in (0, 2, 4, 2, 0)]
