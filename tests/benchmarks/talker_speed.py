@@ -3,7 +3,7 @@
     python tests/benchmarks/talker_speed.py
 
 Networks of the published sizes with synthetic weights; process CPU time, medians. `_factor` is seconds of work for
-a second of sound: below 1 is faster than real time. `_ms` is milliseconds of work for a frame, or once for a picture.
+a second of sound: below 1 is faster than real time. `_ms` is milliseconds of work for a frame or picture.
 """
 
 import json
