@@ -12,6 +12,7 @@ from conftest import ROOT
 from liveportrait_goldens import write_small_weights
 from PIL import Image
 from synthetic_weights import GOLDEN
+from test_talker_installed import install
 from test_weights import CONTENT, entry, hub, serve  # noqa: F401 `hub` is a fixture
 
 from talking_head.diffpose.installed import DIFFUSION
@@ -103,6 +104,25 @@ def test_the_head_follows_key_poses_or_a_clip_that_is_read_once(tmp_path, voice,
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 1
     monkeypatch.setattr(module, "_clip_motion", None)  # the second time nothing is read
     assert torch.equal(turned("--head-from", clip), first)
+
+
+def test_the_light_driver_speaks_by_its_weights(tmp_path, voice, capsys):
+    folder, kept = install(tmp_path), tmp_path / "kept.safetensors"
+
+    def lips(*options):
+        given = ("animate", PORTRAIT, voice, "-o", tmp_path / "x.mp4", "--save-motion", kept, "--lips-only")
+        assert run(*given, "--motion", "talker", "--renderer", "mesh", "--models", folder, *options, *QUICK) == 0
+        return MotionSequence.load(kept).expression[:, 19]
+
+    silence, first = lips(), lips("--lip-reference", "first frame", "--talker-window", 29)
+    assert silence.abs().max() > 0.01
+    assert not torch.equal(silence, first)
+    assert run("models", "--models", folder) == 0
+    listed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("talker/")]
+    assert len(listed) == 2
+    assert all("present" in line and "  no  " in line for line in listed)
+    assert run("animate", PORTRAIT, voice, "-o", tmp_path / "y.mp4", "--motion", "talker", *QUICK) == 1
+    assert "talking-head models --download talker" in capsys.readouterr().err
 
 
 def test_a_clip_drives_a_portrait(tmp_path):
