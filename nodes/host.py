@@ -8,9 +8,11 @@ import importlib
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
 FolderKind = Literal["input", "output", "temp"]
+DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
 PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
 JPEG_QUALITY = 85
 POST_BYTES, POSTS_AT_ONCE = 1 << 18, 4  # limits of what the page may ask
@@ -129,7 +132,8 @@ def save_place(
     """The next free place "prefix_00001.mp4" in the output or temp folder.
 
     Args:
-        prefix: name, with folders if wished; %width%, %height%, %year% … are filled in by ComfyUI.
+        prefix: name, with folders if wished; %date% and %date:yyyy-MM-dd_hhmmss% become the present day and time,
+            %width%, %height%, %year% … are filled in by ComfyUI.
         suffix: the ending, such as ".mp4".
         kind: which folder.
         size: width and height of the pictures, pixels.
@@ -138,6 +142,7 @@ def save_place(
         ValueError: the prefix leads out of the folder.
     """
     root = os.path.abspath(folder(kind))
+    prefix = _dated(prefix, datetime.now())
     place = os.path.abspath(os.path.join(root, prefix))
     if os.path.commonpath((root, place)) != root or not prefix.strip():
         raise ValueError(f"The name {prefix!r} leads out of the {kind} folder; give a plain name or subfolder.")
@@ -151,6 +156,27 @@ def save_place(
         subfolder = "" if directory == root else os.path.relpath(directory, root)
     file = f"{name}_{counter:05}_{suffix}"
     return SavePlace(Path(directory, file), {"filename": file, "subfolder": subfolder, "type": kind})
+
+
+def _dated(prefix: str, now: datetime) -> str:
+    """A name with its %date% and %date:…% filled in, in the letters that ComfyUI's own save nodes take."""
+
+    def written(wish: re.Match[str]) -> str:
+        layout = wish[1] or "yyyy-MM-dd"
+        return re.sub("|".join(DATE_PARTS), lambda part: now.strftime(DATE_PARTS[part[0]]), layout)
+
+    return re.sub(r"%date(?::([^%]*))?%", written, prefix)
+
+
+def video_from_file(path: Path) -> Any:
+    """What a VIDEO wire carries for a file; without ComfyUI's own value for it our `Video`."""
+    from ..lp_core.video import read_video
+
+    try:
+        api = _module("comfy_api.latest")
+    except ModuleNotFoundError:  # a host that knows no VIDEO wires
+        api = None
+    return api.InputImpl.VideoFromFile(str(path)) if api else read_video(path)
 
 
 def _next_counter(directory: Path, name: str) -> int:

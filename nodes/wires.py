@@ -1,6 +1,7 @@
 """What travels on ComfyUI's wires, and our own values: one conversion in, one out."""
 
 import logging
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..lp_core.audio import Audio
+from ..lp_core.motion import frame_rate
 from ..lp_core.picture import as_picture
 
 _log = logging.getLogger(__name__)
@@ -62,16 +64,29 @@ def picture_of(image: Tensor) -> Tensor:
     return as_picture(stack_of(image)[0].detach().cpu())
 
 
-def frames_of(images: Tensor) -> Tensor:
-    """An IMAGE wire's frames as RGB (B, H, W, 3) float32; transparency is dropped, grey is spread.
+def frames_of(images: Tensor, alpha: bool = False) -> Tensor:
+    """An IMAGE wire's frames as RGB (B, H, W, 3) float32; grey is spread.
+
+    Transparency is dropped, or kept as a fourth channel where there is one and `alpha` asks for it.
 
     Raises:
         ValueError: no frames, a wrong shape, or pixels that are not finite.
     """
-    frames = stack_of(images)[..., :3].detach().float()
+    stack = stack_of(images)
+    frames = stack[..., : 4 if alpha else 3].detach().float()
     if not torch.isfinite(frames).all():
         raise ValueError("The frames hold NaN or infinite pixels; check the node that made them (a VAE in fp16?).")
-    return frames.expand(-1, -1, -1, 3)
+    return frames if frames.shape[-1] == 4 else frames.expand(-1, -1, -1, 3)
+
+
+def video_parts(video: Any) -> tuple[Tensor, Audio | None, Fraction]:
+    """What a VIDEO wire holds: frames (T, H, W, C), the sound or None, and the exact frame rate.
+
+    Raises:
+        ValueError: it has no frames or no readable rate.
+    """
+    parts = video.get_components()
+    return stack_of(parts.images), parts.audio and audio_of(parts.audio), frame_rate(parts.frame_rate)
 
 
 def mask_of(mask: Tensor | None, picture: Tensor) -> Tensor | None:

@@ -382,6 +382,8 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
             "get_free_memory": lambda _device: host.free_memory,
         },
         "nodes": {"NODE_CLASS_MAPPINGS": host.classes},
+        "comfy_api": {},
+        "comfy_api.latest": {"InputImpl": types.SimpleNamespace(VideoFromFile=VideoFromFile)},
         "server": {
             "PromptServer": types.SimpleNamespace(
                 instance=types.SimpleNamespace(send_sync=host.send, routes=host.routes)
@@ -394,12 +396,28 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
     return modules
 
 
+class VideoFromFile:
+    """Core's value on VIDEO wires, as far as classic nodes use it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def get_components(self) -> Any:
+        """Frames, sound and rate, all decoded."""
+        from talking_head.lp_core.video import read_video
+
+        video = read_video(self.path)
+        sound = video.audio()
+        audio = None if sound is None else {"waveform": sound.waveform[None], "sample_rate": sound.sample_rate}
+        return types.SimpleNamespace(images=torch.cat(list(video.frames())), audio=audio, frame_rate=video.fps)
+
+
 def _save_image_path(prefix: str, folder: str, width: int = 0, height: int = 0) -> tuple[str, str, int, str, str]:
     filled = os.path.normpath(prefix.replace("%width%", str(width)).replace("%height%", str(height)))
     subfolder, name = os.path.split(filled)
     place = Path(folder, subfolder)
     place.mkdir(parents=True, exist_ok=True)
-    counters = [int(path.stem[len(name) + 1 :].split("_")[0]) for path in place.glob(f"{name}_*_.*")]
+    counters = [int(path.stem[len(name) + 1 :].split("_")[0]) for path in place.glob(f"{name}_*_*")]
     return str(place), name, max(counters, default=0) + 1, subfolder, filled
 
 

@@ -6,7 +6,9 @@ import json
 import logging
 import re
 import types
+from datetime import datetime
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from PIL import Image
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS
 OWN_TYPES = {"PORTRAIT", "MOTION", "STYLE", "TALKER_OPTIONS", "SPEAKER"}
-CORE_TYPES = {"IMAGE", "AUDIO", "MASK", "FLOAT", "INT", "STRING", "BOOLEAN"}
+CORE_TYPES = {"IMAGE", "AUDIO", "VIDEO", "MASK", "FLOAT", "INT", "STRING", "BOOLEAN"}
 
 # Widgets are saved by position: append to these lists, never reorder or remove.
 SAVED_WIDGETS = {
@@ -67,7 +69,8 @@ SAVED_WIDGETS = {
         "stitching close_mouth keep_identity anchored"
     ),
     "VideoCombine": (
-        "frame_rate loop_count filename_prefix format crf save_metadata pingpong save_output trim_to_audio"
+        "frame_rate loop_count filename_prefix format crf save_metadata pingpong save_output trim_to_audio "
+        "pix_fmt"
     ),
 }  # fmt: skip
 
@@ -148,7 +151,7 @@ def test_every_input_is_explained_and_has_a_default_in_range(host, node_id):
         assert kind in OWN_TYPES | CORE_TYPES, f"{node_id}.{name} is of unknown type {kind}"
         if kind in ("INT", "FLOAT"):
             assert options["min"] <= options["default"] <= options["max"], f"{node_id}.{name}"
-        if kind in CORE_TYPES - {"IMAGE", "AUDIO", "MASK"}:
+        if kind in CORE_TYPES - {"IMAGE", "AUDIO", "MASK", "VIDEO"}:
             assert "default" in options, f"{node_id}.{name} has no default"
 
 
@@ -632,6 +635,81 @@ def test_a_video_is_written_and_shown(host):
     assert (sound.sample_rate, len(sound.waveform)) == (44_100, 2)
 
 
+PLAYED = {"image/gif": False, "image/webp": True, "image/png-sequence": False}
+
+
+@pytest.mark.parametrize("form", inputs_of(NODES["VideoCombine"])["format"][0])
+def test_every_format_is_written_named_and_shown(host, form):
+    images = torch.rand(5, 128, 128, 4)
+    result = NODES["VideoCombine"]().execute(
+        **defaults_of(NODES["VideoCombine"]) | {"images": images, "audio": wave(0.2, 48_000), "format": form},
+        prompt={"1": {}},
+        extra_pnginfo={"workflow": {"nodes": [form]}},
+    )
+    json.dumps(result["ui"])
+    path, same, video = result["result"]
+    assert same is images
+    assert Path(path).parent == host.folders["output"]
+    (shown,) = result["ui"]["images"]
+    on_page = host.folders[shown["type"]] / shown["subfolder"] / shown["filename"]
+    assert on_page.is_file()
+    if form == "image/png-sequence":
+        assert len(list(Path(path).iterdir())) == 5
+        with Image.open(on_page) as first:
+            assert json.loads(first.text["workflow"]) == {"nodes": [form]}
+    if video is not None:
+        assert video.get_components().images.shape == (5, 128, 128, 3)
+    assert result["ui"].get("animated", (None,))[0] == (
+        None if form in ("video/prores-mov", "video/ffv1-mkv") else PLAYED.get(form, True)
+    )
+
+
+def test_transparency_is_kept_where_the_format_can(host):
+    images = torch.rand(3, 32, 32, 4)
+    for form, channels in (("image/png-sequence", "RGBA"), ("video/h264-mp4", None)):
+        path = run("VideoCombine", images=images, format=form)[0]
+        if channels:
+            with Image.open(Path(path) / "frame_00001.png") as first:
+                assert first.mode == channels
+
+
+def test_a_video_goes_in_and_out(host):
+    _, result = combine(images=torch.rand(5, 32, 32, 3), audio=wave(0.2, 44_100, 2), frame_rate=29.97)
+    made = result["result"][2]
+    path, images, again = run("VideoCombine", video=made)
+    video = video_module.read_video(path)
+    assert (video.fps, video.frame_count, len(images)) == (Fraction(30_000, 1001), 5, 5)
+    assert (video.audio().sample_rate, len(video.audio().waveform)) == (44_100, 2)
+    assert again.path == path
+    voiced, *_ = run("VideoCombine", video=made, audio=wave(0.2, 16_000))
+    assert video_module.read_video(voiced).audio().sample_rate == 16_000
+
+
+def test_images_or_a_video_are_taken():
+    with pytest.raises(ValueError, match="neither came in"):
+        run("VideoCombine")
+    with pytest.raises(ValueError, match="both came in"):
+        run("VideoCombine", images=torch.zeros(1, 32, 32, 3), video=object())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "pattern"),
+    [
+        ("a_%date%", r"a_\d{4}-\d\d-\d\d_00001_"),
+        ("%date:yy.MM.dd_hhmmss%", r"\d\d\.\d\d\.\d\d_\d{6}_00001_"),
+        ("%date:yyyy/MM%/x", r"x_00001_"),
+        ("100%", r"100%_00001_"),
+    ],
+)
+def test_names_take_the_date(host, prefix, pattern):
+    place = pack_module("nodes.host").save_place(prefix, ".mp4")
+    assert re.fullmatch(pattern, place.path.stem)
+    moment = datetime(2026, 3, 4, 15, 6, 7)
+    assert pack_module("nodes.host")._dated("%date:yyyy-MM-dd hh:mm:ss% %date%", moment) == (
+        "2026-03-04 15:06:07 2026-03-04"
+    )
+
+
 def test_names_are_counted_up_and_looks_go_to_the_temporary_folder(host):
     names = [combine()[0].path.name for _ in range(2)]
     assert names == ["talking_head_00001_.mp4", "talking_head_00002_.mp4"]
@@ -674,6 +752,7 @@ def test_a_video_can_end_with_its_sound(host):
         ({"format": "video/betamax"}, "format"),
         ({"frame_rate": 1000.0}, "frame rate"),
         ({"crf": 99}, "crf"),
+        ({"pix_fmt": "yuva420p"}, "no pixel format"),
     ],
 )
 def test_what_cannot_be_written_is_said_and_leaves_no_file(host, given, sentence):
