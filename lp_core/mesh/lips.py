@@ -16,7 +16,7 @@ REACH = 0.06  # mouth widths to either side in which the line is looked for
 FROM, TO = 0.08, 0.92  # shares of the width between which it is looked for
 PLACES = 41  # along the line
 HEIGHTS = 25  # across it
-# Teeth over the line: where along it each of the two front teeth is looked for and how far above it; how much lighter
+# Teeth over the line: where along it each of two front teeth is looked for and how far above it; how much lighter
 # each is than the dark on either side, of the mean light; and of the other one. On 19 stills the fainter one stands
 # out by 0.005 at most over closed lips and by 0.033 and more over teeth; over a moustache it has 0.12 of the other.
 FRONT_TEETH, TEETH_REACH, TEETH_LIGHT, TEETH_ALIKE = ((0.4, 0.5), (0.5, 0.6)), 0.16, 0.02, 0.16
