@@ -42,7 +42,15 @@ RUN = """() => new Promise((resolve) => {
     for (const name of ends) api.addEventListener(name, end);
     app.queuePrompt(0, 1);
 })"""
-NOISE = ("net::ERR_", "Failed to load resource", "Failed to fetch", "api.comfy.org", "Network Error", "AxiosError")
+NOISE = (
+    "graph accessed before initialization",
+    "net::ERR_",
+    "Failed to load resource",
+    "Failed to fetch",
+    "api.comfy.org",
+    "Network Error",
+    "AxiosError",
+)
 SECONDS = 90  # until a test gives up waiting
 
 

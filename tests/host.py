@@ -227,6 +227,7 @@ class Host:
         if errors:
             return Outcome("rejected", errors=errors)
         outcome = Outcome()
+        prompt = {i: node | {"inputs": self._known(node)} for i, node in prompt.items()}
         signatures = {i: self._signature(i, prompt) for i in prompt}
         self._results = {key: value for key, value in self._results.items() if key in signatures.values()}
         outcome.cached = [i for i in prompt if signatures[i] in self._results]
@@ -246,6 +247,11 @@ class Host:
             outcome.errors[self.running] = str(error)
         self._tell_end(prompt, outcome)
         return outcome
+
+    def _known(self, node: dict) -> dict[str, Any]:
+        """The inputs of a node in a prompt that it has; the page sends players of sound and video as well."""
+        known = inputs_of(self._class(node))
+        return {name: value for name, value in node["inputs"].items() if name in known}
 
     def _show_again(self, prompt: dict[str, dict], signatures: dict[str, tuple], outcome: Outcome) -> None:
         """Nodes in mid-graph that were taken from the cache and ask for it show their result again."""
@@ -275,7 +281,6 @@ class Host:
                 if is_link(value)
                 else value
                 for name, value in prompt[i]["inputs"].items()
-                if name in inputs_of(self._class(prompt[i]))  # the page sends a video's player as well
             }
             self._results[signatures[i]] = self._execute(i, prompt, given, extra)
             outcome.executed.append(i)
