@@ -1,6 +1,7 @@
 """ComfyUI's door to the pack: the tables of nodes and the folder of browser scripts."""
 
 from .nodes import host, preview
+from .nodes.doctor import Doctor
 from .nodes.driving import DriveFromVideo
 from .nodes.dubbing import DubVideo
 from .nodes.edit import PupilControl, RetargetEye, RetargetLip
@@ -51,6 +52,7 @@ NODES: dict[type[Node], str] = {
     ReenactVideo: "Reenact Video",
     LivePortraitRender: "LivePortrait Render",
     VideoCombine: "Video Combine (Talking Head)",
+    Doctor: "Doctor (Talking Head)",
 }
 NODE_CLASS_MAPPINGS: dict[str, type] = {node.__name__: node for node in NODES}  # ids stand in every saved workflow
 NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {node.__name__: title for node, title in NODES.items()}

@@ -95,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_models_options(models)
     models.set_defaults(run=_models)
+
+    doctor = commands.add_parser("doctor", help="what is installed, which weights are here, what to do")
+    _add_models_folders(doctor)
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -520,6 +524,13 @@ def _models(given: argparse.Namespace) -> None:
         print(line)  # noqa: T201 the table is what was asked for
     searched = dict.fromkeys(str(folder) for entry in entries for folder in _folders_of(entry, given))
     _say(f"looked in {', '.join(searched)}.")
+
+
+def _doctor(given: argparse.Namespace) -> None:
+    from .lp_core.doctor import diagnosis
+
+    for line in diagnosis([(entry, _folders_of(entry, given)) for entry in _published()]):
+        print(line)  # noqa: T201 the report is what was asked for
 
 
 def _published() -> "tuple[WeightEntry, ...]":
