@@ -213,7 +213,7 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
 def _add_generator_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--motion",
-        choices=("auto", "procedural", "diffusion", "talker"),
+        choices=("auto", "procedural", "diffusion", "talker", "ditto"),
         default="auto",
         help="what makes the motion",
     )
@@ -266,7 +266,7 @@ def _animate(given: argparse.Namespace) -> None:
     audio = load_audio(given.voice)
     portrait = _portrait(given)
     style = _style(given.style, models_folders(given.models, "diffpose"))
-    generator = _generator(given, portrait.picture, portrait.landmarks)
+    generator = _generator(given, portrait.picture, portrait.landmarks, portrait)
     motion = generator.generate(
         audio, frame_rate(given.fps or USUAL_FPS), _motion_options(given), given.seed, style
     )
@@ -291,7 +291,9 @@ def _posed(given: argparse.Namespace, motion: "MotionSequence") -> "MotionSequen
     return mix(motion, pose, ("pose",), given.head_weight)
 
 
-def _generator(given: argparse.Namespace, picture: "Tensor", landmarks: "Tensor") -> "MotionGenerator":
+def _generator(
+    given: argparse.Namespace, picture: "Tensor", landmarks: "Tensor", portrait: "Portrait | None" = None
+) -> "MotionGenerator":
     """The generator that is wanted, for the face with landmarks (478, 3) in a picture."""
     from .diffpose.generator import choose_generator
     from .diffpose.samplers import Guidance, SampleOptions
@@ -303,7 +305,7 @@ def _generator(given: argparse.Namespace, picture: "Tensor", landmarks: "Tensor"
         person = None if given.animal else person_of(picture, landmarks, folders)
         talker = TalkerOptions(given.talker_window, given.lip_reference, person=person)
     sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
-    return choose_generator(given.motion, given.device, folders, sampling, talker)
+    return choose_generator(given.motion, given.device, folders, sampling, talker, portrait=portrait)
 
 
 def _dub(given: argparse.Namespace) -> None:
@@ -535,11 +537,12 @@ def _doctor(given: argparse.Namespace) -> None:
 
 def _published() -> "tuple[WeightEntry, ...]":
     """All weights that can be fetched."""
+    from .diffpose.ditto_installed import DITTO
     from .diffpose.installed import DIFFUSION
     from .diffpose.talker.installed import TALKER
     from .lp_core.weights import LIVEPORTRAIT
 
-    return (*LIVEPORTRAIT, *DIFFUSION, *TALKER)
+    return (*LIVEPORTRAIT, *DIFFUSION, *TALKER, *DITTO)
 
 
 def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, ...]:

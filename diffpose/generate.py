@@ -1,5 +1,6 @@
 """The diffusion generator: a voice to LivePortrait motion, at once or while it is still arriving."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -14,27 +15,33 @@ from .card import KIND_NAMES
 from .features import FPS, SAMPLE_RATE, SpeechEncoder
 from .hearing import LiveEar, StreamingEar
 from .incremental import IncrementalEar
-from .normalise import JoyvasaSpace
+from .normalise import JoyvasaSpace, MotionSpace
 from .options import MotionOptions
 from .samplers import SampleOptions, seeded_noise
 from .steering import LiveSteering, closed_in_silence, steered, timed
 from .style import MotionStatistics, Style
 from .subtle import with_expressions
 from .weights import DiffusionModel
-from .windows import LIVE, Person, WindowedMotion, WindowPlan, silent_context, trained_plan
+from .windows import LIVE, MotionWindows, Person, WindowedMotion, WindowPlan, silent_context, trained_plan
 
 
 class MotionStream:
     """LivePortrait motion of a voice that is still arriving, 25 frames a second.
 
-    Made by DiffusionGenerator.stream. All pieces are measured against one rest frame, and joined they are the same
+    Made by a generator's `stream`. All pieces are measured against one rest frame, and joined they are the same
     however the voice is cut.
+
+    Args:
+        ear: where the sound arrives.
+        windows: what makes vectors of it.
+        space: what the vectors mean.
+        steering: what is done to the motion; nothing when None.
     """
 
     def __init__(
-        self, ear: LiveEar, windows: WindowedMotion, space: JoyvasaSpace, hop: int, steering: LiveSteering | None
+        self, ear: LiveEar, windows: MotionWindows, space: MotionSpace, steering: LiveSteering | None
     ) -> None:
-        self._ear, self._windows, self._space, self._hop, self._steering = ear, windows, space, hop, steering
+        self._ear, self._windows, self._space, self._steering = ear, windows, space, steering
         self._rest: MotionFrame | None = None
         self._finished = False
 
@@ -49,25 +56,27 @@ class MotionStream:
         self._ear.push(sound)
         if self._steering is not None:
             self._steering.push(sound)
-        return self._motion(self._windows.settled())
+        return self._joined(self._moved())
 
     def finish(self) -> MotionSequence | None:
         """The motion still open when the voice ends: in all ceil(samples / 640) frames; None when there is none."""
         self._finished = True
-        return self._motion(self._windows.rest(), last=True)
+        moved = self._moved(final=True)
+        return self._joined(moved if self._steering is None else (*moved, self._steering.finish()))
 
-    def _motion(self, vectors: Tensor, last: bool = False) -> MotionSequence | None:
-        """The motion of vectors (T, d), hop by hop, and after the last one what was held back."""
-        pieces = [self._steered(hop) for hop in vectors.split(self._hop) if len(hop)]
-        if last and self._steering is not None:
-            pieces.append(self._steering.finish())
+    def _moved(self, final: bool = False) -> list[MotionSequence | None]:
+        """The motion of every window that settled, as it is wanted."""
+        moved = []
+        for vectors in self._windows.pieces(final):
+            motion = self._space.motion(vectors, Fraction(FPS), self._rest)
+            self._rest = motion.rest
+            moved.append(motion if self._steering is None else self._steering.steer(motion))
+        return moved
+
+    @staticmethod
+    def _joined(pieces: Iterable[MotionSequence | None]) -> MotionSequence | None:
         given = [piece for piece in pieces if piece is not None]
         return join(given) if given else None
-
-    def _steered(self, hop: Tensor) -> MotionSequence | None:
-        motion = self._space.motion(hop, Fraction(FPS), self._rest)
-        self._rest = motion.rest
-        return motion if self._steering is None else self._steering.steer(motion)
 
 
 def whole_motion(
@@ -181,7 +190,7 @@ class DiffusionGenerator:
             person=self._person(manner),
             silence=silent_context(model, self._encoder),
         )
-        return MotionStream(ear, windows, self._space, plan.hop, steering)
+        return MotionStream(ear, windows, self._space, steering)
 
     def _ear(self, plan: WindowPlan) -> LiveEar:
         """What hears the sound: a short window together with what came before it, as much as in training."""
@@ -195,9 +204,9 @@ class DiffusionGenerator:
 
     def _guided(self, style: Style) -> SampleOptions:
         """The sampling options with the style's scale times its strength: 0 is exactly without style."""
-        if not self._takes_style():
-            return self._options
         guidance = self._options.guidance
+        if not self._takes_style():
+            return replace(self._options, guidance=replace(guidance, style=None))
         strength = 0.0 if style.code is None else style.strength
         scale = strength * (1.0 if guidance.style is None else guidance.style)
         return replace(self._options, guidance=replace(guidance, style=scale))

@@ -16,6 +16,7 @@ from .samplers import SampleOptions
 from .style import Style
 
 if TYPE_CHECKING:
+    from ..lp_core.portrait import Portrait
     from .manifold import Projection
     from .talker.driver import TalkerOptions
 
@@ -24,7 +25,7 @@ __all__ = [
     "choose_generator",
 ]  # fmt: skip
 
-GENERATORS = ("auto", "procedural", "diffusion", "talker")
+GENERATORS = ("auto", "procedural", "diffusion", "talker", "ditto")
 
 _log = logging.getLogger(__name__)
 
@@ -59,12 +60,13 @@ def choose_generator(
     sampling: SampleOptions | None = None,
     talker: "TalkerOptions | None" = None,
     speaker: "Projection | None" = None,
+    portrait: "Portrait | None" = None,
 ) -> MotionGenerator:
     """The generator called `name`.
 
     `auto` is the diffusion generator when its weights are in the models folders, else the built-in procedural one,
-    which needs none; which and why is logged once. `talker`, the light driver, is taken only by its name. Networks
-    are loaded once and kept for later calls.
+    which needs none; which and why is logged once. `talker`, the light driver, and `ditto`, a second diffusion
+    network, are taken only by their names. Networks are loaded once and kept for later calls.
 
     Args:
         name: one of GENERATORS.
@@ -73,10 +75,11 @@ def choose_generator(
         sampling: how the diffusion generator walks from noise to motion; its usual way when None.
         talker: how the light driver's networks are run; the usual way when None.
         speaker: whose way of speaking the voice is brought to before it is heard; nobody's when None.
+        portrait: who is going to speak: Ditto sets out from that face when LivePortrait's networks have read it.
 
     Raises:
         ValueError: an unknown name, or a device that cannot be used.
-        FileNotFoundError: `diffusion` or `talker` is asked for and its weights are not there.
+        FileNotFoundError: `diffusion`, `talker` or `ditto` is asked for and its weights are not there.
     """
     from .procedural import ProceduralGenerator
 
@@ -92,6 +95,11 @@ def choose_generator(
         from .talker.installed import installed_talker
 
         return installed_talker(places, talker, speaker)
+    if name == "ditto":
+        from ..lp_core.renderer import choose_device
+        from .ditto_installed import installed_ditto
+
+        return installed_ditto(places, choose_device(device), portrait, sampling)
     return ProceduralGenerator(speaker)
 
 

@@ -8,6 +8,7 @@ shorter one), jaw opening 1, angles in radians.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,14 @@ SMALLEST_SPREAD = 1e-9
 SMALLEST_SCALE = 0.1
 FLAME_EXPRESSION = 50
 FLAME_HEAD = 3
+
+
+class MotionSpace(Protocol):
+    """What a network's motion vectors mean."""
+
+    def motion(self, vectors: Tensor, fps: Fraction, rest: MotionFrame | None = None) -> MotionSequence:
+        """The motion that vectors (T, d) stand for, measured against `rest` or what the space takes for it."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

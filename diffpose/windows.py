@@ -8,7 +8,9 @@ n belongs to samples n·640 … (n+1)·640, however long the stream. Offline is 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -92,6 +94,18 @@ class Past:
     guess: Tensor
 
 
+class MotionWindows(Protocol):
+    """Motion vectors of sound that arrives, as their windows settle."""
+
+    def pieces(self, final: bool = False) -> Iterator[Tensor]:
+        """What became settled since the last call, (n, d) of each window, the same however the sound arrived.
+
+        Args:
+            final: no more sound comes, and all that is still open is wanted: in all ceil(samples / 640) frames.
+        """
+        ...
+
+
 class WindowedMotion:
     """Normalised motion of the sound in an ear, window by window.
 
@@ -125,21 +139,22 @@ class WindowedMotion:
         self._past = _beginning(model, silence)
         self._next = 0  # the first frame that is not settled yet
 
+    def pieces(self, final: bool = False) -> Iterator[Tensor]:
+        """See MotionWindows."""
+        total = math.ceil(self._ear.samples / SAMPLES_PER_FRAME)
+        while self._ear.samples >= (self._next + self._plan.frames) * SAMPLES_PER_FRAME:
+            yield self._window()
+        while final and self._next < total:
+            wanted = total - self._next
+            yield self._window()[:wanted]
+
     def settled(self) -> Tensor:
         """The frames (n, d) that became settled since the last call; n may be 0."""
-        windows = [self._nothing()]
-        while self._ear.samples >= (self._next + self._plan.frames) * SAMPLES_PER_FRAME:
-            windows.append(self._window())
-        return torch.cat(windows)
+        return torch.cat((self._nothing(), *self.pieces()))
 
     def rest(self) -> Tensor:
         """The frames (n, d) still open when no more sound comes: in all there are ceil(samples / 640)."""
-        total = math.ceil(self._ear.samples / SAMPLES_PER_FRAME)
-        windows = [self.settled()]
-        while self._next < total:
-            wanted = total - self._next
-            windows.append(self._window()[:wanted])
-        return torch.cat(windows)
+        return torch.cat((self._nothing(), *self.pieces(final=True)))
 
     def _nothing(self) -> Tensor:
         return torch.zeros(0, self._model.card.layout.motion_dims)

@@ -9,6 +9,7 @@ from ..diffpose.samplers import Guidance, SampleOptions
 from ..diffpose.style import Style
 from ..diffpose.talker.driver import TalkerOptions
 from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.portrait import Portrait
 from ..lp_core.templates import MOTION_SUFFIXES, load_motion
 from . import host
 from .driving import frame_index, neutral_frame_input
@@ -45,7 +46,8 @@ class AudioToMotion(Node):
                 "audio": ("AUDIO", {"tooltip": "A voice, at any sample rate, in any language."}),
                 "motion": (list(GENERATORS), {"default": "auto", "tooltip": (
                     "What makes the motion. procedural is built in; diffusion uses JoyVASA's networks; auto takes "
-                    "the best one that is installed. talker makes the lips by LivePortraitTalker's networks."
+                    "the best one that is installed. talker makes the lips by LivePortraitTalker's networks, ditto "
+                    "all by Ditto's."
                 )}),
                 "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
                     "Frames a second. 23.976, 29.97 and 59.94 are taken as the exact broadcast rates."
@@ -97,6 +99,9 @@ class AudioToMotion(Node):
                 "style": ("STYLE", {"tooltip": "Somebody's manner of moving, from StyleEncode."}),
                 "talker": ("TALKER_OPTIONS", {"tooltip": "How talker is run, from TalkerOptions."}),
                 "speaker": ("SPEAKER", {"tooltip": "Whose sounds the voice is brought to, from BuildSpeaker."}),
+                "portrait": ("PORTRAIT", {"tooltip": (
+                    "Who is going to speak: ditto sets out from that face when liveportrait draws it. Others need none."
+                )}),
             },
         }  # fmt: skip
 
@@ -126,6 +131,7 @@ class AudioToMotion(Node):
         style: Style | None = None,
         talker: TalkerOptions | None = None,
         speaker: Projection | None = None,
+        portrait: Portrait | None = None,
     ) -> dict[str, Any]:
         """The motion, the sound untouched, the frame rate and the number of frames; the page shows the curves."""
         options = MotionOptions(
@@ -134,7 +140,7 @@ class AudioToMotion(Node):
         )  # fmt: skip
         sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
         folders = host.model_folders("diffpose")
-        generator = choose_generator(motion, host.device(), folders, sampling, talker, speaker)
+        generator = choose_generator(motion, host.device(), folders, sampling, talker, speaker, portrait)
         voice = audio_of(audio)
         made = generator.generate(voice, frame_rate(fps), options, seed, style)
         tell_generator(motion)

@@ -20,6 +20,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..diffpose.ditto_installed import DITTO
 from ..diffpose.generator import automatic_generator
 from ..diffpose.installed import DIFFUSION
 from ..diffpose.talker.installed import TALKER
@@ -117,7 +118,7 @@ def tell_renderer(wanted: str, animal: bool = False) -> None:
 def tell_generator(wanted: str) -> None:
     """Say on the page, once, which generator `auto` takes and why, and the licence of the weights it uses."""
     used, why = automatic_generator(host.model_folders("diffpose")) if wanted == "auto" else (wanted, "")
-    weights = {"diffusion": DIFFUSION, "talker": TALKER}.get(used)
+    weights = {"diffusion": DIFFUSION, "talker": TALKER, "ditto": DITTO}.get(used)
     _tell(f"{used} makes the motion", why, _licences(weights) if weights else "")
 
 

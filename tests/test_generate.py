@@ -296,3 +296,10 @@ def test_the_cheap_live_stream_in_chunks_is_the_stream_at_once(generator):
     whole = streamed([sound])
     assert len(whole) == 32
     assert same(streamed(sound.split(777)), whole)
+
+
+def test_style_guidance_means_nothing_to_a_network_without_style(generator, encoder):
+    guided = DiffusionGenerator(
+        model_of(), encoder, space(), SampleOptions(steps=2, guidance=Guidance(audio=2.0, style=1.0))
+    )
+    assert same(guided.generate(voice(9000), 25), generator.generate(voice(9000), 25))

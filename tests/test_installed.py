@@ -20,7 +20,7 @@ from talking_head.diffpose.installed import (
     load_installed,
 )
 from talking_head.diffpose.procedural import ProceduralGenerator
-from talking_head.diffpose.samplers import SampleOptions
+from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.style import motion_statistics
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.weights import State, check
@@ -148,3 +148,10 @@ def test_a_style_has_a_code_where_an_encoder_is_installed(tmp_path):
     # The procedural motion is measured from zero, the networks' from their mean face.
     same = replace(motion.resampled(25), expression=motion.resampled(25).expression + space.rest_expression)
     torch.testing.assert_close(style.code, encoder.encode(space.normalised(same)))
+
+
+def test_the_node_and_the_command_use_the_installed_networks(installed):
+    """As both ask for it: with guidance for a style that JoyVASA's network does not know."""
+    sampling = SampleOptions(steps=2, guidance=Guidance(2.0, 1.0))
+    made = choose_generator("diffusion", "cpu", (installed,), sampling)
+    assert len(made.generate(Audio(0.1 * torch.randn(1, 9000), 16_000), 25)) == 15

@@ -1,0 +1,322 @@
+"""Ditto's motion (265 numbers a frame), what its network is told, and the windows it fuses, to LivePortrait motion.
+
+A vector is scale - 1, the logits of 66 bins of 3 degrees for pitch, yaw and roll, translation, and expression 63.
+Source: Li et al. (2024), "Ditto", and diffpose spec section 6. Letters: S frames of a window, o of them shared with
+the window before, v = S - o new.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from ..lp_core.keypoints import (
+    ANGLE_BINS,
+    DEGREES_PER_BIN,
+    EYES,
+    FIRST_BIN,
+    KEYPOINTS,
+    LIPS,
+    angle_degrees,
+    neutral_expression,
+)
+from ..lp_core.motion import MotionFrame, MotionSequence
+from ..lp_core.portrait import Portrait
+from .features import SAMPLES_PER_FRAME
+from .hearing import Ear
+from .lmdm import Lmdm
+from .samplers import NoiseSource, SampleOptions, guided, sample
+from .schedule import Schedule
+
+SIZES = (
+    1,
+    ANGLE_BINS,
+    ANGLE_BINS,
+    ANGLE_BINS,
+    3,
+    3 * KEYPOINTS,
+)  # scale, pitch, yaw, roll, translation, expression
+DIMS = sum(SIZES)
+SMOOTHED = DIMS - SIZES[-1]  # the first numbers: all but the expression
+EMOTIONS = ("angry", "disgusted", "afraid", "happy", "neutral", "sad", "surprised", "contemptuous")  # its order
+EMOTION_SHARPNESS = 8.0  # of the softmax that the network is told
+USUAL_EYES = (0.3, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # opening of both lids over width, where the eyeballs look
+LOOK_AHEAD = 2  # frames of sound that features need beyond their own
+STEPS_OF_TRAINING = 1000
+LOGIT_WIDTH = 3.0  # degrees, of the bins that stand for a known angle
+
+# The eyes' turn against the head: degrees of gaze per degree, and expression per degree by eye and side.
+GAZE_PER_YAW, GAZE_PER_PITCH = 0.26, 0.28
+OUTWARD, INWARD, UPWARD = 0.0010, 0.0007, -0.001
+LEFT_LID, RIGHT_LID = 11, 15  # keypoints
+
+# Canonical keypoints of a usual face, in thousandths: lp_core.mesh.renderer's of its mean face.
+TYPICAL_KEYPOINTS = (
+    (0, -612, -356), (-194, -487, -352), (194, -487, -352),
+    (-182, -167, -367), (0, -218, -518), (-319, -320, -74),
+    (-103, -39, -366), (182, -167, -367), (319, -320, -74),
+    (0, 162, -356), (-315, -252, -59), (-154, -382, -336),
+    (103, -39, -366), (-148, -340, -334), (-114, -39, -358),
+    (154, -382, -336), (148, -340, -334), (0, -86, -447),
+    (0, -468, -398), (0, 27, -423), (114, -39, -358),
+)  # fmt: skip
+TYPICAL_SCALE = 1.3
+
+
+@dataclass(frozen=True, eq=False)
+class DittoSource:
+    """The face that Ditto's motion sets out from.
+
+    Attributes:
+        vector: (265,) its own motion.
+        keypoints: (63,) its canonical keypoints.
+        eyes: (E, 8) opening of both lids and place of the eyeballs, of every frame of a clip, which is played back
+            and forth; one usual pair where only a portrait is known, since landmarks of its iris would tell them.
+    """
+
+    vector: Tensor
+    keypoints: Tensor
+    eyes: Tensor = field(default_factory=lambda: torch.tensor([USUAL_EYES]))
+
+    def __post_init__(self) -> None:
+        for name, size in (("vector", DIMS), ("keypoints", 3 * KEYPOINTS)):
+            if tuple(getattr(self, name).shape) != (size,):
+                raise ValueError(
+                    f"Ditto's source has a {name} of ({size},); got {tuple(getattr(self, name).shape)}."
+                )
+
+    @classmethod
+    def typical(cls) -> "DittoSource":
+        """A usual face that looks straight ahead with its mouth closed."""
+        keypoints = torch.tensor(TYPICAL_KEYPOINTS, dtype=torch.float32).flatten() / 1000
+        rest = MotionFrame(neutral_expression(), torch.zeros(3), torch.tensor([TYPICAL_SCALE]), torch.zeros(3))
+        return cls(encoded(rest), keypoints)
+
+    @classmethod
+    def of(cls, portrait: Portrait) -> "DittoSource":
+        """A portrait's face; LivePortrait's renderer knows it as Ditto does."""
+        return cls(encoded(portrait.rest.to("cpu")), portrait.keypoints.detach().cpu().flatten())
+
+
+def encoded(frame: MotionFrame) -> Tensor:
+    """The vector (265,) of a frame; its angles become the bins around them, whose mean is the angle."""
+    bins = FIRST_BIN + DEGREES_PER_BIN * torch.arange(ANGLE_BINS)
+    logits = -((bins - frame.rotation[:, None]) / LOGIT_WIDTH).square() / 2
+    return torch.cat((frame.scale - 1, logits.flatten(), frame.translation, frame.expression.flatten()))
+
+
+@dataclass(frozen=True, eq=False)
+class DittoSpace:
+    """What Ditto's vectors mean on a face.
+
+    Attributes:
+        source: the face.
+    """
+
+    source: DittoSource
+
+    def motion(self, vectors: Tensor, fps: Fraction, rest: MotionFrame | None = None) -> MotionSequence:
+        """The motion that vectors (T, 265) stand for, measured from the source's own frame when `rest` is None.
+
+        Size is the source's; of the expression, lips and eyes move, and the eyes turn against the head.
+        """
+        own = _frames(self.source.vector[None], fps, MotionFrame.neutral()).frame(0)
+        motion = _frames(vectors, fps, own if rest is None else rest)
+        moved = torch.zeros(KEYPOINTS, 1, dtype=torch.bool)
+        moved[list(LIPS + EYES)] = True
+        expression = torch.where(moved, motion.expression, own.expression)
+        gaze = _gaze(motion.rotation - own.rotation)
+        return replace(motion, expression=expression + gaze, scale=own.scale.expand_as(motion.scale).clone())
+
+
+def relative_to_first(vectors: Tensor, first: Tensor, source: DittoSource) -> Tensor:
+    """Vectors (T, 265) with the source in place of the first one generated; angles differ by their logits."""
+    return source.vector + vectors - first
+
+
+def conditions(heard: Tensor, start: int, source: DittoSource, emotions: tuple[tuple[int, ...], ...]) -> Tensor:
+    """What the network is told of frames start … start + n: (n, 1103).
+
+    Args:
+        heard: (n, 1024) speech features.
+        start: number of the first frame.
+        source: the face.
+        emotions: numbers in EMOTIONS of every frame, in turn; several at once are mixed.
+    """
+    places = [max(start + index, 0) for index in range(len(heard))]
+    told = torch.stack([_emotion(emotions[place % len(emotions)]) for place in places])
+    eyes = source.eyes[[_back_and_forth(place, len(source.eyes)) for place in places]]
+    return torch.cat((heard, told, eyes, source.keypoints.expand(len(heard), -1)), 1)
+
+
+@dataclass(frozen=True)
+class DittoPlan:
+    """How a stream is cut.
+
+    Attributes:
+        overlap: frames that a window shares with the one before; 70 settles 10 at a time, 10 settles 70.
+        silence: frames before the sound that the first window begins with, so that it ends early.
+        frames: S, as in training.
+    """
+
+    overlap: int
+    silence: int = 0
+    frames: int = 80
+
+    def __post_init__(self) -> None:
+        if not 0 < self.overlap < self.frames:
+            raise ValueError(f"Windows of {self.frames} frames share 1 … {self.frames - 1}; got {self.overlap}.")
+        if not 0 <= self.silence < self.frames:
+            raise ValueError(f"A window begins with 0 … {self.frames - 1} frames of silence; got {self.silence}.")
+
+    @property
+    def new(self) -> int:
+        """v, frames that each window adds."""
+        return self.frames - self.overlap
+
+    @property
+    def fade(self) -> int:
+        """Frames over which a window takes over from the one before it."""
+        return min(self.overlap, self.new)
+
+
+LIVE_DITTO, WHOLE_DITTO = DittoPlan(overlap=70, silence=70), DittoPlan(overlap=10)
+
+
+def fused(known: Tensor, predicted: Tensor, plan: DittoPlan) -> Tensor:
+    """Known motion (T, 265) and the next window (S, 265), which begins `overlap` frames before the known one's end.
+
+    The new window takes over linearly in the last `fade` frames that are shared; there, and in the frame after, all
+    but the expression is smoothed over three frames.
+    """
+    weight = (torch.arange(plan.fade) / plan.fade)[:, None].to(known)
+    begun = len(known) - plan.fade
+    shared = torch.lerp(known[begun:], predicted[plan.overlap - plan.fade : plan.overlap], weight)
+    joined = torch.cat((known[:begun], shared, predicted[plan.overlap :]))
+    return smoothed_pose(joined, begun, len(known) + 1)
+
+
+def smoothed_pose(vectors: Tensor, start: int, end: int) -> Tensor:
+    """Vectors (T, 265) whose frames start … end hold the mean of three frames, in all but the expression."""
+    values = vectors[:, :SMOOTHED]
+    before, after = torch.cat((values[:1], values[:-1])), torch.cat((values[1:], values[-1:]))
+    mean = (before + values + after) / 3
+    mean[0], mean[-1] = values[:2].mean(0), values[-2:].mean(0)
+    smoothed = vectors.clone()
+    smoothed[start:end, :SMOOTHED] = mean[start:end]
+    return smoothed
+
+
+class DittoMotion:
+    """Ditto's vectors of the sound in an ear, window by window, from the source on; see windows.MotionWindows.
+
+    Args:
+        network: the denoiser.
+        ear: where the sound arrives; gives 1024 features a frame.
+        source: the face.
+        plan: how the sound is cut.
+        options: how windows are sampled; noise is drawn once for every step and kept for all windows.
+        draw: noise of shape (1, S, 265).
+        emotion: number in EMOTIONS.
+    """
+
+    def __init__(
+        self,
+        network: Lmdm,
+        ear: Ear,
+        source: DittoSource,
+        plan: DittoPlan,
+        options: SampleOptions,
+        draw: NoiseSource,
+        emotion: int,
+    ) -> None:
+        self._network, self._ear, self._source, self._plan = network, ear, source, plan
+        self._options, self._draw, self._emotions = options, draw, ((emotion,),)
+        self._schedule = Schedule.named("ditto", STEPS_OF_TRAINING)
+        self._step_noise = [draw() for _ in options.times(self._schedule)[1:-1]]
+        self._known = torch.zeros(0, DIMS)  # the latest frames, the last of which may still change
+        self._end = -plan.silence  # the first frame that is not known yet
+        self._given = 0  # the first frame that was not given yet
+        self._first: Tensor | None = None
+
+    def pieces(self, final: bool = False) -> Iterator[Tensor]:
+        """What became settled since the last call, (n, 265) of each window; with `final`, all that is open."""
+        total = math.ceil(self._ear.samples / SAMPLES_PER_FRAME)
+        while self._heard(self._next_end() + LOOK_AHEAD) or (final and self._end < total):
+            self._window()
+            settled = self._end - self._plan.fade - 1
+            yield from self._give(min(settled, total) if final else settled)
+        if final:
+            yield from self._give(total)
+
+    def _heard(self, frame: int) -> bool:
+        return self._ear.samples >= frame * SAMPLES_PER_FRAME
+
+    def _next_end(self) -> int:
+        return self._end + (self._plan.new if len(self._known) else self._plan.frames)
+
+    def _give(self, settled: int) -> Iterator[Tensor]:
+        if settled <= self._given:
+            return
+        begun = self._end - len(self._known)
+        piece = self._known[self._given - begun : settled - begun]
+        self._first = piece[0] if self._first is None else self._first
+        self._given = settled
+        yield relative_to_first(piece, self._first, self._source)
+
+    @torch.no_grad()
+    def _window(self) -> None:
+        """Denoise the next window and fuse it with what is known."""
+        end = self._next_end()
+        start = end - self._plan.frames
+        heard = self._ear.features(start, end)[0].float().cpu()
+        told = conditions(heard, start, self._source, self._emotions)
+        begins = not len(self._known)
+        before = self._source.vector if begins else self._known[-self._plan.overlap - 1]
+        predicted = self._denoised(told, before)
+        everything = len(predicted)
+        known = smoothed_pose(predicted, 0, everything) if begins else fused(self._known, predicted, self._plan)
+        self._known, self._end = known[-self._plan.frames - self._plan.new :], end
+        self._ear.forget(end - self._plan.overlap)
+
+    def _denoised(self, told: Tensor, before: Tensor) -> Tensor:
+        network, guidance = self._network, self._options.guidance
+        like = network.head.weight
+        window = network.window(told[None].to(like), before[None].to(like), guidance.dropped())
+        predictor = guided(lambda motion, step: network(motion, step, window), guidance)
+        kept = iter(self._step_noise)
+        noise = self._draw().to(like)
+        return sample(predictor, noise, lambda: next(kept), self._schedule, self._options)[0].cpu()
+
+
+def _frames(vectors: Tensor, fps: Fraction, rest: MotionFrame) -> MotionSequence:
+    """The motion of vectors (T, 265) as they are."""
+    scale, pitch, yaw, roll, translation, expression = vectors.split(SIZES, 1)
+    rotation = torch.stack([angle_degrees(logits) for logits in (pitch, yaw, roll)], -1)
+    return MotionSequence(expression.unflatten(1, (KEYPOINTS, 3)), rotation, scale + 1, translation, fps, rest)
+
+
+def _gaze(turns: Tensor) -> Tensor:
+    """Expression (T, 21, 3) of eyes that turn against a head turned by (T, 3) degrees."""
+    across, down = GAZE_PER_YAW * turns[:, 1], GAZE_PER_PITCH * turns[:, 0]
+    gaze = turns.new_zeros(len(turns), KEYPOINTS, 3)
+    gaze[:, LEFT_LID, 0] = across * torch.where(across > 0, INWARD, OUTWARD)
+    gaze[:, RIGHT_LID, 0] = across * torch.where(across > 0, OUTWARD, INWARD)
+    gaze[:, LEFT_LID, 1] = gaze[:, RIGHT_LID, 1] = UPWARD * down
+    return gaze
+
+
+def _back_and_forth(place: int, count: int) -> int:
+    """The entry of `count` at a place: forth, back, and forth again. Check: 0 1 2 2 1 0 0 1 … of three."""
+    within = place % (2 * count)
+    return min(within, 2 * count - 1 - within)
+
+
+def _emotion(numbers: tuple[int, ...]) -> Tensor:
+    """How much of each of EMOTIONS (8,) there is."""
+    present = torch.zeros(len(EMOTIONS))
+    present[list(numbers)] = EMOTION_SHARPNESS
+    return present.softmax(0)

@@ -1,0 +1,95 @@
+"""The second diffusion generator: Ditto's network, at once or while the voice is still arriving."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from ..lp_core.audio import Audio
+from ..lp_core.motion import MotionSequence
+from .ditto import (
+    DIMS,
+    EMOTIONS,
+    LIVE_DITTO,
+    LOOK_AHEAD,
+    WHOLE_DITTO,
+    DittoMotion,
+    DittoPlan,
+    DittoSource,
+    DittoSpace,
+)
+from .ditto_hearing import ChunkEncoder, DittoEar
+from .generate import MotionStream, whole_motion
+from .lmdm import Lmdm
+from .options import MotionOptions
+from .samplers import SampleOptions, seeded_noise
+from .steering import LiveSteering
+from .style import Style
+
+
+class DittoGenerator:
+    """Implements `generator.MotionGenerator` with Ditto's network.
+
+    Args:
+        network: the denoiser.
+        encoder: its speech encoder.
+        source: the face that moves; a usual one when None. Motion is measured from it, so any portrait can be
+            driven.
+        options: how windows are sampled.
+    """
+
+    def __init__(
+        self,
+        network: Lmdm,
+        encoder: ChunkEncoder,
+        source: DittoSource | None = None,
+        options: SampleOptions | None = None,
+    ) -> None:
+        self._network, self._encoder = network, encoder
+        self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
+        # The network has no style code to be guided by.
+        self._options = replace(wanted, guidance=replace(wanted.guidance, style=None))
+
+    def generate(
+        self,
+        audio: Audio,
+        fps: float | Fraction,
+        options: MotionOptions | None = None,
+        seed: int = 0,
+        style: Style | None = None,
+    ) -> MotionSequence:
+        """The motion of a face that says `audio`: ceil(duration · fps) frames.
+
+        Args:
+            audio: the voice, any rate and channels.
+            fps: frames a second; the network's 25 are resampled.
+            options: what moves and how much; the network is told the mood as well.
+            seed: 0 or more; the same seed gives the same motion.
+            style: its statistics scale the motion.
+        """
+        wanted, gains = options or MotionOptions(), (style or Style()).gains()
+        return whole_motion(self._stream(seed, wanted, WHOLE_DITTO, None), audio, fps, wanted, gains, seed)
+
+    def stream(
+        self,
+        seed: int = 0,
+        style: Style | None = None,
+        plan: DittoPlan = LIVE_DITTO,
+        options: MotionOptions | None = None,
+    ) -> MotionStream:
+        """A stream to push sound into; in the default plan the first frames settle after 880 ms of it.
+
+        After that ten frames settle with every 400 ms of sound. Arguments are those of `generate`, and how the
+        voice is cut.
+        """
+        wanted, gains = options or MotionOptions(), (style or Style()).gains()
+        steering = LiveSteering(wanted, gains, seed, plan.fade + 1 + LOOK_AHEAD)
+        return self._stream(seed, wanted, plan, steering)
+
+    def _stream(
+        self, seed: int, wanted: MotionOptions, plan: DittoPlan, steering: LiveSteering | None
+    ) -> MotionStream:
+        if seed < 0:
+            raise ValueError(f"The seed is {seed}; expected 0 or more.")
+        ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
+        emotion = EMOTIONS.index(wanted.mood)
+        windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion)
+        return MotionStream(ear, windows, DittoSpace(self._source), steering)

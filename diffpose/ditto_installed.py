@@ -1,0 +1,85 @@
+"""Ditto's published files: which are in the models folders, and the generator made of them."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ..lp_core.portrait import Portrait
+from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking
+from .ditto import DittoSource
+from .ditto_generate import DittoGenerator
+from .ditto_hearing import ChunkEncoder, onnx_encoder
+from .lmdm import Lmdm
+from .samplers import SampleOptions
+from .weights import load_lmdm
+
+# Several public projects tell these paths and sizes; none of them pins a commit.
+_REPOSITORY = "digital-avatar/ditto-talkinghead"
+
+
+def _ditto(name: str, purpose: str, path: str, size: int, *others: str) -> WeightEntry:
+    """An entry whose file may lie as the Hub's folder has it, within a folder ditto, or by itself."""
+    file = path.rsplit("/", 1)[-1]
+    return WeightEntry(
+        name=f"ditto/{name}",
+        purpose=f"Ditto: {purpose}",
+        licence="Apache-2.0",
+        commercial_use=True,
+        published=(PublishedFile(_REPOSITORY, "main", path, size),),
+        places=(f"ditto/{path}", path, file, *others),
+    )
+
+
+NETWORK = _ditto(
+    "lmdm",
+    "speech to motion",
+    "ditto_pytorch/models/lmdm_v0.4_hubert.pth",
+    191_247_715,
+    "lmdm_v0.4_hubert.safetensors",
+)
+HEARING = _ditto(
+    "hubert",
+    "its speech encoder, which needs onnxruntime",
+    "ditto_pytorch/aux_models/hubert_streaming_fix_kv.onnx",
+    1_460_740_880,
+)
+DITTO = (NETWORK, HEARING)
+"""What Ditto's generator needs."""
+
+
+def installed_ditto(
+    folders: Sequence[Path],
+    device: torch.device | str = "cpu",
+    portrait: Portrait | None = None,
+    options: SampleOptions | None = None,
+) -> DittoGenerator:
+    """Ditto's generator of the files in the models folders; its networks are kept for later calls.
+
+    Args:
+        folders: models folders, best first.
+        device: where the denoiser computes.
+        portrait: who is going to speak; only LivePortrait's networks read a face as Ditto knows it.
+        options: how windows are sampled.
+
+    Raises:
+        FileNotFoundError: a file is missing or damaged; the message names each.
+        CheckpointError: a file is not what its name says.
+        ValueError: onnxruntime is not installed.
+    """
+    unusable = lacking(DITTO, folders)
+    if unusable:
+        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
+        raise FileNotFoundError(
+            f"Ditto's weights are not complete in {searched}: {unusable}. Fetch them by `talking-head models "
+            f"--download ditto` from https://huggingface.co/{_REPOSITORY}, or choose another motion."
+        )
+    network, encoder = _loaded(*(str(check(entry, folders).path) for entry in DITTO), str(device))
+    known = portrait is not None and portrait.renderer.name == "liveportrait"
+    return DittoGenerator(network, encoder, DittoSource.of(portrait) if known and portrait else None, options)
+
+
+@lru_cache(maxsize=1)
+def _loaded(network: str, encoder: str, device: str) -> tuple[Lmdm, ChunkEncoder]:
+    return load_lmdm(network).to(device), onnx_encoder(encoder)
