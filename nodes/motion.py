@@ -100,7 +100,7 @@ class AudioToMotion(Node):
                 "talker": ("TALKER_OPTIONS", {"tooltip": "How talker is run, from TalkerOptions."}),
                 "speaker": ("SPEAKER", {"tooltip": "Whose sounds the voice is brought to, from BuildSpeaker."}),
                 "portrait": ("PORTRAIT", {"tooltip": (
-                    "Who is going to speak: ditto sets out from that face when liveportrait draws it. Others need none."
+                    "Who is going to speak: ditto sets out from that face when liveportrait draws it."
                 )}),
             },
         }  # fmt: skip
