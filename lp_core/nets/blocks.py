@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from .convolutions import RepeatedConvolution
+
 Shapes = Mapping[str, torch.Size]
 Convolution = nn.Conv2d | nn.Conv3d
 N = TypeVar("N", bound="PublishedNetwork")
@@ -30,6 +32,8 @@ class PublishedNetwork(nn.Module):
     """What people call the network."""
     signature: ClassVar[str]
     """A key that no other network's file has."""
+    bears_bfloat16: ClassVar[tuple[str, ...]] = ()
+    """How the names of those layers begin whose convolutions may be done in bfloat16."""
 
     @classmethod
     def for_shapes(cls: type[N], shapes: Shapes) -> N:
@@ -39,6 +43,20 @@ class PublishedNetwork(nn.Module):
             KeyError: a tensor that tells a size is not there.
         """
         raise NotImplementedError
+
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Move to where it shall work, in place, and do its convolutions in `dtype` as far as they bear it.
+
+        float16 keeps ten bits of every number and all of them bear it; bfloat16 keeps seven, and layers whose
+        roundings show in the picture stay in float32.
+        """
+        self.to(device)
+        if dtype == torch.bfloat16:
+            for name, module in self.named_modules():
+                if isinstance(module, Convolution | RepeatedConvolution) and name.startswith(self.bears_bfloat16):
+                    module.to(dtype)
+        else:
+            self.to(dtype)
 
 
 class Foldable(nn.Module):
@@ -80,7 +98,7 @@ class ConvNorm(Foldable):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, ...) to (B, outputs, ...)."""
-        return F.leaky_relu(self.norm(self.conv(x)), self.slope)
+        return F.leaky_relu(self.norm(applied(self.conv, x)), self.slope)
 
     def fold(self) -> None:
         """See `Foldable`."""
@@ -101,7 +119,21 @@ class UpBlock(ConvNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, ..., H, W) to (B, outputs, ..., 2 H, 2 W)."""
+        if isinstance(self.conv, RepeatedConvolution):
+            return F.leaky_relu(applied(self.conv, x), self.slope)
         return super().forward(F.interpolate(planes(x), scale_factor=2).unflatten(1, x.shape[1:-2]))
+
+    def fold(self) -> None:
+        """See `Foldable`; after it nothing is enlarged before it is convolved."""
+        if isinstance(self.conv, RepeatedConvolution):
+            return
+        super().fold()
+        self.conv = RepeatedConvolution(self.conv.weight, self.conv.bias, repeat=2)
+
+
+def applied(convolution: nn.Module, x: Tensor) -> Tensor:
+    """A convolution's result, in the precision of its weights."""
+    return convolution(x.to(next(convolution.parameters()).dtype))
 
 
 def planes(x: Tensor) -> Tensor:

@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import Foldable, PublishedNetwork, Shapes, SpectralConv2d, count
+from .blocks import Foldable, PublishedNetwork, Shapes, SpectralConv2d, applied, count
+from .convolutions import RepeatedConvolution, WinogradConvolution
 
 SLOPE = 0.2  # of every leaky ReLU here
+BEARS_BFLOAT16 = ("G_middle_", "up_")  # not the first and the last convolution
 
 
 class SpadeDecoder(PublishedNetwork):
@@ -26,6 +28,7 @@ class SpadeDecoder(PublishedNetwork):
     published_name = "spade_generator"
     title = "decoder"
     signature = "G_middle_0.conv_0.weight_orig"
+    bears_bfloat16 = BEARS_BFLOAT16
 
     def __init__(
         self,
@@ -41,7 +44,10 @@ class SpadeDecoder(PublishedNetwork):
         for index in range(middle):
             self.add_module(f"G_middle_{index}", SpadeBlock(width, width, features, hidden))
         for index, (inputs, outputs) in enumerate(pairwise((width, *ups))):
-            self.add_module(f"up_{index}", SpadeBlock(inputs, outputs, features, hidden))
+            self.add_module(
+                f"up_{index}",
+                SpadeBlock(inputs, outputs, features, hidden, doubling=True, repeat=2 ** (index + 1)),
+            )
         last = nn.Conv2d((width, *ups)[-1], 3 * upscale**2, kernel_size=3, padding=1)
         self.conv_img = nn.Sequential(last, nn.PixelShuffle(upscale))
         self.middle = middle
@@ -60,14 +66,25 @@ class SpadeDecoder(PublishedNetwork):
             upscale=round((shapes["conv_img.0.weight"][0] / 3) ** 0.5),
         )
 
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """See `PublishedNetwork`.
+
+        On a CPU the widest convolutions of the bfloat16 form are done by fewer products in float32, which takes as
+        long as bfloat16 and loses nothing.
+        """
+        if device.type == "cpu" and dtype == torch.bfloat16:
+            for index in range(self.middle):
+                self.get_submodule(f"G_middle_{index}").use_fewer_products()
+        super().prepare(device, dtype)
+
     def forward(self, features: Tensor) -> Tensor:
         """Warped features (B, 256, 64, 64) to pictures (B, 3, 512, 512), RGB in [0, 1]."""
-        x = self.fc(features)
+        x = applied(self.fc, features)
         for index in range(self.middle):
             x = self.get_submodule(f"G_middle_{index}")(x, features)
         for index in range(self.ups):
-            x = self.get_submodule(f"up_{index}")(F.interpolate(x, scale_factor=2), features)
-        return torch.sigmoid(self.conv_img(F.leaky_relu(x, SLOPE)))
+            x = self.get_submodule(f"up_{index}")(x, features)
+        return torch.sigmoid(applied(self.conv_img, F.leaky_relu(x, SLOPE)))
 
 
 class SpadeBlock(Foldable):
@@ -75,11 +92,22 @@ class SpadeBlock(Foldable):
 
     Where the number of channels changes, the shortcut has a normalisation and a 1 x 1 convolution of its own,
     without bias and without an activation between them.
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        features: channels of the warped features.
+        hidden: channels inside the normalisations.
+        doubling: height and width are doubled first, by repetition.
+        repeat: how often each of the features' pixels stands in a row of what goes out.
     """
 
-    def __init__(self, inputs: int, outputs: int, features: int, hidden: int):
+    def __init__(
+        self, inputs: int, outputs: int, features: int, hidden: int, doubling: bool = False, repeat: int = 1
+    ):
         super().__init__()
         between = min(inputs, outputs)
+        self.doubling, self.repeat = doubling, repeat
         self.conv_0 = SpectralConv2d(inputs, between, kernel=3)
         self.conv_1 = SpectralConv2d(between, outputs, kernel=3)
         self.norm_0 = Spade(inputs, features, hidden)
@@ -90,21 +118,54 @@ class SpadeBlock(Foldable):
             self.norm_s = Spade(inputs, features, hidden)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W); the features may be smaller than the picture."""
-        shortcut = self.conv_s(self.norm_s(x, features)) if self.has_shortcut else x
-        y = self.conv_0(F.leaky_relu(self.norm_0(x, features), SLOPE))
-        y = self.conv_1(F.leaky_relu(self.norm_1(y, features), SLOPE))
+        """(B, inputs, H, W) to (B, outputs, H, W), or doubled; the features may be smaller than the picture."""
+        labels = self._labels(features)
+        # Repeating pixels changes no mean and no variance, so the normalisation comes before it and is shared.
+        normal = self._doubled(F.instance_norm(x))
+        shortcut = applied(self.conv_s, self.norm_s(normal, labels[2])) if self.has_shortcut else self._doubled(x)
+        y = applied(self.conv_0, F.leaky_relu(self.norm_0(normal, labels[0]), SLOPE))
+        y = applied(self.conv_1, F.leaky_relu(self.norm_1(F.instance_norm(y), labels[1]), SLOPE))
         return shortcut + y
 
+    def use_fewer_products(self) -> None:
+        """Do both convolutions by Winograd's way from now on; a second call changes nothing."""
+        for name in ("conv_0", "conv_1"):
+            convolution = self.get_submodule(name)
+            if isinstance(convolution, nn.Conv2d):
+                self.add_module(name, WinogradConvolution(convolution))
+
+    def _norms(self) -> "list[Spade]":
+        return [self.norm_0, self.norm_1, *([self.norm_s] if self.has_shortcut else [])]
+
+    def _doubled(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2) if self.doubling else x
+
+    def _labels(self, features: Tensor) -> "tuple[Tensor, ...]":
+        """What each normalisation draws its gain and offset from, (B, hidden, H, W) each."""
+        if hasattr(self, "shared"):
+            return applied(self.shared, features).relu().chunk(len(self._norms()), 1)
+        enlarged = F.interpolate(features, scale_factor=self.repeat)
+        return tuple(applied(norm.mlp_shared, enlarged) for norm in self._norms())
+
     def fold(self) -> None:
-        """See `Foldable`."""
+        """Merge spectral normalisations; one convolution of the features, not enlarged, for all normalisations."""
         for name, child in list(self.named_children()):
             if isinstance(child, SpectralConv2d):
                 self.add_module(name, child.folded())
+            if isinstance(child, Spade):
+                child.fold()
+        if hasattr(self, "shared"):
+            return
+        together = joined([norm.mlp_shared[0] for norm in self._norms()])
+        for norm in self._norms():
+            del norm.mlp_shared
+        self.shared = together
+        if self.repeat > 1:
+            self.shared = RepeatedConvolution(together.weight, together.bias, self.repeat)
 
 
 class Spade(nn.Module):
-    """Instance normalisation whose gain and offset are drawn from the warped features at every pixel."""
+    """The gain and offset of a normalised picture, drawn from the warped features at every pixel."""
 
     def __init__(self, channels: int, features: int, hidden: int):
         super().__init__()
@@ -112,7 +173,31 @@ class Spade(nn.Module):
         self.mlp_gamma = nn.Conv2d(hidden, channels, kernel_size=3, padding=1)
         self.mlp_beta = nn.Conv2d(hidden, channels, kernel_size=3, padding=1)
 
-    def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        """(B, channels, H, W) to the same."""
-        shared = self.mlp_shared(F.interpolate(features, size=x.shape[2:]))
-        return F.instance_norm(x) * (1 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
+    def forward(self, normal: Tensor, label: Tensor) -> Tensor:
+        """(B, channels, H, W), normalised, to the same; the label is (B, hidden, H, W)."""
+        if hasattr(self, "both"):
+            gain, offset = applied(self.both, label).chunk(2, 1)
+        else:
+            gain, offset = applied(self.mlp_gamma, label), applied(self.mlp_beta, label)
+        return torch.addcmul(normal + offset, normal, gain.to(normal.dtype))
+
+    def fold(self) -> None:
+        """One convolution for gain and offset; a second call changes nothing."""
+        if not hasattr(self, "both"):
+            self.both = joined([self.mlp_gamma, self.mlp_beta])
+            del self.mlp_gamma, self.mlp_beta
+
+
+def joined(convolutions: list[nn.Conv2d]) -> nn.Conv2d:
+    """One convolution that gives the outputs of several of the same input, one after the other."""
+    first = convolutions[0]
+    outputs = sum(convolution.out_channels for convolution in convolutions)
+    both = nn.Conv2d(first.in_channels, outputs, first.kernel_size, padding=first.padding, device="meta")
+    weight = torch.cat([convolution.weight for convolution in convolutions])
+    bias = torch.cat([_bias(convolution) for convolution in convolutions])
+    both.weight, both.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
+    return both
+
+
+def _bias(convolution: nn.Conv2d) -> Tensor:
+    return convolution.weight.new_zeros(convolution.out_channels) if convolution.bias is None else convolution.bias

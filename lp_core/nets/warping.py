@@ -16,10 +16,17 @@ from .blocks import (
     Shapes,
     SlicedConv3d,
     UpBlock,
+    applied,
     count,
     fold_batch_norm,
 )
+from .convolutions import FourierHeads
 
+HOURGLASS = "dense_motion_network.hourglass."
+BEARS_BFLOAT16 = (  # not the last two steps of the way back: their roundings alone show as a third of a grey level
+    f"{HOURGLASS}encoder.",
+    *(f"{HOURGLASS}decoder.up_blocks.{index}." for index in range(4)),
+)
 KEYPOINT_VARIANCE = 0.01  # of the Gaussian drawn around each keypoint, in squared crop units
 Size3 = tuple[int, int, int]  # depth, height, width
 
@@ -58,6 +65,7 @@ class WarpingNetwork(PublishedNetwork):
     published_name = "warping_module"
     title = "warping network"
     signature = "dense_motion_network.mask.weight"
+    bears_bfloat16 = BEARS_BFLOAT16
 
     def __init__(
         self,
@@ -101,8 +109,14 @@ class WarpingNetwork(PublishedNetwork):
         source, driving = source.float(), driving.float()
         deformation, occlusion = self.dense_motion_network(volume, source, driving)
         warped = sample_volume(volume, deformation).flatten(1, 2)
-        features = self.fourth(self.third(warped.to(self.fourth.weight.dtype)))
+        features = applied(self.fourth, self.third(warped))
         return Warped(features * occlusion.to(features.dtype), occlusion, deformation)
+
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """See `PublishedNetwork`; on a CPU the widest convolutions are done by spectra, in float32."""
+        super().prepare(device, dtype)
+        if device.type == "cpu":
+            self.dense_motion_network.use_spectra()
 
 
 class DenseMotion(Foldable):
@@ -124,20 +138,31 @@ class DenseMotion(Foldable):
         self.hourglass = Hourglass(motions * (compressed + 1), widths, decoder_widths)
         self.mask = SlicedConv3d(self.hourglass.outputs, motions, kernel=7)
         self.occlusion = nn.Conv2d(self.hourglass.outputs * depth, 1, kernel_size=7, padding=3)
+        self.spectra: FourierHeads | None = None
 
     def forward(self, volume: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
         """The deformation (B, D, H, W, 3) and the occlusion (B, 1, H, W), both float32."""
-        dtype = self.mask.weight.dtype
-        shifts = source - driving
-        prediction = self.hourglass(self.hints(volume, source, driving).to(dtype))
-        mask = self.mask(prediction).float().softmax(dim=1)
-        occlusion = self.occlusion(prediction.flatten(1, 2)).float().sigmoid()
-        return deformation(mask, shifts), occlusion
+        prediction = self.hourglass(self.hints(volume, source, driving))
+        logits, hidden = self._heads(prediction)
+        mask = logits.float().softmax(dim=1)
+        return deformation(mask, source - driving), hidden.float().sigmoid()
+
+    def _heads(self, prediction: Tensor) -> tuple[Tensor, Tensor]:
+        """What becomes the masks (B, 1 + K, D, H, W) and the occlusion (B, 1, H, W)."""
+        if self.spectra is not None:
+            return self.spectra(prediction)
+        return applied(self.mask, prediction), applied(self.occlusion, prediction.flatten(1, 2))
+
+    def use_spectra(self) -> None:
+        """Do the masks and the occlusion by products of spectra from now on; a second call changes nothing."""
+        if self.spectra is None:
+            self.spectra = FourierHeads(self.mask, self.occlusion)
+            del self.mask, self.occlusion
 
     def hints(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
         """The hourglass's input (B, 110, D, H, W), float32: per motion one heat map and four moved features."""
         size: Size3 = (volume.shape[2], volume.shape[3], volume.shape[4])
-        compressed = F.relu(self.norm(self.compress(volume.to(self.compress.weight.dtype)))).float()
+        compressed = F.relu(self.norm(applied(self.compress, volume))).float()
         shifts = F.pad(source - driving, (0, 0, 1, 0))  # motion 0 stands still
         heat = F.pad(heat_maps(driving, size) - heat_maps(source, size), (0, 0) * 3 + (1, 0))
         moved = translated_copies(compressed, shifts)
