@@ -109,7 +109,7 @@ def _diffusion(
     sampling: SampleOptions | None,
     speaker: "Projection | None",
 ) -> MotionGenerator:
-    from ..lp_core.renderer import choose_device
+    from ..lp_core.device import choose_device
     from .encoders import ProjectedEncoder
     from .generate import DiffusionGenerator
     from .installed import load_installed

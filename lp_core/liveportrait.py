@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .crop import Crop, CropOptions, crop_to_picture, cut, paste
 from .dense_landmarks import DenseLandmarks
+from .device import fitting_batch
 from .face import Face
 from .keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
 from .layouts import eye_ratios, lip_ratio
@@ -43,9 +44,10 @@ class Painter:
     """
 
     def __init__(self, warping: WarpingNetwork, decoder: SpadeDecoder, device: torch.device, dtype: torch.dtype):
-        self._warping = warping.to(device, dtype)
-        self._decoder = decoder.to(device, dtype)
-        self._dtype = dtype
+        warping.prepare(device, dtype)
+        decoder.prepare(device, dtype)
+        self._warping, self._decoder = warping, decoder
+        self.dtype = dtype
 
     def paint(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
         """Crops (T, 512, 512, 3) in 0…1, float32.
@@ -61,9 +63,9 @@ class Painter:
             ValueError: the networks give NaN in single precision too.
         """
         pictures = self._attempt(volume, source, driving)
-        if not torch.isfinite(pictures).all() and self._dtype != torch.float32:
+        if not torch.isfinite(pictures).all() and self.dtype != torch.float32:
             _log.warning("Half precision gave NaN or infinity; LivePortrait draws in single precision from now on.")
-            self._dtype = torch.float32
+            self.dtype = torch.float32
             self._warping.float()
             self._decoder.float()
             pictures = self._attempt(volume, source, driving)
@@ -108,7 +110,7 @@ class LivePortraitRenderer:
     Args:
         networks: which it takes over and moves to the device.
         device: where it draws.
-        dtype: of the convolutions of W and G; float16 on CUDA and float32 elsewhere when None.
+        dtype: of the convolutions of W and G, as `device.choose_dtype` gives it.
         landmarks: who tells how far eyes and lips stand open; the face's own landmarks do when None.
     """
 
@@ -116,16 +118,15 @@ class LivePortraitRenderer:
         self,
         networks: Networks,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
         landmarks: DenseLandmarks | None = None,
     ):
         self.device = torch.device(device)
-        chosen = dtype or (torch.float16 if self.device.type == "cuda" else torch.float32)
         self._appearance = networks.appearance.to(self.device)
         self._motion = networks.motion.to(self.device)
         self._stitching = networks.stitching
         self._landmarks = landmarks
-        self._painter = Painter(networks.warping, networks.decoder, self.device, chosen)
+        self._painter = Painter(networks.warping, networks.decoder, self.device, dtype)
 
     @property
     def name(self) -> str:
@@ -164,7 +165,7 @@ class LivePortraitRenderer:
             driving = self.driving_keypoints(portrait, motion, options).to(self.device)
             source, to_picture = likeness.placed.to(self.device), portrait.crop.to_picture
             batches = []
-            for some in driving.split(options.batch_size):
+            for some in driving.split(fitting_batch(self.device, self._painter.dtype, options.batch_size)):
                 frames = self._painter.paint(likeness.volume, source, some)
                 if options.paste_back:
                     frames = paste(frames, to_picture, portrait.picture[None], options.mask)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .crop import paste
+from .device import choose_device, choose_dtype
 from .extractor import MotionExtractor
 from .motion import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions
@@ -26,6 +27,7 @@ def choose_renderer(
     device: torch.device | str = "auto",
     folders: Sequence[Path] = (),
     animals: bool = False,
+    precision: str = "auto",
 ) -> Renderer:
     """The renderer called `name`.
 
@@ -37,9 +39,10 @@ def choose_renderer(
         device: where it draws, as `choose_device` takes it.
         folders: models folders to look for LivePortrait's weights in, best first.
         animals: LivePortrait's networks for animals are meant.
+        precision: of LivePortrait's warping and decoder, one of device.PRECISIONS.
 
     Raises:
-        ValueError: an unknown name, or a device that cannot be used.
+        ValueError: an unknown name, or a device or precision that cannot be used.
         FileNotFoundError: `liveportrait` is asked for and its weights are not there.
     """
     from .mesh.renderer import MeshRenderer
@@ -51,7 +54,8 @@ def choose_renderer(
         name, why = automatic_renderer(places, animals)
         _say_once(why)
     if name == "liveportrait":
-        return _liveportrait(places, str(choose_device(device)), animals)
+        place = choose_device(device)
+        return _liveportrait(places, str(place), animals, choose_dtype(precision, place))
     return MeshRenderer(choose_device(device))
 
 
@@ -72,30 +76,13 @@ def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtra
     return LandmarkExtractor()
 
 
-def choose_device(device: torch.device | str = "auto") -> torch.device:
-    """The device called so; `auto` is CUDA (or ROCm) where there is one, else Apple's GPU, else the CPU.
-
-    Raises:
-        ValueError: torch knows no such device, or the machine has none.
-    """
-    if device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"The device {device!r} cannot be used ({reason}); give cpu, cuda or mps.") from error
-
-
 @lru_cache(maxsize=1)
-def _liveportrait(folders: tuple[Path, ...], device: str, animals: bool) -> Renderer:
+def _liveportrait(folders: tuple[Path, ...], device: str, animals: bool, dtype: torch.dtype) -> Renderer:
     from .liveportrait import LivePortraitRenderer
     from .networks import load_landmarks, load_networks
 
     landmarks = None if animals else load_landmarks(folders)
-    return LivePortraitRenderer(load_networks(folders, animals), device, landmarks=landmarks)
+    return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks)
 
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:

@@ -1,11 +1,13 @@
 """LivePortrait's networks against the original's numbers, and the identities their rewrites rest on."""
 
 import zlib
+from copy import deepcopy
 from functools import lru_cache
 
 import pytest
 import torch
 import torch.nn.functional as F
+from plain_networks import plain_decoder, plain_warping
 from safetensors.torch import load_file
 from synthetic_weights import GOLDEN, fingerprints, golden_input, network, state, tiny
 from torch import nn
@@ -13,6 +15,7 @@ from torch import nn
 from talking_head.lp_core.nets import warping
 from talking_head.lp_core.nets.appearance import AppearanceExtractor
 from talking_head.lp_core.nets.blocks import SlicedConv3d, fold
+from talking_head.lp_core.nets.convolutions import FourierHeads, RepeatedConvolution, WinogradConvolution
 from talking_head.lp_core.nets.decoder import SpadeDecoder
 from talking_head.lp_core.nets.motion_extractor import HEADS, MotionExtractor
 from talking_head.lp_core.nets.stitching import StitchingNetworks
@@ -211,16 +214,17 @@ def test_one_source_serves_a_batch_as_it_serves_single_frames():
     torch.testing.assert_close(together.features, repeated.features)
 
 
-def test_coordinates_stay_in_single_precision_when_the_network_is_half():
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_coordinates_stay_in_single_precision_when_the_network_is_half(dtype):
     net = tiny(WarpingNetwork)
     fold(net)
     inputs = tiny_input(WarpingNetwork)
     exact = net(*inputs)
-    half = net.bfloat16()(*inputs)
-    assert half.features.dtype is torch.bfloat16
+    net.prepare(torch.device("cpu"), dtype)
+    half = net(*inputs)
     assert half.deformation.dtype is half.occlusion.dtype is torch.float32
-    assert not torch.equal(half.deformation, half.deformation.bfloat16().float())
-    assert (half.deformation - exact.deformation).abs().mean() < 0.02
+    assert not torch.equal(half.deformation, half.deformation.to(dtype).float())
+    assert 0 < (half.deformation - exact.deformation).abs().mean() < 0.02
 
 
 def test_motion_extractor_reads_half_precision_pictures_in_single_precision():
@@ -266,3 +270,44 @@ def test_sliced_convolution_equals_a_3d_convolution(depth, kernel):
     plain.load_state_dict(sliced.state_dict())
     x = torch.randn(2, 3, depth, 8, 9, dtype=torch.float64)
     torch.testing.assert_close(sliced(x), plain(x))
+
+
+def test_networks_equal_their_plain_form():
+    """Full-size, all rewrites on: what the original's steps give, one by one."""
+    volume, expected = golden_input("f_s", (1, 32, 16, 64, 64)), golden("warp")
+    source, driving = expected["kp_source"], expected["kp_driving"][:1]
+    warping = deepcopy(network(WarpingNetwork))
+    warping.prepare(torch.device("cpu"), torch.float32)
+    features = plain_warping(state("warping_module"), volume, source, driving)
+    assert_close(warping(volume, source, driving).features, features, 5e-5)
+    picture = plain_decoder(state("spade_generator"), features)
+    assert_close(network(SpadeDecoder)(features), picture, 5e-6)
+
+
+@pytest.mark.parametrize(
+    ("repeat", "size"), [(2, (5, 6)), (4, (3, 1)), (3, (4, 4)), (2, (3, 5, 6)), (2, (16, 1, 1))]
+)
+def test_convolving_repeated_pixels_equals_enlarging_first(repeat, size):
+    kernel = torch.randn(4, 3, *[3] * len(size), dtype=torch.float64)
+    x, bias = torch.randn(2, 3, *size, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
+    enlarged = x.repeat_interleave(repeat, -1).repeat_interleave(repeat, -2)
+    convolve = F.conv3d if len(size) == 3 else F.conv2d
+    torch.testing.assert_close(
+        RepeatedConvolution(kernel, bias, repeat)(x), convolve(enlarged, kernel, bias, padding=1)
+    )
+
+
+@pytest.mark.parametrize("size", [(64, 64), (40, 33), (5, 8)])
+def test_heads_by_spectra_equal_their_convolutions(size):
+    mask, occlusion = SlicedConv3d(3, 5, 7), nn.Conv2d(3 * 4, 1, 7, padding=3)
+    volume = torch.randn(2, 3, 4, *size)
+    logits, hidden = FourierHeads(mask, occlusion)(volume)
+    assert_close(logits, mask(volume), 1e-5)
+    assert_close(hidden, occlusion(volume.flatten(1, 2)), 1e-5)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (64, 64)])
+def test_winograds_convolution_equals_the_definition(size):
+    plain = nn.Conv2d(6, 4, 3, padding=1)
+    x = torch.randn(2, 6, *size)
+    assert_close(WinogradConvolution(plain)(x), plain(x), 2e-5)

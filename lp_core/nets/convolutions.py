@@ -174,7 +174,9 @@ class WinogradConvolution(nn.Module):
         rows, columns = -(-height // self.TILE), -(-width // self.TILE)
         padded = F.pad(x, (1, 1 + columns * self.TILE - width, 1, 1 + rows * self.TILE - height))
         patches = F.unfold(padded, self.PATCH, stride=self.TILE).unflatten(1, (channels, -1))
-        products = [torch.bmm(self.kernels, torch.matmul(self.to_products, some).transpose(0, 1)) for some in patches]
+        products = [
+            torch.bmm(self.kernels, torch.matmul(self.to_products, some).transpose(0, 1)) for some in patches
+        ]
         tiles = [torch.mm(self.from_products, some.flatten(1)) for some in products]
         size = (frames, self.TILE, self.TILE, -1, rows, columns)
         pixels = torch.stack(tiles).reshape(size).permute(0, 3, 4, 1, 5, 2).flatten(4).flatten(2, 3)
