@@ -119,6 +119,12 @@ def _add_drawing_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--renderer", choices=("auto", "mesh", "liveportrait"), default="auto", help="what draws")
     _add_models_folders(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps …")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        default="auto",
+        help="number format of LivePortrait's convolutions; auto is fp16 on CUDA, bf16 on CPUs that have it",
+    )
 
 
 def _add_portrait_options(parser: argparse.ArgumentParser) -> None:
@@ -412,7 +418,7 @@ def _portrait(given: argparse.Namespace) -> "Portrait":
     picture = limited(whole, given.max_side)
     face = _face(given, picture, len(picture) / len(whole))
     drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
-    renderer = choose_renderer(drawn_by, given.device, models_folders(given.models), given.animal)
+    renderer = choose_renderer(drawn_by, given.device, models_folders(given.models), given.animal, given.precision)
     return renderer.portrait(picture, face)
 
 

@@ -1,8 +1,8 @@
 """LivePortrait's warping network and decoder as the original computes them, step by step in plain PyTorch.
 
-Nothing is folded, hoisted, shared or split: batch and spectral normalisation act at every call, pictures are doubled
-before they are convolved, every keypoint samples the volume, and the masks come from a 3-D convolution. The pack's
-own networks are measured against this form, for what they give and for the time they take.
+Nothing is folded, hoisted, shared or split: batch and spectral normalisation act at every call, pictures are
+doubled before they are convolved, every keypoint samples the volume, and the masks come from a 3-D convolution. The
+pack's own networks are measured against this form, for what they give and for the time they take.
 """
 
 from collections.abc import Mapping

@@ -95,7 +95,8 @@ class FourierHeads(nn.Module):
         mask_spectrum, occlusion_spectrum = self._spectrum(mask.weight), self._spectrum(by_slice)
         self.register_buffer("mask_spectrum", mask_spectrum.permute(3, 4, 1, 2, 0).flatten(3).flatten(0, 1))
         self.register_buffer("occlusion_spectrum", occlusion_spectrum.permute(2, 3, 1, 0).flatten(2).flatten(0, 1))
-        self.mask_bias, self.occlusion_bias = mask.bias, occlusion.bias
+        self.mask_bias = nn.Parameter(bias_of(mask), requires_grad=False)
+        self.occlusion_bias = nn.Parameter(bias_of(occlusion), requires_grad=False)
 
     def forward(self, volume: Tensor) -> tuple[Tensor, Tensor]:
         """The masks' logits (B, motions, D, H, W) and the occlusion's (B, 1, H, W) for (B, C, D, H, W), float32."""
@@ -141,7 +142,7 @@ class FourierHeads(nn.Module):
 
 
 class WinogradConvolution(nn.Module):
-    """A 3 × 3 convolution that keeps the size, by a quarter of the products: 36 for a tile of 4 × 4 pixels, not 144.
+    """A 3 × 3 convolution that keeps the size, by a quarter of the products: 36 for 4 × 4 pixels, not 144.
 
     Its rounding errors are some ten times those of the definition in float32, and thousandths of bfloat16's. For
     hundreds of channels on a CPU it takes half the time of the definition, as much as bfloat16.
@@ -166,7 +167,7 @@ class WinogradConvolution(nn.Module):
         self.register_buffer("kernels", kernels.flatten(0, 1).to(convolution.weight.dtype).contiguous())
         self.register_buffer("to_products", _squared(self.INPUT))
         self.register_buffer("from_products", _squared(self.OUTPUT))
-        self.bias = convolution.bias
+        self.bias = nn.Parameter(bias_of(convolution), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, outputs, H, W)."""
@@ -181,6 +182,13 @@ class WinogradConvolution(nn.Module):
         size = (frames, self.TILE, self.TILE, -1, rows, columns)
         pixels = torch.stack(tiles).reshape(size).permute(0, 3, 4, 1, 5, 2).flatten(4).flatten(2, 3)
         return pixels[..., :height, :width] + self.bias.reshape(-1, 1, 1)
+
+
+def bias_of(convolution: nn.Conv2d | nn.Conv3d) -> Tensor:
+    """A convolution's bias (outputs,); zeros where it has none."""
+    if convolution.bias is not None:
+        return convolution.bias
+    return convolution.weight.new_zeros(convolution.out_channels)
 
 
 def _squared(matrix: tuple[tuple[int, ...], ...]) -> Tensor:

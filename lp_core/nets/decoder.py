@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import Foldable, PublishedNetwork, Shapes, SpectralConv2d, applied, count
-from .convolutions import RepeatedConvolution, WinogradConvolution
+from .convolutions import RepeatedConvolution, WinogradConvolution, bias_of
 
 SLOPE = 0.2  # of every leaky ReLU here
 BEARS_BFLOAT16 = ("G_middle_", "up_")  # not the first and the last convolution
@@ -73,8 +73,9 @@ class SpadeDecoder(PublishedNetwork):
         long as bfloat16 and loses nothing.
         """
         if device.type == "cpu" and dtype == torch.bfloat16:
-            for index in range(self.middle):
-                self.get_submodule(f"G_middle_{index}").use_fewer_products()
+            for block in self.children():
+                if isinstance(block, SpadeBlock) and not block.doubling:
+                    block.use_fewer_products()
         super().prepare(device, dtype)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -156,12 +157,13 @@ class SpadeBlock(Foldable):
                 child.fold()
         if hasattr(self, "shared"):
             return
-        together = joined([norm.mlp_shared[0] for norm in self._norms()])
+        parts = [part for norm in self._norms() for part in norm.mlp_shared]
+        together = joined([part for part in parts if isinstance(part, nn.Conv2d)])
         for norm in self._norms():
             del norm.mlp_shared
         self.shared = together
         if self.repeat > 1:
-            self.shared = RepeatedConvolution(together.weight, together.bias, self.repeat)
+            self.shared = RepeatedConvolution(together.weight, bias_of(together), self.repeat)
 
 
 class Spade(nn.Module):
@@ -189,15 +191,11 @@ class Spade(nn.Module):
 
 
 def joined(convolutions: list[nn.Conv2d]) -> nn.Conv2d:
-    """One convolution that gives the outputs of several of the same input, one after the other."""
+    """One 3 x 3 convolution that gives the outputs of several of the same input, one after the other."""
     first = convolutions[0]
     outputs = sum(convolution.out_channels for convolution in convolutions)
-    both = nn.Conv2d(first.in_channels, outputs, first.kernel_size, padding=first.padding, device="meta")
+    both = nn.Conv2d(first.in_channels, outputs, kernel_size=3, padding=1, device="meta")
     weight = torch.cat([convolution.weight for convolution in convolutions])
-    bias = torch.cat([_bias(convolution) for convolution in convolutions])
+    bias = torch.cat([bias_of(convolution) for convolution in convolutions])
     both.weight, both.bias = nn.Parameter(weight, requires_grad=False), nn.Parameter(bias, requires_grad=False)
     return both
-
-
-def _bias(convolution: nn.Conv2d) -> Tensor:
-    return convolution.weight.new_zeros(convolution.out_channels) if convolution.bias is None else convolution.bias

@@ -1,4 +1,4 @@
-"""What LivePortrait's warping and decoder cost against the plain form of the same networks, side by side in one run.
+"""What LivePortrait's warping and decoder cost against the plain form of the same networks, in one run.
 
     python tests/benchmarks/networks_speed.py [--threads 2] [--rounds 3] [--json FILE]
 
