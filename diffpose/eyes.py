@@ -18,6 +18,7 @@ MICRO_SACCADE = (0.045, 0.03)  # iris radii, standard deviation in x and y
 AVERSION = 0.10  # probability that a fixation looks away
 AVERSION_TIME = (0.35, 0.8)  # seconds
 SACCADE = 0.04  # seconds
+LATEST = 16  # blinks and places that a stream remembers
 LID_FOLLOW = 0.5  # of lid per iris radius that the gaze goes down
 LID_FOLLOW_RANGE = (-0.10, 0.12)
 
@@ -29,20 +30,46 @@ def blink_times(duration: float, breaks: Curve, rate: float, random: np.random.G
         duration: seconds to fill.
         breaks: (M,) seconds of pauses in the speech; blinks near one move to it.
         rate: factor on the natural rate of about 19 a minute; 0 is never.
-        random: its draws do not depend on the breaks.
+        random: draws when and where.
     """
-    if not rate:
-        return np.zeros(0)
-    times, planned = [], random.uniform(0.6, 2.0) / rate
-    while planned < duration:
-        near = breaks[np.abs(breaks - planned) < PAUSE_REACH] + 0.05
-        start = float(near[0]) if len(near) and random.random() < 0.6 else planned
-        times.append(max(start, times[-1] + DOUBLE_SPACING) if times else start)
-        if random.random() < DOUBLE_BLINK:
-            times.append(times[-1] + DOUBLE_SPACING)
-        interval = random.lognormal(np.log(BLINK_INTERVAL), BLINK_VARIATION)
-        planned += max(float(np.clip(interval, *BLINK_INTERVALS)) / rate, DOUBLE_SPACING)
-    return np.array(times)
+    blinks = Blinks(rate, random)
+    blinks.extend(duration, breaks)
+    return blinks.times
+
+
+class Blinks:
+    """Moments of blinks, planned as far as the voice is known.
+
+    Args:
+        rate: factor on the natural rate of about 19 a minute; 0 is never.
+        random: draws when and where.
+    """
+
+    def __init__(self, rate: float, random: np.random.Generator) -> None:
+        self._rate, self._random = rate, random
+        self._times: list[float] = []
+        self._planned = random.uniform(0.6, 2.0) / rate if rate else np.inf
+
+    @property
+    def times(self) -> Curve:
+        """(N,) seconds at which blinks begin."""
+        return np.array(self._times)
+
+    def extend(self, end: float, breaks: Curve, since: float = 0.0) -> None:
+        """Plan until `end` seconds, moving to pauses (M,) that are near; none that is new begins before `since`."""
+        while self._planned < end:
+            near = breaks[np.abs(breaks - self._planned) < PAUSE_REACH] + 0.05
+            start = float(near[0]) if len(near) and self._random.random() < 0.6 else self._planned
+            earliest = self._times[-1] + DOUBLE_SPACING if self._times else 0.0
+            self._times.append(max(start, earliest, since))
+            if self._random.random() < DOUBLE_BLINK:
+                self._times.append(self._times[-1] + DOUBLE_SPACING)
+            interval = self._random.lognormal(np.log(BLINK_INTERVAL), BLINK_VARIATION)
+            self._planned += max(float(np.clip(interval, *BLINK_INTERVALS)) / self._rate, DOUBLE_SPACING)
+
+    def forget(self) -> None:
+        """Keep the latest blinks alone."""
+        del self._times[:-LATEST]
 
 
 def blink_curve(times: Curve, blinks: Curve) -> Curve:
@@ -56,17 +83,40 @@ def blink_curve(times: Curve, blinks: Curve) -> Curve:
 
 def wandering_gaze(times: Curve, random: np.random.Generator) -> Curve:
     """Gaze around the viewer's eyes (T, 2) in iris radii right and down: small saccades, a rare look away."""
-    starts, places = [0.0], [np.zeros(2)]
-    while starts[-1] < times[-1]:
-        away = random.random() < AVERSION
-        side = random.choice((-1, 1)) * random.uniform(0.18, 0.35)
-        aside, near = np.array([side, random.uniform(-0.1, 0.15)]), random.normal(0, MICRO_SACCADE)
-        starts.append(starts[-1] + random.uniform(*FIXATION))
-        places.append(aside if away else near)
-        if away:
-            starts.append(starts[-1] + random.uniform(*AVERSION_TIME))
-            places.append(near)
-    return stepped(times, np.array(starts), np.array(places), np.full(len(starts), SACCADE))
+    gaze = Gaze(random)
+    gaze.extend(float(times[-1]))
+    return gaze.at(times)
+
+
+class Gaze:
+    """Where the eyes wander, drawn as far as it is asked for."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self._random = random
+        self._starts, self._places = [0.0], [np.zeros(2)]
+
+    def extend(self, end: float) -> None:
+        """Draw until `end` seconds."""
+        random = self._random
+        while self._starts[-1] < end:
+            away = random.random() < AVERSION
+            side = random.choice((-1, 1)) * random.uniform(0.18, 0.35)
+            aside, near = np.array([side, random.uniform(-0.1, 0.15)]), random.normal(0, MICRO_SACCADE)
+            self._starts.append(self._starts[-1] + random.uniform(*FIXATION))
+            self._places.append(aside if away else near)
+            if away:
+                self._starts.append(self._starts[-1] + random.uniform(*AVERSION_TIME))
+                self._places.append(near)
+
+    def at(self, times: Curve) -> Curve:
+        """Gaze (T, 2) in iris radii right and down."""
+        starts = np.array(self._starts)
+        return stepped(times, starts, np.array(self._places), np.full(len(starts), SACCADE))
+
+    def forget(self) -> None:
+        """Keep the latest places alone."""
+        for kept in (self._starts, self._places):
+            del kept[:-LATEST]
 
 
 def counter_rotation(rotation: Curve) -> Curve:

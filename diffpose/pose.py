@@ -3,6 +3,7 @@
 Sizes and rates follow mesh spec, section 4: default standard deviations of 1-2°, half the power below 0.5 Hz.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ LIMIT = np.array([7.0, 9.0, 6.0])  # degrees, softly
 DRIFT = np.array([0.009, 0.006])  # crop units, standard deviation of the head's place in x and y
 DRIFT_BAND = (0.08, 0.4)  # Hz
 BREATH, BREATH_RATE = 0.002, 0.27  # crop units, Hz
+LATE_RISE = 0.3  # seconds in which a nod rises that was not foreseen
+LATEST = 8  # steps that a stream remembers
 FADE_IN = 0.5  # seconds in which the head leaves the portrait's own pose
 
 
@@ -84,45 +87,112 @@ def head_motion(speech: Speech, stressed: Accents, times: Curve, seed: np.random
     sway_seed, nod_seed, posture_seed, drift_seed = seed.spawn(4)
     attention = IDLE_SHARE + (1 - IDLE_SHARE) * smoothed(speech.activity, 0.4)
     activity = np.interp(times, speech.times, attention)
-    degrees = _sway(times, np.random.default_rng(sway_seed)) * activity[:, None]
-    degrees += _nods(stressed, times, np.random.default_rng(nod_seed))
-    degrees += _postures(pauses(speech), times, np.random.default_rng(posture_seed))
+    degrees = sway(times, np.random.default_rng(sway_seed)) * activity[:, None]
+    nod_random = np.random.default_rng(nod_seed)
+    nods = [
+        drawn_nod(accent, weight, nod_random)
+        for accent, weight in zip(stressed.times, stressed.weights, strict=True)
+    ]
+    degrees += nodding(nods, times)
+    postures = Postures(np.random.default_rng(posture_seed))
+    postures.extend(float(times[-1]), pauses(speech))
+    degrees += postures.at(times)
+    return begun(degrees, drift(times, np.random.default_rng(drift_seed)), times)
+
+
+def begun(degrees: Curve, place: Curve, times: Curve) -> HeadMotion:
+    """The motion of degrees (T, 3) and a place (T, 2): it begins in the portrait's pose and stays within LIMIT."""
     fade = minimum_jerk(times / FADE_IN)[:, None]
-    drift = _drift(times, np.random.default_rng(drift_seed))
-    return HeadMotion(rotation=LIMIT * np.tanh(degrees / LIMIT) * fade, translation=drift * fade)
+    return HeadMotion(rotation=LIMIT * np.tanh(degrees / LIMIT) * fade, translation=place * fade)
 
 
-def _sway(times: Curve, random: np.random.Generator) -> Curve:
+def sway(times: Curve, random: np.random.Generator) -> Curve:
+    """The slow swaying of pitch, yaw and roll while somebody speaks: degrees (T, 3)."""
     return np.stack([wandering(times, band, random) for band in SWAY_BANDS], -1) * SWAY
 
 
-def _nods(stressed: Accents, times: Curve, random: np.random.Generator) -> Curve:
-    """Down and slightly up again on every accent, with a small turn beside it: degrees (T, 3)."""
+@dataclass(frozen=True, eq=False)
+class Nod:
+    """Down and slightly up again on an accent, with a small turn beside it.
+
+    Attributes:
+        accent: seconds.
+        size: degrees, down.
+        width: seconds.
+        turn: (2,) degrees of yaw and roll.
+        known: seconds from which on the accent is known; the nod fades in from there.
+    """
+
+    accent: float
+    size: float
+    width: float
+    turn: Curve
+    known: float
+
+    def at(self, times: Curve) -> Curve:
+        """Degrees (T, 3)."""
+        after = times - self.accent + 0.06
+        down = self.size * (_bell(after, self.width) - 0.35 * _bell(after - 0.42, 0.3))
+        return (
+            np.column_stack([down, _bell(after, 0.5)[:, None] * self.turn]) * fading_in(times, self.known)[:, None]
+        )
+
+
+def drawn_nod(accent: float, weight: float, random: np.random.Generator, known: float = -np.inf) -> Nod:
+    """The nod on an accent of a weight."""
+    size, width = random.uniform(*NOD) * weight, random.uniform(*NOD_WIDTH)
+    return Nod(accent, size, width, random.normal(0, (1.3, 0.8)), known)
+
+
+def fading_in(times: Curve, known: float) -> Curve:
+    """0 … 1 (T,): what an accent moves that was not foreseen, since a stream learns of it late."""
+    return minimum_jerk((times - known) / LATE_RISE)
+
+
+def nodding(nods: Sequence[Nod], times: Curve) -> Curve:
+    """All nods together: degrees (T, 3)."""
     degrees = np.zeros((len(times), 3))
-    for accent, weight in zip(stressed.times, stressed.weights, strict=True):
-        size, width = random.uniform(*NOD) * weight, random.uniform(*NOD_WIDTH)
-        turn = random.normal(0, (1.3, 0.8))
-        near = around(times, accent, ACCENT_REACH)
-        after = times[near] - accent + 0.06
-        degrees[near, 0] += size * (_bell(after, width) - 0.35 * _bell(after - 0.42, 0.3))
-        degrees[near, 1:] += turn * _bell(after, 0.5)[:, None]
+    for nod in nods:
+        near = around(times, nod.accent, ACCENT_REACH)
+        degrees[near] += nod.at(times[near])
     return degrees
 
 
-def _postures(breaks: Curve, times: Curve, random: np.random.Generator) -> Curve:
-    """A new posture at pauses, and now and then without one: degrees (T, 3)."""
-    least, most = POSTURE_SPACING
-    starts, postures, durations = [0.0], [np.zeros(3)], [1.0]
-    while starts[-1] < times[-1]:
-        planned = starts[-1] + most + random.uniform(-0.8, 0.8)
-        due = breaks[(breaks > starts[-1] + least) & (breaks < planned)]
-        starts.append(float(due[0]) if len(due) else planned)
-        postures.append(random.normal(0, POSTURE))
-        durations.append(random.uniform(0.6, 1.1))
-    return stepped(times, np.array(starts), np.array(postures), np.array(durations))
+class Postures:
+    """New postures at pauses, and now and then without one; planned as far as the voice is known."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self._random = random
+        self._starts, self._places, self._durations = [0.0], [np.zeros(3)], [1.0]
+        self._planned = self._next()
+
+    def extend(self, end: float, breaks: Curve, since: float = 0.0) -> None:
+        """Plan until `end` seconds around pauses (N,); none that is new begins before `since`."""
+        while True:
+            earliest = self._starts[-1] + POSTURE_SPACING[0]
+            due = breaks[(breaks > earliest) & (breaks < self._planned)]
+            start = float(due[0]) if len(due) else self._planned
+            if start >= end:
+                return
+            self._starts.append(max(start, since))
+            self._places.append(self._random.normal(0, POSTURE))
+            self._durations.append(self._random.uniform(0.6, 1.1))
+            self._planned = self._next()
+
+    def at(self, times: Curve) -> Curve:
+        """Degrees (T, 3) at times up to where the postures are planned."""
+        return stepped(times, np.array(self._starts), np.array(self._places), np.array(self._durations))
+
+    def forget(self) -> None:
+        """Keep the latest postures alone."""
+        for kept in (self._starts, self._places, self._durations):
+            del kept[:-LATEST]
+
+    def _next(self) -> float:
+        return self._starts[-1] + POSTURE_SPACING[1] + self._random.uniform(-0.8, 0.8)
 
 
-def _drift(times: Curve, random: np.random.Generator) -> Curve:
+def drift(times: Curve, random: np.random.Generator) -> Curve:
     """Slow change of place, and breath: crop units (T, 2)."""
     place = np.stack([wandering(times, DRIFT_BAND, random) for _ in DRIFT], -1) * DRIFT
     place[:, 1] += BREATH * np.sin(2 * np.pi * BREATH_RATE * times)

@@ -1,7 +1,8 @@
 """The generator that needs no download: a voice moves lips, brows, head and eyes by rules and one tiny net."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wan
 from .manifold import MEL_ENCODER, Projection
 from .mouth import Mouth, mouth_movement
 from .options import MotionOptions
-from .pose import ACCENT_REACH, Accents, HeadMotion, accents, head_motion, pauses
+from .pose import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_motion, pauses
 from .style import MotionStatistics, Style
 from .subtle import with_expressions
 from .visemes import visemes
+
+if TYPE_CHECKING:
+    from .procedural_stream import ProceduralStream
 
 BROW_SHARE = 0.45  # of the accents on which the brows rise
 BROW_RISE = (0.018, 0.040)  # eye distances
@@ -67,21 +71,59 @@ class ProceduralGenerator:
         speech = analyse(audio.mono(SAMPLE_RATE))
         head_seed, brow_seed, blink_seed, gaze_seed = SeedSequence(seed).spawn(4)
         stressed = accents(speech)
-        heard = speech if self._speaker is None else _spoken_by(self._speaker, speech)
-        mouth = mouth_movement(speech, visemes(heard), gains.mouth_tempo).at(times + wanted.lip_lead_ms / 1000)
-        head = _steered(head_motion(speech, stressed, times, head_seed), wanted, gains)
-        lips = _lips(mouth, wanted.lips * wanted.expression, gains.mouth_amplitude)
-        controls = Controls.still(len(times), **lips)
-        if not wanted.lips_only:
-            size = wanted.brows * wanted.expression * gains.brow_activity
-            brows = size * _brows(stressed, times, default_rng(brow_seed))
-            wander = wanted.gaze * gains.gaze_spread * (wanted.look == "natural")
-            gaze = wander * wandering_gaze(times, default_rng(gaze_seed))
-            gaze += min(wanted.gaze, 1.0) * counter_rotation(head.rotation)
-            blinks = _blinks(speech, times, wanted.blinks * gains.blink_rate, default_rng(blink_seed))
-            lids = np.minimum(1, blinks + min(wanted.blinks, 1.0) * lid_following(gaze))
-            controls = replace(controls, **_face(brows, gaze, lids))
-        return with_expressions(_motion(controls, head, rate), speech, wanted, seed)
+        mouth = lips_of(speech, gains.mouth_tempo, self._speaker).at(times + wanted.lip_lead_ms / 1000)
+        head = head_motion(speech, stressed, times, head_seed)
+        face = Face(
+            brows=_brows(stressed, times, default_rng(brow_seed)),
+            gaze=wandering_gaze(times, default_rng(gaze_seed)),
+            lids=_blinks(speech, times, wanted.blinks * gains.blink_rate, default_rng(blink_seed)),
+        )
+        motion = moved(mouth, head, face, wanted, gains, rate)
+        return with_expressions(motion, speech, wanted, seed)
+
+    def stream(
+        self,
+        fps: float | Fraction,
+        options: MotionOptions | None = None,
+        seed: int = 0,
+        style: Style | None = None,
+    ) -> "ProceduralStream":
+        """A stream to push sound into; the first frames settle after 420 ms of it. Arguments as for `generate`."""
+        from .procedural_stream import ProceduralStream
+
+        return ProceduralStream(fps, options, seed, style, self._speaker)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """What eyes and brows do before strengths and ties: brows (T,) eye distances, gaze (T, 2), lids (T,) 0 … 1."""
+
+    brows: Curve
+    gaze: Curve
+    lids: Curve
+
+
+def moved(
+    mouth: Mouth, head: HeadMotion, face: Face, wanted: MotionOptions, gains: MotionStatistics, rate: Fraction
+) -> MotionSequence:
+    """The motion of all parts in the wanted sizes, with the ties between head, gaze and lids."""
+    head = _steered(head, wanted, gains)
+    controls = Controls.still(
+        len(head.rotation), **_lips(mouth, wanted.lips * wanted.expression, gains.mouth_amplitude)
+    )
+    if not wanted.lips_only:
+        brows = wanted.brows * wanted.expression * gains.brow_activity * face.brows
+        gaze = wanted.gaze * gains.gaze_spread * (wanted.look == "natural") * face.gaze
+        gaze += min(wanted.gaze, 1.0) * counter_rotation(head.rotation)
+        lids = np.minimum(1, face.lids + min(wanted.blinks, 1.0) * lid_following(gaze))
+        controls = replace(controls, **_face(brows, gaze, lids))
+    return _motion(controls, head, rate)
+
+
+def lips_of(speech: Speech, tempo: float, speaker: Projection | None) -> Mouth:
+    """The lips' movement for a voice, in the shapes of a speaker where one is given."""
+    heard = speech if speaker is None else _spoken_by(speaker, speech)
+    return mouth_movement(speech, visemes(heard), tempo)
 
 
 def _spoken_by(speaker: Projection, speech: Speech) -> Speech:
@@ -117,13 +159,37 @@ def _face(brows: Curve, gaze: Curve, lids: Curve) -> dict[str, Tensor]:
 
 
 def _brows(stressed: Accents, times: Curve, random: np.random.Generator) -> Curve:
-    """Brows raised (T,), eye distances: on some of the accents, over a slow drift."""
-    height = BROW_DRIFT * wandering(times, BROW_DRIFT_BAND, random)
+    height = brow_drift(times, random)
     for accent in stressed.times:
-        rises, size = random.random() < BROW_SHARE, random.uniform(*BROW_RISE)
-        near = around(times, accent, ACCENT_REACH)
-        height[near] += rises * size * np.exp(-(((times[near] - accent + 0.04) / BROW_WIDTH) ** 2))
+        height += drawn_rise(accent, random).at(times)
     return height
+
+
+def brow_drift(times: Curve, random: np.random.Generator) -> Curve:
+    """The brows' slow drift (T,), eye distances."""
+    return BROW_DRIFT * wandering(times, BROW_DRIFT_BAND, random)
+
+
+@dataclass(frozen=True)
+class BrowRise:
+    """Brows raised on an accent by a height in eye distances, 0 on most; `accent` and `known` as in pose.Nod."""
+
+    accent: float
+    height: float
+    known: float
+
+    def at(self, times: Curve) -> Curve:
+        """Eye distances (T,)."""
+        height, near = np.zeros(len(times)), around(times, self.accent, ACCENT_REACH)
+        bell = np.exp(-(((times[near] - self.accent + 0.04) / BROW_WIDTH) ** 2))
+        height[near] = self.height * bell * fading_in(times[near], self.known)
+        return height
+
+
+def drawn_rise(accent: float, random: np.random.Generator, known: float = -np.inf) -> BrowRise:
+    """What the brows do on an accent."""
+    rises, size = random.random() < BROW_SHARE, random.uniform(*BROW_RISE)
+    return BrowRise(accent, rises * size, known)
 
 
 def _blinks(speech: Speech, times: Curve, rate: float, random: np.random.Generator) -> Curve:
