@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,9 +21,6 @@ from .pose import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_mo
 from .style import MotionStatistics, Style
 from .subtle import with_expressions
 from .visemes import visemes
-
-if TYPE_CHECKING:
-    from .procedural_stream import ProceduralStream
 
 BROW_SHARE = 0.45  # of the accents on which the brows rise
 BROW_RISE = (0.018, 0.040)  # eye distances
@@ -80,18 +76,6 @@ class ProceduralGenerator:
         )
         motion = moved(mouth, head, face, wanted, gains, rate)
         return with_expressions(motion, speech, wanted, seed)
-
-    def stream(
-        self,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> "ProceduralStream":
-        """A stream to push sound into; the first frames settle after 420 ms of it. Arguments as for `generate`."""
-        from .procedural_stream import ProceduralStream
-
-        return ProceduralStream(fps, options, seed, style, self._speaker)
 
 
 @dataclass(frozen=True, eq=False)
