@@ -1,6 +1,7 @@
 """What LivePortrait's own pipeline gave, as values of this pack, and renderers with synthetic weights."""
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
@@ -54,8 +55,8 @@ def configurations(name: str) -> dict[str, dict]:
 
 
 def full_networks() -> Networks:
-    """The full-size networks with the weights that the goldens were made with, shared by all tests."""
-    return Networks(*(network(network_class) for network_class in CLASSES))
+    """The full-size networks with the weights that the goldens were made with; renderers prepare them in place."""
+    return Networks(*(deepcopy(network(network_class)) for network_class in CLASSES))
 
 
 def small_networks() -> Networks:

@@ -93,8 +93,11 @@ class FourierHeads(nn.Module):
         channels = mask.in_channels
         by_slice = occlusion.weight.reshape(channels, -1, *occlusion.kernel_size)
         mask_spectrum, occlusion_spectrum = self._spectrum(mask.weight), self._spectrum(by_slice)
-        self.register_buffer("mask_spectrum", mask_spectrum.permute(3, 4, 1, 2, 0).flatten(3).flatten(0, 1))
-        self.register_buffer("occlusion_spectrum", occlusion_spectrum.permute(2, 3, 1, 0).flatten(2).flatten(0, 1))
+        mask_spectrum = mask_spectrum.permute(3, 4, 1, 2, 0).flatten(3).flatten(0, 1)
+        occlusion_spectrum = occlusion_spectrum.permute(2, 3, 1, 0).flatten(2).flatten(0, 1)
+        # kept as pairs of real numbers: Module.to(dtype) would drop the imaginary parts of complex ones
+        self.register_buffer("mask_spectrum", torch.view_as_real(mask_spectrum))
+        self.register_buffer("occlusion_spectrum", torch.view_as_real(occlusion_spectrum))
         self.mask_bias = nn.Parameter(bias_of(mask), requires_grad=False)
         self.occlusion_bias = nn.Parameter(bias_of(occlusion), requires_grad=False)
 
@@ -102,13 +105,13 @@ class FourierHeads(nn.Module):
         """The masks' logits (B, motions, D, H, W) and the occlusion's (B, 1, H, W) for (B, C, D, H, W), float32."""
         spectra, tiles = self._tiles(volume.float())  # (frequencies, B · tiles, D, C)
         frequencies, places, depth, _ = spectra.shape
-        blocks = torch.bmm(spectra.flatten(1, 2), self.mask_spectrum).reshape(
+        blocks = torch.bmm(spectra.flatten(1, 2), torch.view_as_complex(self.mask_spectrum.float())).reshape(
             frequencies, places, depth, self.taps, self.motions
         )
         reach = self.taps // 2
         blocks = F.pad(blocks, (0, 0) * 2 + (reach, reach))
         logits = torch.stack([blocks[:, :, tap : tap + depth, tap] for tap in range(self.taps)]).sum(0)
-        hidden = torch.bmm(spectra.flatten(2), self.occlusion_spectrum[..., None])
+        hidden = torch.bmm(spectra.flatten(2), torch.view_as_complex(self.occlusion_spectrum.float())[..., None])
         masks = self._joined(logits.flatten(2), tiles, volume.shape).unflatten(1, (depth, self.motions))
         occlusion = self._joined(hidden, tiles, volume.shape)
         return (
