@@ -10,6 +10,9 @@ from page_server import PageServer
 from PIL import Image
 from test_workflows import WORKFLOWS, read, shortened
 
+# A real browser on a busy machine does not always bring up the page in time; it is then opened anew, twice at most.
+pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
+
 RENDERERS = {"litegraph": False, "vue": True}  # the canvas that ComfyUI has always had, and Nodes 2.0
 EDITING = ROOT / "workflows" / "expression_editing.json"
 NOSE, BESIDE = (0.5, 0.55), (0.06, 0.5)  # places on the demo portrait's crop
