@@ -96,7 +96,7 @@ def choose_generator(
 
         return installed_talker(places, talker, speaker)
     if name == "ditto":
-        from ..lp_core.renderer import choose_device
+        from ..lp_core.device import choose_device
         from .ditto_installed import installed_ditto
 
         return installed_ditto(places, choose_device(device), portrait, sampling)
