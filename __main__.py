@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .lp_core.motion import MotionSequence
     from .lp_core.portrait import Portrait, Renderer, RenderOptions
     from .lp_core.video import Video
-    from .lp_core.weights import Finding, WeightEntry
+    from .lp_core.weights import WeightEntry
 
 ROOT = Path(__file__).resolve().parent
 DEMO_PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
@@ -520,15 +520,16 @@ def _watched(given: argparse.Namespace, batches: "Iterable[Tensor]", frames: int
 
 def _models(given: argparse.Namespace) -> None:
     """List the published weights, after fetching what was asked for."""
-    from .lp_core.weights import State, check
+    from .lp_core.doctor import weights_table
+    from .lp_core.weights import HUMAN, State, check, entries_named
 
+    entries = _published()
     if given.download is not None:
-        for entry in _entries_named(given.download):
+        for entry in entries_named(entries, given.download) or HUMAN:
             folders = _folders_of(entry, given)
             if check(entry, folders, verify=given.verify).state is not State.PRESENT:
                 _download(entry, folders[0], given)
-    entries = _published()
-    for line in _table([check(entry, _folders_of(entry, given), verify=given.verify) for entry in entries]):
+    for line in weights_table([check(entry, _folders_of(entry, given), verify=given.verify) for entry in entries]):
         print(line)  # noqa: T201 the table is what was asked for
     searched = dict.fromkeys(str(folder) for entry in entries for folder in _folders_of(entry, given))
     _say(f"looked in {', '.join(searched)}.")
@@ -557,24 +558,6 @@ def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, 
     return models_folders(given.models, "liveportrait" if entry in LIVEPORTRAIT else "diffpose")
 
 
-def _entries_named(names: list[str]) -> "list[WeightEntry]":
-    """The entries with these names, or whose names begin with them; without names, those that people need."""
-    from .lp_core.weights import HUMAN
-
-    entries = _published()
-    unknown = [name for name in names if not any(_is_meant(entry.name, name) for entry in entries)]
-    if unknown:
-        known = ", ".join(entry.name for entry in entries)
-        raise ValueError(f"There are no weights called {', '.join(unknown)}; choose from {known}.")
-    if not names:
-        return list(HUMAN)
-    return [entry for entry in entries if any(_is_meant(entry.name, name) for name in names)]
-
-
-def _is_meant(entry_name: str, name: str) -> bool:
-    return entry_name == name or entry_name.startswith(f"{name.rstrip('/')}/")
-
-
 def _download(entry: "WeightEntry", folder: Path, given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
@@ -587,28 +570,6 @@ def _download(entry: "WeightEntry", folder: Path, given: argparse.Namespace) -> 
             bar.update(arrived - bar.n)
 
         download(entry, folder, endpoint=given.endpoint, offline=given.offline or None, report=report)
-
-
-def _table(findings: "list[Finding]") -> Iterator[str]:
-    """Lines that tell how weights stand, in columns."""
-    rows = [("weights", "state", "size", "licence", "commercial use", "file"), *map(_row, findings)]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _row(finding: "Finding") -> tuple[str, ...]:
-    entry = finding.entry
-    size = finding.path.stat().st_size if finding.path else entry.published[0].size
-    file = str(finding.path or entry.places[0])
-    return (
-        entry.name,
-        finding.state.value,
-        "unknown" if size is None else f"{size / 1e6:.1f} MB",
-        entry.licence,
-        "yes" if entry.commercial_use else "no",
-        f"{file} ({finding.remark})" if finding.remark else file,
-    )
 
 
 def _as_package() -> None:

@@ -20,7 +20,11 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        return torch.empty(0, device=device).device
+        named = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"There is no kind of device called {device!r}; give cpu, cuda or mps.") from error
+    try:
+        return torch.empty(0, device=named).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"The device {device!r} cannot be used ({reason}); give cpu, cuda or mps.") from error

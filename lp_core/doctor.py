@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from .formats import available_formats
-from .weights import State, WeightEntry, check
+from .weights import Finding, State, WeightEntry, check
 
 PACKAGES = (
     "torch", "numpy", "scipy", "safetensors", "av", "pillow", "librosa", "scikit-image", "kornia", "transformers",
@@ -34,6 +34,14 @@ def diagnosis(weights: Sequence[tuple[WeightEntry, Sequence[Path]]]) -> Iterator
         yield _weights_line(entry, folders)
 
 
+def weights_table(findings: Sequence[Finding]) -> Iterator[str]:
+    """Lines that tell how weights stand, in columns."""
+    rows = [("weights", "state", "size", "licence", "commercial use", "file"), *map(_row, findings)]
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
 def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -55,3 +63,17 @@ def _weights_line(entry: WeightEntry, folders: Sequence[Path]) -> str:
         return f"{entry.name}: present at {found.path} ({terms})"
     why = f" ({found.remark})" if found.remark else ""
     return f"{entry.name}: {found.state.value}{why}; talking-head models --download {entry.name} ({terms})"
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    entry = finding.entry
+    size = finding.path.stat().st_size if finding.path else entry.published[0].size
+    file = str(finding.path or entry.places[0])
+    return (
+        entry.name,
+        finding.state.value,
+        "unknown" if size is None else f"{size / 1e6:.1f} MB",
+        entry.licence,
+        "yes" if entry.commercial_use else "no",
+        f"{file} ({finding.remark})" if finding.remark else file,
+    )

@@ -104,6 +104,23 @@ def check(entry: WeightEntry, folders: Iterable[Path], *, verify: bool = False) 
     return damaged or Finding(entry, State.MISSING, None)
 
 
+def entries_named(entries: Sequence[WeightEntry], names: Sequence[str]) -> list[WeightEntry]:
+    """The entries with these names, or whose names begin with them: `joyvasa` is all of `joyvasa/…`.
+
+    Raises:
+        ValueError: a name that no entry has.
+    """
+    unknown = [name for name in names if not any(_is_meant(entry, name) for entry in entries)]
+    if unknown:
+        known = ", ".join(entry.name for entry in entries)
+        raise ValueError(f"There are no weights called {', '.join(unknown)}; choose from {known}.")
+    return [entry for entry in entries if any(_is_meant(entry, name) for name in names)]
+
+
+def _is_meant(entry: WeightEntry, name: str) -> bool:
+    return entry.name == name or entry.name.startswith(f"{name.rstrip('/')}/")
+
+
 def lacking(entries: Iterable[WeightEntry], folders: Sequence[Path]) -> str:
     """Which entries are missing or damaged in the models folders, as a phrase; empty when all are there."""
     findings = (check(entry, folders) for entry in entries)
