@@ -1,6 +1,7 @@
 """Sound as it came: the value that travels beside the motion and into the video untouched."""
 
 import os
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -55,6 +56,54 @@ class Audio:
             return torch.from_numpy(mixed.copy())
         resampled = librosa.resample(mixed, orig_sr=self.sample_rate, target_sr=sample_rate)
         return torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32))
+
+
+class ArrivingAudio:
+    """A sound track that arrives while it is being used: one thread pushes, one takes.
+
+    Attributes:
+        sample_rate: samples a second.
+        channels: of every piece.
+
+    Raises:
+        ValueError: a rate or a number of channels that no sound has.
+    """
+
+    def __init__(self, sample_rate: int, channels: int = 1) -> None:
+        Audio(torch.zeros(channels, 1), sample_rate)  # refuses what no sound has
+        self.sample_rate, self.channels = sample_rate, channels
+        self._pieces: deque[Tensor] = deque()
+        self._taken = 0
+
+    @classmethod
+    def of(cls, audio: Audio) -> "ArrivingAudio":
+        """A sound that is all there already."""
+        arriving = cls(audio.sample_rate, len(audio.waveform))
+        arriving.push(audio.waveform)
+        return arriving
+
+    def push(self, waveform: Tensor) -> None:
+        """More samples (channels, S) in -1…1, S ≥ 0.
+
+        Raises:
+            ValueError: another shape, NaN or infinity.
+        """
+        if waveform.ndim != 2 or len(waveform) != self.channels or not torch.isfinite(waveform).all():
+            raise ValueError(
+                f"Expected finite sound of shape ({self.channels}, samples); got {tuple(waveform.shape)}."
+            )
+        self._pieces.append(waveform.detach().float().cpu())
+
+    def take(self, end: int) -> Tensor:
+        """The samples (channels, n) before sample `end` that were not taken yet, as far as they are there."""
+        taken = [torch.zeros(self.channels, 0)]
+        while self._pieces and self._taken < end:
+            piece = self._pieces.popleft()
+            taken.append(piece[:, : end - self._taken])
+            self._taken += taken[-1].shape[1]
+            if taken[-1].shape[1] < piece.shape[1]:
+                self._pieces.appendleft(piece[:, taken[-1].shape[1] :])
+        return torch.cat(taken, 1)
 
 
 def load_audio(path: str | os.PathLike[str]) -> Audio:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .audio import Audio
+from .audio import ArrivingAudio, Audio
 from .files import appearing_whole
 from .formats import PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
 from .motion import frame_rate
@@ -69,7 +69,7 @@ def write_video(
     path: str | os.PathLike[str],
     frames: Iterable[Tensor],
     fps: float | Fraction,
-    audio: Audio | None = None,
+    audio: Audio | ArrivingAudio | None = None,
     options: VideoOptions | None = None,
 ) -> int:
     """Encode frames as they come into one file, with the sound beside them; gives the number of frames.
@@ -83,7 +83,7 @@ def write_video(
         frames: RGB in 0…1, batches (B, H, W, 3) or single frames (H, W, 3), all of one size; (…, 4) with
             transparency where the format keeps it.
         fps: frames a second, made exact by `frame_rate`.
-        audio: the sound track; None for a silent video.
+        audio: the sound track, whole or arriving before the frames that it belongs to; None for a silent video.
         options: format, quality, speed and metadata.
 
     Raises:
@@ -202,7 +202,7 @@ class _Encoder:
         path: Path,
         shape: torch.Size,
         rate: Fraction,
-        audio: Audio | None,
+        audio: Audio | ArrivingAudio | None,
         form: VideoFormat,
         options: VideoOptions,
     ) -> None:
@@ -376,7 +376,9 @@ class _Palettes:
         return ready
 
 
-def _sound_track(container: "OutputContainer", audio: Audio | None, form: VideoFormat) -> "_Sound | None":
+def _sound_track(
+    container: "OutputContainer", audio: Audio | ArrivingAudio | None, form: VideoFormat
+) -> "_Sound | None":
     if audio is not None and form.sound is None:
         _log.warning("%s has no sound, so the sound is left out; choose a video format to keep it.", form.name)
     return None if audio is None or form.sound is None else _Sound(container, audio, form.sound)
@@ -385,38 +387,48 @@ def _sound_track(container: "OutputContainer", audio: Audio | None, form: VideoF
 class _Sound:
     """A sound track that is encoded as far as the pictures have come."""
 
-    def __init__(self, container: "OutputContainer", audio: Audio, codec: SoundCodec) -> None:
-        self._audio = _at_known_rate(audio, codec)
-        self._layout = codec.layouts[len(audio.waveform) - 1]
+    def __init__(self, container: "OutputContainer", audio: Audio | ArrivingAudio, codec: SoundCodec) -> None:
+        self._audio = _arriving(audio, codec)
+        self._layout = codec.layouts[self._audio.channels - 1]
         self._done = 0
         rate = self._audio.sample_rate
         self._stream: AudioStream = container.add_stream(codec.encoder, rate=rate, layout=self._layout)  # pyright: ignore
         if codec.bits:
-            self._stream.bit_rate = min(codec.bits, BITS_PER_SAMPLE * rate) * len(audio.waveform)
+            self._stream.bit_rate = min(codec.bits, BITS_PER_SAMPLE * rate) * self._audio.channels
 
     def until(self, second: Fraction) -> "list[Packet]":
         """Packets of the samples that are due by `second` and were not given yet."""
-        end = min(math.ceil(second * self._audio.sample_rate), self._audio.samples)
-        if end <= self._done:
+        samples = self._audio.take(math.ceil(second * self._audio.sample_rate))
+        if not samples.shape[1]:
             return []
-        packets = self._stream.encode(self._frame(end))
-        self._done = end
+        packets = self._stream.encode(self._frame(samples))
+        self._done += samples.shape[1]
         return packets
 
     def rest(self) -> "list[Packet]":
         """The packets that the encoder still holds."""
         return self._stream.encode(None)
 
-    def _frame(self, end: int) -> "AudioFrame":
+    def _frame(self, samples: Tensor) -> "AudioFrame":
         import av
 
         # interleaved: PyAV 18 cannot fill planar frames of eight channels
-        block = self._audio.waveform[:, self._done : end].T.reshape(1, -1).detach().cpu().numpy()
+        block = samples.T.reshape(1, -1).detach().cpu().numpy()
         frame = av.AudioFrame.from_ndarray(block, format="flt", layout=self._layout)
         frame.sample_rate = self._audio.sample_rate
         frame.time_base = Fraction(1, self._audio.sample_rate)
         frame.pts = self._done
         return frame
+
+
+def _arriving(audio: Audio | ArrivingAudio, codec: SoundCodec) -> ArrivingAudio:
+    """The sound at a rate that the codec has; sound that is still arriving must come at one."""
+    if isinstance(audio, Audio):
+        return ArrivingAudio.of(_at_known_rate(audio, codec))
+    if codec.rates and audio.sample_rate not in codec.rates:
+        known = ", ".join(map(str, codec.rates))
+        raise ValueError(f"{codec.title} has no {audio.sample_rate} Hz; let the sound arrive at one of {known} Hz.")
+    return audio
 
 
 def _at_known_rate(audio: Audio, codec: SoundCodec) -> Audio:

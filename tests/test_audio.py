@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talking_head.diffpose.audio import HOP, SAMPLE_RATE, analyse, power_spectra
-from talking_head.lp_core.audio import Audio, load_audio
+from talking_head.lp_core.audio import ArrivingAudio, Audio, load_audio
 
 
 def tone(frequency: float, seconds: float, rate: int = SAMPLE_RATE, amplitude: float = 0.3) -> torch.Tensor:
@@ -160,3 +160,23 @@ class TestAnalysis:
             assert ((curve >= 0) & (curve <= 1)).all()
         assert np.isfinite(speech.level).all()
         assert (np.abs(speech.mels) <= 3.5).all()
+
+
+@given(st.lists(st.integers(0, 40), max_size=8), st.lists(st.integers(0, 200), min_size=1, max_size=8))
+def test_sound_that_arrives_is_taken_whole_and_in_order(sizes, ends):
+    whole = torch.rand(2, sum(sizes))
+    arriving, taken = ArrivingAudio(16_000, 2), []
+    for piece in whole.split(sizes, 1):
+        arriving.push(piece)
+        taken.append(arriving.take(ends[len(taken) % len(ends)]))
+    assert sum(piece.shape[1] for piece in taken) <= max([0, *ends])
+    taken.append(arriving.take(whole.shape[1]))
+    assert torch.equal(torch.cat(taken, 1), whole)
+
+
+def test_sound_that_arrives_is_checked():
+    with pytest.raises(ValueError, match="sample rate is 1"):
+        ArrivingAudio(1)
+    for bad in (torch.zeros(8), torch.zeros(2, 8), torch.tensor([[torch.nan]])):
+        with pytest.raises(ValueError, match=r"Expected finite sound of shape \(1, samples\)"):
+            ArrivingAudio(16_000).push(bad)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from talking_head.lp_core.audio import Audio
+from talking_head.lp_core.audio import ArrivingAudio, Audio
 from talking_head.lp_core.motion import frame_count, frame_rate
 from talking_head.lp_core.video import Video, VideoOptions, read_video, write_video
 
@@ -94,6 +94,27 @@ def test_rates_without_aac_are_resampled_and_said(tmp_path, caplog, rate, neares
 def test_sound_beyond_the_last_frame_is_cut(tmp_path):
     write_video(tmp_path / "out.mp4", grey(25), 25, tone(3.0), FAST)
     assert tracks(tmp_path / "out.mp4")[1:3] == (1, 1)
+
+
+def test_sound_that_arrives_with_the_frames_is_written_as_one_that_is_there(tmp_path):
+    audio, arriving, fps = tone(1.0, 44_100, 2), ArrivingAudio(44_100, 2), 25
+
+    def frames():
+        for frame, piece in zip(grey(25, batch=1), audio.waveform.split(44_100 // fps, 1), strict=False):
+            arriving.push(piece)
+            yield frame
+
+    write_video(tmp_path / "arriving.mp4", frames(), fps, arriving, FAST)
+    write_video(tmp_path / "whole.mp4", grey(25, batch=1), fps, audio, FAST)
+    heard, expected = (read_video(tmp_path / f"{name}.mp4").audio() for name in ("arriving", "whole"))
+    assert heard is not None
+    assert expected is not None
+    assert torch.equal(heard.waveform, expected.waveform)
+
+
+def test_sound_can_only_arrive_at_a_rate_that_the_codec_has(tmp_path):
+    with pytest.raises(ValueError, match="AAC has no 12345 Hz; let the sound arrive at one of 8000"):
+        write_video(tmp_path / "out.mp4", grey(2), 25, ArrivingAudio(12_345), FAST)
 
 
 def test_flash_and_click_stay_together(tmp_path):
