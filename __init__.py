@@ -15,6 +15,7 @@ from .nodes.portrait import LoadPortrait
 from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPose
 from .nodes.reenact import ReenactVideo
 from .nodes.render import LivePortraitRender
+from .nodes.render_to_file import RenderToFile
 from .nodes.speaker import BuildSpeaker, LoadSpeaker, ProjectLips, SaveSpeaker
 from .nodes.style import LoadStyle, MixStyles, SaveStyle, StyleEncode
 from .nodes.talker import TalkerOptions
@@ -51,6 +52,7 @@ NODES: dict[type[Node], str] = {
     BodySway: "Body Sway",
     ReenactVideo: "Reenact Video",
     LivePortraitRender: "LivePortrait Render",
+    RenderToFile: "Render to File (Talking Head)",
     VideoCombine: "Video Combine (Talking Head)",
     Doctor: "Doctor (Talking Head)",
 }

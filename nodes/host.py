@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -236,6 +236,14 @@ class Progress:
             self._host.update_absolute(self.done, self.total, None if preview is None else _preview(preview))
         if self._console is not None:
             self._console.update(count)
+
+
+def watched(batches: Iterable[Tensor], total: int) -> Iterator[Tensor]:
+    """The same batches of frames (B, H, W, C), each noted on a progress bar with a picture; Stop ends them."""
+    progress = Progress(total)
+    for batch in batches:
+        progress.step(len(batch), batch[-1, ..., :3])
+        yield batch
 
 
 def _console_bar(total: int, what: str) -> Any:

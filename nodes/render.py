@@ -30,37 +30,10 @@ class LivePortraitRender(Node):
             "required": {
                 "portrait": ("PORTRAIT", {"tooltip": "Who moves, from LoadPortrait."}),
                 "motion": ("MOTION", {"tooltip": "How it moves, from AudioToMotion, DriveFromVideo or an edit."}),
-                "paste_back": ("BOOLEAN", {"default": True, "tooltip": (
-                    "Frames are the whole picture; off: the square around the face alone, 512×512."
-                )}),
-                "relative": ("BOOLEAN", {"default": True, "tooltip": (
-                    "Motion is added to the portrait's own pose and expression; off: it replaces them."
-                )}),
-                "batch_size": ("INT", {"default": 8, "min": 1, "max": 64, "tooltip": (
-                    "Frames drawn at once: more is faster on a GPU and takes more memory."
-                )}),
-                **region_switches(),
-                "multiplier": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 3.0, "step": 0.01, "tooltip": (
-                    "Factor on all motion: 1 as it comes, 0 none. LivePortrait only."
-                )}),
-                "stitching": switch(True, (
-                    "Keeps the shoulders where they are, so that the face joins the picture. LivePortrait only."
-                )),
-                "close_mouth": switch(False, (
-                    "Closes the portrait's own mouth first, where it stands open. LivePortrait only."
-                )),
-                "keep_identity": switch(True, (
-                    "With relative off: what tells whose face it is stays the portrait's."
-                )),
-                "anchored": switch(False, (
-                    "With relative off: moves from the driver's rest on, by the size of the portrait's face; for "
-                    "faces unlike the driver's. LivePortrait only."
-                )),
+                **drawing_inputs(),
             },
             "optional": {
-                "mask": ("MASK", {"tooltip": (
-                    "Where the moved face may show in the picture; everywhere when empty. Needs paste_back."
-                )}),
+                "mask": mask_input(),
                 "background": ("IMAGE", {"tooltip": (
                     "Frames of the same picture in which another face moves already: this one is pasted over them, "
                     "whatever paste_back says. The shorter holds its last frame."
@@ -72,40 +45,88 @@ class LivePortraitRender(Node):
         self,
         portrait: Portrait,
         motion: MotionSequence,
-        paste_back: bool,
-        relative: bool,
-        batch_size: int,
-        take_expression: bool,
-        take_lips: bool,
-        take_eyes: bool,
-        take_brows: bool,
-        take_head: bool,
-        multiplier: float,
-        stitching: bool,
-        close_mouth: bool,
-        keep_identity: bool,
-        anchored: bool,
         mask: Tensor | None = None,
         background: Tensor | None = None,
+        **drawing: Any,
     ) -> tuple[Tensor, float]:
         """The frames (T, H, W, 3) and their rate."""
-        options = RenderOptions(
-            batch_size=batch_size,
-            paste_back=paste_back,
-            relative=relative,
-            regions=regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head),
-            keep_identity=keep_identity,
-            mask=mask_of(mask, portrait.picture),
-            multiplier=multiplier,
-            stitching=stitching,
-            close_mouth=close_mouth,
-            anchored=anchored,
-        )
+        options = drawing_options(portrait, mask, **drawing)
         if background is None:
             return stacked(render(portrait, motion, options), len(motion)), float(motion.fps)
         behind = frames_of(background)
         batches = render_over(portrait, motion, behind, options)
         return stacked(batches, max(len(motion), len(behind))), float(motion.fps)
+
+
+def drawing_inputs() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Widgets that say how a motion is drawn, by name: the arguments of `drawing_options`."""
+    return {
+        "paste_back": ("BOOLEAN", {"default": True, "tooltip": (
+            "Frames are the whole picture; off: the square around the face alone, 512×512."
+        )}),
+        "relative": ("BOOLEAN", {"default": True, "tooltip": (
+            "Motion is added to the portrait's own pose and expression; off: it replaces them."
+        )}),
+        "batch_size": ("INT", {"default": 8, "min": 1, "max": 64, "tooltip": (
+            "Frames drawn at once: more is faster on a GPU and takes more memory."
+        )}),
+        **region_switches(),
+        "multiplier": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 3.0, "step": 0.01, "tooltip": (
+            "Factor on all motion: 1 as it comes, 0 none. LivePortrait only."
+        )}),
+        "stitching": switch(True, (
+            "Keeps the shoulders where they are, so that the face joins the picture. LivePortrait only."
+        )),
+        "close_mouth": switch(False, (
+            "Closes the portrait's own mouth first, where it stands open. LivePortrait only."
+        )),
+        "keep_identity": switch(True, (
+            "With relative off: what tells whose face it is stays the portrait's."
+        )),
+        "anchored": switch(False, (
+            "With relative off: moves from the driver's rest on, by the size of the portrait's face; for "
+            "faces unlike the driver's. LivePortrait only."
+        )),
+    }  # fmt: skip
+
+
+def mask_input() -> tuple[str, dict[str, Any]]:
+    """The MASK that goes with `drawing_inputs`."""
+    return ("MASK", {"tooltip": (
+        "Where the moved face may show in the picture; everywhere when empty. Needs paste_back."
+    )})  # fmt: skip
+
+
+def drawing_options(
+    portrait: Portrait,
+    mask: Tensor | None,
+    paste_back: bool,
+    relative: bool,
+    batch_size: int,
+    take_expression: bool,
+    take_lips: bool,
+    take_eyes: bool,
+    take_brows: bool,
+    take_head: bool,
+    multiplier: float,
+    stitching: bool,
+    close_mouth: bool,
+    keep_identity: bool,
+    anchored: bool,
+) -> RenderOptions:
+    """What the widgets of `drawing_inputs` and a mask for a portrait ask for."""
+    return RenderOptions(
+        batch_size=batch_size,
+        paste_back=paste_back,
+        relative=relative,
+        regions=regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head),
+        keep_identity=keep_identity,
+        mask=mask_of(mask, portrait.picture),
+        multiplier=multiplier,
+        stitching=stitching,
+        close_mouth=close_mouth,
+        anchored=anchored,
+    )
 
 
 def switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
@@ -139,13 +160,13 @@ def regions_taken(expression: bool, lips: bool, eyes: bool, brows: bool, head: b
 
 def stacked(batches: Iterator[Tensor], count: int) -> Tensor:
     """All `count` frames (T, H, W, 3) in one stack, filled in place: joining would need the memory twice."""
-    progress = host.Progress(count)
     first = next(batches)
     _check_memory(first[0].nbytes * count)
     frames = first.new_empty((count, *first.shape[1:]), device=host.result_device())
-    for batch in chain([first], batches):
-        frames[progress.done : progress.done + len(batch)] = batch
-        progress.step(len(batch), batch[-1])
+    done = 0
+    for batch in host.watched(chain([first], batches), count):
+        frames[done : done + len(batch)] = batch
+        done += len(batch)
     return frames
 
 
@@ -155,5 +176,5 @@ def _check_memory(needed: int) -> None:
     if free is not None and needed > free:
         raise MemoryError(
             f"The frames need {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free: lower longest_side "
-            "in LoadPortrait, switch paste_back off, or render a shorter motion."
+            "in LoadPortrait, switch paste_back off, or take Render to File, which keeps none of them."
         )

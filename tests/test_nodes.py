@@ -69,6 +69,11 @@ SAVED_WIDGETS = {
         "paste_back relative batch_size take_expression take_lips take_eyes take_brows take_head multiplier "
         "stitching close_mouth keep_identity anchored"
     ),
+    "RenderToFile": (
+        "filename_prefix format crf save_metadata save_output trim_to_audio pix_fmt paste_back relative batch_size "
+        "take_expression take_lips take_eyes take_brows take_head multiplier stitching close_mouth keep_identity "
+        "anchored"
+    ),
     "VideoCombine": (
         "frame_rate loop_count filename_prefix format crf save_metadata pingpong save_output trim_to_audio "
         "pix_fmt"
@@ -83,6 +88,7 @@ def pack_module(name: str) -> types.ModuleType:
 
 motion_module = pack_module("lp_core.motion")
 video_module = pack_module("lp_core.video")
+render_module = pack_module("nodes.render")
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +179,10 @@ def test_run_takes_exactly_the_inputs(node_id):
     described = node.INPUT_TYPES()
     parameters = dict(inspect.signature(node.run).parameters)
     del parameters["self"]
+    if parameters.pop("drawing", None):  # what is passed on to `drawing_options`
+        drawing = render_module.drawing_inputs()
+        assert list(inspect.signature(render_module.drawing_options).parameters) == ["portrait", "mask", *drawing]
+        described["required"] = {k: v for k, v in described["required"].items() if k not in drawing}
     required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
     assert required == list(described["required"])
     assert list(parameters)[len(required) :] == [*described.get("optional", {}), *described.get("hidden", {})]
