@@ -1,26 +1,16 @@
-"""How long the diffusion generator takes, stage by stage, as JSON.
+"""How long the diffusion generator takes, stage by stage.
 
-    python tests/benchmarks/diffusion_speed.py [cpu | cuda] [FOLDER]
+    python tests/benchmarks/diffusion_speed.py [cpu | cuda] [FOLDER] [--save]
 
 Networks have the published sizes and random weights, or are JoyVASA's when a models folder holds them.
 
-Every time is in milliseconds, the median of a few runs after one to warm up: CPU time of one thread on the CPU,
-wall time with synchronisation on a GPU. A real-time factor is time spent over time of sound: below 1 keeps up.
-
-* `features_4s`: HuBERT base over 4 s of sound; the live preset hears as much at once.
-* `step_100`, `step_7`: one denoising step, with and without the voice as guidance needs it, of 100 and of 7 frames.
-* `live_hop`: one hop of LIVE (5 frames, 200 ms of sound) with everything, at the default steps.
-* `cpu_hop`: one hop of LIVE_ON_CPU (8 frames, 320 ms of sound) with everything, at 4 steps.
-* `offline_rtf`, `live_rtf`, `cpu_rtf`: real-time factors of whole generation, offline and live.
-* `first_frames_after`, `cpu_first_frames_after`: sound that must arrive plus the hop.
-* `cpu_features_error`, `cpu_motion_error`: with published weights only, since random ones tell nothing about it:
-  how far LIVE_ON_CPU is from the same plan hearing the last 4 s anew for every hop, root mean square over the root
-  mean square variation in time.
+Every time is the median of a few runs after one to warm up: CPU time of one thread on the CPU, wall time with
+synchronisation on a GPU. Below 1 second of work for a second of sound keeps up. `LIVE` hears 4 s anew for every hop
+of 5 frames and takes the default steps; `LIVE_ON_CPU` goes on hearing and hops by 8 frames. How far the latter is
+from the former is told with published weights only, since random ones tell nothing about it: root mean square over
+the root mean square variation in time.
 """
 
-import json
-import platform
-import statistics
 import sys
 import time
 from dataclasses import replace
@@ -31,6 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401  the pack under its import name
 from diffpose_goldens import JOYVASA, POSE_SIZES, card, encoder_shapes
+from figures import Figure, arguments, median_of, report
 
 from talking_head.diffpose.denoiser import Denoiser, WindowInput
 from talking_head.diffpose.features import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
@@ -68,16 +59,14 @@ def published_sizes(device: torch.device) -> tuple[DiffusionModel, SpeechEncoder
 
 def median_ms(action, device: torch.device, repeats: int = REPEATS) -> float:
     """Median milliseconds of an action, after one call to warm up."""
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
-    action()
-    spent = []
-    for _ in range(repeats):
-        start = clock()
+    if device.type == "cpu":
+        return 1000 * median_of(action, repeats)
+
+    def finished() -> None:
         action()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        spent.append((clock() - start) * 1e3)
-    return statistics.median(spent)
+        torch.cuda.synchronize()
+
+    return 1000 * median_of(finished, repeats, time.perf_counter)
 
 
 def step_ms(model: DiffusionModel, frames: int, device: torch.device) -> float:
@@ -135,19 +124,19 @@ def relative_error(values: torch.Tensor, expected: torch.Tensor) -> float:
     return float((values - expected).norm() / (expected - expected.mean(0)).norm())
 
 
-def differences(model: DiffusionModel, encoder: SpeechEncoder, space: JoyvasaSpace) -> dict[str, float]:
+def differences(model: DiffusionModel, encoder: SpeechEncoder, space: JoyvasaSpace) -> list[Figure]:
     """How far the cheap live preset is from the exact one."""
     voice = load_audio(DEMO).mono(SAMPLE_RATE)
     quick = DiffusionGenerator(model, encoder, space, SampleOptions(steps=4))
-    return {
-        "cpu_features_error": features_error(encoder, model, voice),
-        "cpu_motion_error": motion_error(quick, voice),
-    }
+    return [
+        Figure("features of `LIVE_ON_CPU` off those of hearing anew", features_error(encoder, model, voice), ""),
+        Figure("motion of `LIVE_ON_CPU` off that of hearing anew", motion_error(quick, voice), ""),
+    ]
 
 
 def measured(
     model: DiffusionModel, encoder: SpeechEncoder, space: JoyvasaSpace, device: torch.device
-) -> dict[str, float]:
+) -> list[Figure]:
     """All speeds."""
     sound = 0.1 * torch.randn(1, 4 * SAMPLE_RATE)
     generator = DiffusionGenerator(model, encoder, space, SampleOptions())
@@ -155,31 +144,34 @@ def measured(
     offline = median_ms(lambda: generator.generate(Audio(sound, SAMPLE_RATE), FPS), device, 1)
     quick = DiffusionGenerator(model, encoder, space, SampleOptions(steps=4))
     live, cpu = live_hop_ms(generator, LIVE, device), live_hop_ms(quick, LIVE_ON_CPU, device)
-    return {
-        "features_4s": features,
-        "step_100": step_ms(model, trained_plan(model).frames, device),
-        "step_7": step_ms(model, LIVE.frames, device),
-        "live_hop": live,
-        "offline_rtf": offline / 4000,
-        "live_rtf": live / (LIVE.hop * 1000 / FPS),
-        "first_frames_after": LIVE.frames * 1000 / FPS + live,
-        "cpu_hop": cpu,
-        "cpu_rtf": cpu / (LIVE_ON_CPU.hop * 1000 / FPS),
-        "cpu_first_frames_after": LIVE_ON_CPU.frames * 1000 / FPS + cpu,
-    }
+    hop, cpu_hop = LIVE.hop * 1000 / FPS, LIVE_ON_CPU.hop * 1000 / FPS
+    factor = "s of work for a second of sound"
+    return [
+        Figure("hearing 4 s of sound by HuBERT base", features, "ms"),
+        Figure("one guided denoising step of 100 frames", step_ms(model, trained_plan(model).frames, device), "ms"),
+        Figure("one guided denoising step of 7 frames", step_ms(model, LIVE.frames, device), "ms"),
+        Figure("`diffusion` offline, synthetic weights", offline / 4000, factor, True),
+        Figure("`diffusion` live as trained (`LIVE`), synthetic weights", live / hop, factor, True),
+        Figure("one hop of `LIVE` (200 ms of sound)", live, "ms"),
+        Figure("first frames of `LIVE` after", LIVE.frames * 1000 / FPS + live, "ms"),
+        Figure("`diffusion` live on one CPU core (`LIVE_ON_CPU`, 4 steps)", cpu / cpu_hop, factor, True),
+        Figure("one hop of `LIVE_ON_CPU` (320 ms of sound)", cpu, "ms"),
+        Figure("first frames of `LIVE_ON_CPU` after", LIVE_ON_CPU.frames * 1000 / FPS + cpu, "ms"),
+    ]
 
 
 def main() -> None:
-    """Print the figures."""
+    """Measure and print."""
+    parser = arguments(__doc__)
+    parser.add_argument("device", nargs="?", default="cpu")
+    parser.add_argument("folders", nargs="*", type=Path, help="a models folder with JoyVASA's weights")
+    given = parser.parse_args()
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    device = torch.device(sys.argv[1] if len(sys.argv) > 1 else "cpu")
-    folders = tuple(Path(folder) for folder in sys.argv[2:])
-    networks = load_installed(folders, device) if folders else published_sizes(device)
-    figures = measured(*networks, device) | (differences(*networks) if folders else {})
-    figures = {name: round(value, 3) for name, value in figures.items()}
-    machine = platform.machine() if device.type == "cpu" else torch.cuda.get_device_name(device)
-    print(json.dumps({"machine": machine, "torch": torch.__version__} | figures, indent=2))
+    device = torch.device(given.device)
+    networks = load_installed(tuple(given.folders), device) if given.folders else published_sizes(device)
+    figures = measured(*networks, device) + (differences(*networks) if given.folders else [])
+    report(__file__, figures, given.save, given.device)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
-"""What dubbing changes of a real clip: nothing outside the mouth, as JSON.
+"""What dubbing changes of a real clip: nothing outside the mouth.
 
-    python tests/benchmarks/dubbing_quality.py CLIP VOICE [--seconds 2] [--sheet FILE.png]
+    python tests/benchmarks/dubbing_quality.py CLIP VOICE [--seconds 2] [--sheet FILE.png] [--save]
 
-`outside` is the largest difference of any value outside the mouth's region, before encoding; `mouth` the mean
-difference inside it. `frame_ms` is process CPU time for one frame on one thread, mesh renderer.
+Changes are those of any value before encoding; the time is process CPU time.
 """
 
-import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -18,6 +15,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401  the pack under its import name
+from figures import Figure, arguments, report
 
 from talking_head.diffpose.generator import MotionOptions, choose_generator
 from talking_head.lp_core.audio import Audio, load_audio
@@ -30,7 +28,7 @@ SHOWN = 6  # frames of the sheet
 
 def main() -> None:
     """Dub the beginning of a clip, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("clip", type=Path)
     parser.add_argument("voice", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -50,15 +48,18 @@ def main() -> None:
     seen = [index for index in range(len(dubbed)) if faces[index] is not None]
     regions = torch.stack([mouth_region(faces[index].landmarks, *frames.shape[1:3]) for index in seen])
     change = (dubbed[seen] - frames[seen]).abs().amax(-1)
-    measured = {
-        "frames": len(dubbed),
-        "without_face": len(dubbed) - len(seen),
-        "outside": change[regions == 0].max().item(),
-        "mouth": round(change[regions > 0].mean().item(), 4),
-        "region_share": round((regions > 0).float().mean().item(), 3),
-        "frame_ms": round(1000 * spent / len(dubbed)),
-    }
-    print(json.dumps(measured, indent=1))
+    height, width = frames.shape[1:3]
+    figures = [
+        Figure(
+            f"dubbing a {width}×{height} clip, one thread, mesh renderer", spent / len(dubbed), "s a frame", True
+        ),
+        Figure("largest change outside the mouth", float(change[regions == 0].max()), "of white", True),
+        Figure("mean change in the mouth's region", float(change[regions > 0].mean()), "of white"),
+        Figure("the mouth's region", 100 * float((regions > 0).float().mean()), "% of the picture"),
+        Figure("frames", len(dubbed), ""),
+        Figure("frames without a face", len(dubbed) - len(seen), ""),
+    ]
+    report(__file__, figures, given.save)
     if given.sheet is not None:
         _sheet(frames[: len(dubbed)], dubbed).save(given.sheet)
 

@@ -1,22 +1,19 @@
 """How long the mesh renderer takes: process CPU time on one thread, medians, as JSON.
 
-    python tests/benchmarks/mesh_speed.py
+    python tests/benchmarks/mesh_speed.py [--save]
 
-`crop_512` is the astronaut's crop, 512 pixels a side and filled by the head: the dearest picture of that size.
-`astronaut_512` is the whole photograph, whose head fills a quarter of it.
+The astronaut's crop, 512 pixels a side and filled by the head, is the dearest picture of that size; a quarter of
+the whole photograph is its head.
 """
 
-import json
-import platform
-import statistics
 import sys
-import time
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401  the pack under its import name
+from figures import Figure, arguments, median_of, report
 from safetensors.torch import load_file
 from skimage import data
 
@@ -45,47 +42,34 @@ def talking(frames: int) -> MotionSequence:
     return MotionSequence(expression, rotation, still.scale, still.translation, still.fps, still.rest)
 
 
-def median_cpu(action, repeats: int = REPEATS) -> float:
-    """Median CPU milliseconds of an action, after one call to warm up."""
-    action()
-    spent = []
-    for _ in range(repeats):
-        start = time.process_time()
-        action()
-        spent.append((time.process_time() - start) * 1e3)
-    return statistics.median(spent)
-
-
-def measured(picture: torch.Tensor, landmarks: torch.Tensor) -> dict[str, float]:
+def measured(title: str, picture: torch.Tensor, landmarks: torch.Tensor) -> list[Figure]:
     """Figures for one portrait."""
     renderer = MeshRenderer()
     face = Face(landmarks)
     portrait = renderer.portrait(picture, face)
     many, one = (relative_to(talking(frames), portrait.rest) for frames in (BATCH, 1))
-    return {
-        "prepare_ms": median_cpu(lambda: renderer.portrait(picture, face).drawing.on_picture, 3),
-        f"frame_ms_batch_{BATCH}": median_cpu(lambda: renderer.draw(portrait, many, RenderOptions())) / BATCH,
-        "frame_ms_batch_1": median_cpu(lambda: renderer.draw(portrait, one, RenderOptions())),
-        f"crop_frame_ms_batch_{BATCH}": median_cpu(
-            lambda: renderer.draw(portrait, many, RenderOptions(paste_back=False))
-        )
-        / BATCH,
-    }
+    crop = RenderOptions(paste_back=False)
+    prepared = median_of(lambda: renderer.portrait(picture, face).drawing.on_picture)
+    batch = median_of(lambda: renderer.draw(portrait, many, RenderOptions()), REPEATS)
+    single = median_of(lambda: renderer.draw(portrait, one, RenderOptions()), REPEATS)
+    cropped = median_of(lambda: renderer.draw(portrait, many, crop), REPEATS)
+    return [
+        Figure(f"mesh renderer on one thread, batch {BATCH}, {title}", 1000 * batch / BATCH, "ms a frame", True),
+        Figure(f"{title}: one frame alone", 1000 * single, "ms"),
+        Figure(f"{title}: crop alone, batch {BATCH}", 1000 * cropped / BATCH, "ms a frame"),
+        Figure(f"{title}: preparing the portrait", 1000 * prepared, "ms"),
+    ]
 
 
 def main() -> None:
     """Measure and print."""
+    given = arguments(__doc__).parse_args()
     torch.set_num_threads(1)
     picture = torch.from_numpy(data.astronaut()).float() / 255
     landmarks = load_file(GOLDEN)["landmarks"]
     crop = cut(picture, crop_to_picture(landmarks, CropOptions()))
-    figures = {
-        "machine": f"{platform.processor() or platform.machine()}, {platform.system()}, torch {torch.__version__}",
-        "threads": torch.get_num_threads(),
-        "crop_512": measured(crop.image, in_square(landmarks, crop.to_picture)),
-        "astronaut_512": measured(picture, landmarks),
-    }
-    print(json.dumps(figures, indent=2))
+    of_crop = measured("the head filling 512×512", crop.image, in_square(landmarks, crop.to_picture))
+    report(__file__, of_crop + measured("the head filling a quarter of it", picture, landmarks), given.save)
 
 
 if __name__ == "__main__":

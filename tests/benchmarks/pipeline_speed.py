@@ -1,27 +1,24 @@
 """How fast the main job runs with its built-in parts: import, preparation, motion, and the whole way to the mp4.
 
-    python tests/benchmarks/pipeline_speed.py [--threads 2] [--json FILE]
+    python tests/benchmarks/pipeline_speed.py [--threads 2] [--save]
 
-Seconds are medians of three runs; the whole way is drawing 512×512 frames of the demo portrait with paste-back and
-encoding them with the sound. Wall time needs an idle machine; CPU time is told beside it.
+Medians of three runs; the whole way is drawing 512×512 frames of the demo portrait with paste-back and encoding
+them with the sound. Wall time needs an idle machine; CPU time is told beside it.
 """
 
-import argparse
-import json
-import platform
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest
+from figures import Figure, arguments, median_of, peak_megabytes, report
+from torch import Tensor
 
 from talking_head.diffpose import choose_generator
 from talking_head.lp_core import (
@@ -37,7 +34,7 @@ from talking_head.lp_core import (
 from talking_head.lp_core.prefetch import prefetch
 
 ROOT = conftest.ROOT
-RUNS = 3
+ENCODED = 64  # frames that are kept to be encoded without drawing them
 IMPORT_TIMER = """
 import importlib.util, sys, time, numpy, torch
 start = time.perf_counter()
@@ -45,31 +42,6 @@ spec = importlib.util.spec_from_file_location("pack", {init!r}, submodule_search
 module = importlib.util.module_from_spec(spec); sys.modules["pack"] = module; spec.loader.exec_module(module)
 print(time.perf_counter() - start)
 """
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What was measured; seconds unless named otherwise."""
-
-    machine: str
-    torch: str
-    threads: int
-    import_beyond_torch: float
-    preparation: float
-    motion_of_the_demo_voice: float
-    frames_per_second: float
-    cpu_ms_per_frame: float
-
-
-def timed(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Median seconds of a piece of work, after a first run that is not counted."""
-    work()
-    spans = []
-    for _ in range(RUNS):
-        start = clock()
-        work()
-        spans.append(clock() - start)
-    return median(spans)
 
 
 def import_seconds() -> float:
@@ -81,7 +53,7 @@ def import_seconds() -> float:
     return median(float(run.stdout) for run in runs)
 
 
-def measure() -> Speed:
+def measure() -> list[Figure]:
     """Measure everything on this machine."""
     picture = load_picture(ROOT / "workflows" / "demo_portrait.jpg")
     voice = load_audio(ROOT / "workflows" / "demo_speech.wav")
@@ -93,36 +65,45 @@ def measure() -> Speed:
     def generate() -> MotionSequence:
         return generator.generate(voice, 25)
 
+    def first_frame() -> Tensor:
+        return next(render(prepare(), generate()))
+
     portrait, motion = prepare(), generate()
-    with tempfile.TemporaryDirectory() as folder:
+    frames, seconds = len(motion), float(voice.duration)
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "out.mp4")
 
         def whole() -> int:
-            return write_video(Path(folder, "out.mp4"), prefetch(render(portrait, motion)), motion.fps, voice)
+            return write_video(path, prefetch(render(portrait, motion)), motion.fps, voice)
 
-        seconds, cpu = timed(whole), timed(whole, time.process_time)
-    return Speed(
-        machine=f"{platform.machine()}, {platform.processor() or 'processor not named'}",
-        torch=torch.__version__,
-        threads=torch.get_num_threads(),
-        import_beyond_torch=import_seconds(),
-        preparation=timed(prepare),
-        motion_of_the_demo_voice=timed(generate),
-        frames_per_second=len(motion) / seconds,
-        cpu_ms_per_frame=1000 * cpu / len(motion),
-    )
+        in_all, wall = median_of(whole), median_of(whole, clock=time.perf_counter)
+        memory = peak_megabytes()
+        some = list(render(portrait, motion[:ENCODED]))
+        encoding = median_of(lambda: write_video(path, some, motion.fps, voice))
+    drawing = median_of(lambda: [None for _ in render(portrait, motion)])
+    making, latency = median_of(generate), median_of(first_frame, clock=time.perf_counter)
+    preparing = median_of(prepare, clock=time.perf_counter)
+    return [
+        Figure("512×512 drawn, pasted back and encoded with the sound", frames / wall, "frames/s", True),
+        Figure("the same: work", 1000 * in_all / frames, "ms CPU a frame", True),
+        Figure("the same: real-time factor", wall / seconds, "s for a second of video", True),
+        Figure("drawing and pasting back alone", 1000 * drawing / frames, "ms CPU a frame", True),
+        Figure("encoding alone", 1000 * encoding / ENCODED, "ms CPU a frame", True),
+        Figure("motion from the voice", 1000 * making / frames, "ms CPU a frame", True),
+        Figure("finding the face and preparing the portrait", preparing, "s", True),
+        Figure("from picture and voice to the first frames", latency, "s", True),
+        Figure("importing the pack beyond torch", import_seconds(), "s", True),
+        Figure("peak memory of all that, torch included", memory, "MB", True),
+    ]
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, default=None)
+    parser = arguments(__doc__)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    result = json.dumps(asdict(measure()), indent=1)
-    print(result)
-    if given.json:
-        given.json.write_text(result)
+    report(__file__, measure(), given.save)
 
 
 if __name__ == "__main__":

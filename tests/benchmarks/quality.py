@@ -1,13 +1,12 @@
 """How good the talking heads are: many portraits × several voices through the built-in parts, measured.
 
-    python tests/benchmarks/quality.py PORTRAITS VOICES [--finder mediapipe] [--json quality.json] [--sheets FOLDER]
+    python tests/benchmarks/quality.py PORTRAITS VOICES [--finder mediapipe] [--json FILE] [--sheets DIR] [--save]
 
 Landmarks are found again on the rendered frames. The sync meter compares the measured mouth with what a judge net
 hears in the voice; the judge was trained with another seed and on other voices than the driver. Each voice is
 followed by a second of silence. Prints a table and, at the end, each bar of the quality list with its verdict.
 """
 
-import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,6 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import conftest  # noqa: F401 - loads the pack as talking_head
+from figures import Figure, arguments, report
 from sync import heard_mouth, sync
 
 from talking_head.diffpose.audio import SAMPLE_RATE, analyse
@@ -258,9 +258,28 @@ def show(rows: list[Result]) -> None:
         print(f"{'holds' if holds(rows) else 'FAILS'}  {bar}")
 
 
+def summary(rows: list[Result]) -> list[Figure]:
+    """The talking heads in a few numbers."""
+    opening = [row.opening_r for row in rows]
+    matched, mismatched = ([getattr(row, name) for row in rows] for name in ("matched", "mismatched"))
+    return [
+        Figure("intended and measured mouth opening agree, median", float(np.median(opening)), "r"),
+        Figure("intended and measured mouth opening agree, least", min(opening), "r"),
+        Figure("sync with the own voice, mean", float(np.mean(matched)), "r"),
+        Figure("sync with other voices, mean", float(np.mean(mismatched)), "r"),
+        Figure("the right voice wins", sum(row.right_voice_wins for row in rows), f"times of {len(rows)}"),
+        Figure("identity residual, at most", max(row.identity_percent for row in rows), "%"),
+        Figure("background SSIM, at least", float(np.nanmin([row.background_ssim for row in rows])), ""),
+        Figure("jitter, at most", max(row.jitter_percent for row in rows), "%"),
+        Figure(
+            "mouth in silence off one at rest, at most", max(row.silence_change for row in rows), "eye distances"
+        ),
+    ]
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("portraits", type=Path)
     parser.add_argument("voices", type=Path)
     parser.add_argument("--seconds", type=float, default=6.0)
@@ -282,6 +301,7 @@ def main() -> None:
             rows.append(row)
             print(row, flush=True)
     show(rows)
+    report(__file__, summary(rows), given.save)
     if given.reference:
         print("landmark error, % of the eye distance:", finder_error(pictures, given.reference))
     if given.json:

@@ -1,15 +1,14 @@
 """The built-in generator, measured on synthetic voices that its net never heard.
 
-    python tests/benchmarks/speech.py [SOUND FILES]
+    python tests/benchmarks/speech.py [SOUND FILES] [--save]
 
-Prints bilabials closed at 25 frames a second, F/V tucked, correlation with the targets and with the judge (a net of
+Tells bilabials closed at 25 frames a second, F/V tucked, correlation with the targets and with the judge (a net of
 another seed, other voices and other languages), the sync meter on matched and mismatched sound, and processor time.
-Give sound files to have their figures printed too. Needs espeak-ng.
+Give sound files to have their figures told too. Needs espeak-ng.
 """
 
 import itertools
 import sys
-import time
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +19,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 import conftest  # noqa: E402, F401  (gives the pack its import name)
+from figures import Figure, arguments, median_of, report  # noqa: E402
 from sync import JUDGE, heard_mouth, sync  # noqa: E402
 
 from talking_head.diffpose.audio import SAMPLE_RATE, analyse  # noqa: E402
@@ -73,72 +73,82 @@ def shown(controls: Controls) -> np.ndarray:
     return torch.stack([controls.jaw, controls.wide], -1).numpy()
 
 
-def report_closures(talks: list[Talk]) -> None:
+def closures(talks: list[Talk]) -> list[Figure]:
     gaps = [gap for one in talks for gap in extremes(one, BILABIALS, one.controls.jaw.numpy(), np.min)]
     press = [amount for one in talks for amount in extremes(one, BILABIALS, one.controls.press.numpy(), np.max)]
     tuck = [amount for one in talks for amount in extremes(one, ("f", "v"), one.controls.tuck.numpy(), np.max)]
     vowels = [gap for one in talks for gap in extremes(one, ("ɑ", "æ", "a"), one.controls.jaw.numpy(), np.max)]
-    print(f"bilabials {len(gaps)}: closed {share(gaps, lambda g: g <= CLOSED)}, median {np.median(gaps):.4f}")
-    print(f"  pressed above 0.8: {share(press, lambda p: p > 0.8)}")
-    print(f"F and V {len(tuck)}: tucked above 0.5 {share(tuck, lambda t: t > 0.5)}, median {np.median(tuck):.2f}")
-    print(f"open vowels: median of the largest opening {np.median(vowels):.3f}")
+    closed = f"M, B, P with closed lips at {FPS} frames/s, voices not trained on"
+    return [
+        Figure(closed, share(gaps, lambda gap: gap <= CLOSED), f"% of {len(gaps)}", True),
+        Figure("M, B, P: median gap", float(np.median(gaps)), "eye distances"),
+        Figure("M, B, P pressed above 0.8", share(press, lambda amount: amount > 0.8), f"% of {len(press)}"),
+        Figure("F, V tucked above 0.5", share(tuck, lambda amount: amount > 0.5), f"% of {len(tuck)}"),
+        Figure("F, V: median tuck", float(np.median(tuck)), ""),
+        Figure("open vowels: median of the largest opening", float(np.median(vowels)), "eye distances"),
+    ]
 
 
-def share(values: list[float], fits) -> str:
-    return f"{100 * np.mean([fits(value) for value in values]):.1f} %"
+def share(values: list[float], fits) -> float:
+    return 100 * float(np.mean([fits(value) for value in values]))
 
 
-def report_targets(talks: list[Talk]) -> None:
+def against_targets(talks: list[Talk]) -> list[Figure]:
     """Correlations over all utterances together."""
     speeches = [analyse(one.audio.mono(SAMPLE_RATE)) for one in talks]
     wanted = np.concatenate(
         [shape_targets(one.phonemes, len(speech)) for one, speech in zip(talks, speeches, strict=True)]
     ).T
     given, heard = ([visemes(speech, net) for speech in speeches] for net in (None, load_viseme_net(JUDGE)))
+    figures = []
     for row, name in enumerate(SHAPES):
         ours, judge = (np.concatenate([getattr(shapes, name) for shapes in each]) for each in (given, heard))
-        against_target, against_judge = np.corrcoef([ours, wanted[row], judge])[0, 1:]
-        print(f"net's {name}: r {against_target:.2f} with the target, {against_judge:.2f} with the judge")
+        of_target, of_judge = np.corrcoef([ours, wanted[row], judge])[0, 1:]
+        figures += [
+            Figure(f"the net's {name} and the target", of_target, "r"),
+            Figure(f"the net's {name} and the judge", of_judge, "r"),
+        ]
+    return figures
 
 
-def report_sync(clips: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+def in_sync(clips: list[tuple[str, np.ndarray, np.ndarray]]) -> list[Figure]:
     """Every mouth against every sound."""
     table = np.array([[sync(mouth, heard).score for _, _, heard in clips] for _, mouth, _ in clips])
     lags = [sync(mouth, heard).lag for _, mouth, heard in clips]
     matched, others = np.diag(table), table[~np.eye(len(clips), dtype=bool)]
     wins = (table.argmax(1) == np.arange(len(clips))).sum()
-    print(f"sync: matched mean {matched.mean():.2f}, least {matched.min():.2f}, lags {sorted(set(lags))}")
-    print(
-        f"  mismatched mean {others.mean():.2f}, most {others.max():.2f}; the right voice wins {wins}/{len(clips)}"
-    )
+    figures = [
+        Figure("sync with the own voice, mean", matched.mean(), "r"),
+        Figure("sync with the own voice, least", matched.min(), "r"),
+        Figure("sync with other voices, mean", others.mean(), "r"),
+        Figure("sync with other voices, most", others.max(), "r"),
+        Figure("the right voice wins", int(wins), f"times of {len(clips)}"),
+    ]
     for (name, _, _), value, lag in zip(clips, matched, lags, strict=True):
-        print(f"    {name}: {value:.2f} at {lag}")
+        figures.append(Figure(f"sync of {name} at {lag} frames", value, "r"))
+    return figures
 
 
-def report_time(audio: Audio) -> None:
+def work(audio: Audio) -> Figure:
     six = Audio(audio.waveform[:, : 6 * audio.sample_rate], audio.sample_rate)
-    times = []
-    for seed in range(6):
-        start = time.process_time()
-        ProceduralGenerator().generate(six, FPS, seed=seed)
-        times.append(time.process_time() - start)
-    print(f"{float(six.duration):.1f} s of speech to motion: {1000 * np.median(times[1:]):.0f} ms of processor")
+    seconds = median_of(lambda: ProceduralGenerator().generate(six, FPS), repeats=5)
+    return Figure(f"{float(six.duration):.1f} s of speech to motion", 1000 * seconds, "ms CPU")
 
 
 def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("sounds", nargs="*", type=Path)
+    given = parser.parse_args()
     torch.set_num_threads(1)
     talks = [talk(text, voice) for text, voice in itertools.product(SENTENCES, UNHEARD_VOICES)]
-    report_closures(talks)
-    report_targets(talks)
     different = talks[:: len(UNHEARD_VOICES) + 1]  # other words, other voice
     clips = [(f"espeak {i}", shown(t.controls), heard_mouth(t.audio, FPS)) for i, t in enumerate(different)]
-    for path in sys.argv[1:]:
+    for path in given.sounds:
         audio = load_audio(path)
         motion = ProceduralGenerator().generate(audio, FPS, seed=1)
-        controls = from_expression(motion.expression)
-        clips.append((Path(path).name, shown(controls), heard_mouth(audio, FPS)))
-    report_sync(clips)
-    report_time(talks[0].audio)
+        clips.append((path.name, shown(from_expression(motion.expression)), heard_mouth(audio, FPS)))
+    figures = [*closures(talks), *against_targets(talks), *in_sync(clips), work(talks[0].audio)]
+    report(__file__, figures, given.save)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,19 @@
 """How long the light driver and what belongs to it take, on one thread, as JSON.
 
-    python tests/benchmarks/talker_speed.py
+    python tests/benchmarks/talker_speed.py [--save]
 
-Networks of the published sizes with synthetic weights; process CPU time, medians. `_factor` is seconds of work for
-a second of sound: below 1 is faster than real time. `_ms` is milliseconds of work for a frame or picture.
+Networks of the published sizes with synthetic weights; process CPU time, medians. Below 1 second of work for a
+second of sound is faster than real time.
 """
 
-import json
-import platform
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401  the pack under its import name
+from figures import Figure, arguments, median_of, report
 from talker_goldens import filled, waveform
 
 from talking_head.diffpose.manifold import SpeechBank, project
@@ -34,17 +30,6 @@ HOP = 640 * 5  # samples pushed at once: 200 ms
 BANK = 20_000  # features
 
 
-def median_cpu(action: Callable[[], object], repeats: int = 3) -> float:
-    """Median CPU seconds of an action, after one call to warm up."""
-    action()
-    taken = []
-    for _ in range(repeats):
-        start = time.process_time()
-        action()
-        taken.append(time.process_time() - start)
-    return statistics.median(taken)
-
-
 def streamed(driver: Talker) -> None:
     """The sound in pieces of HOP."""
     stream = TalkerStream(driver)
@@ -55,6 +40,7 @@ def streamed(driver: Talker) -> None:
 
 def main() -> None:
     """Measure and print."""
+    given = arguments(__doc__).parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     driver = Talker(filled(ExpressionNetwork, "audio2exp"), filled(MappingNetwork, "mappingnet"))
@@ -63,17 +49,23 @@ def main() -> None:
     pairs, noise = torch.randn(75, 1024), torch.randn(60, 12)
     bank, features = SpeechBank(torch.randn(BANK, 512), "apc"), torch.randn(50, 512)
     with torch.no_grad():
-        measured = {
-            "lips_factor": median_cpu(lambda: driver.lip_deltas(SOUND)) / SECONDS,
-            "lips_streamed_factor": median_cpu(lambda: streamed(driver)) / SECONDS,
-            "latency_ms": 1000 * float(driver.options.latency),
-            "apc_factor": median_cpu(lambda: apc(speech_columns(SOUND))) / SECONDS,
-            "head_pose_ms": 1000 * median_cpu(lambda: sample_poses(head, pairs, noise, 15)) / 60,
-            "projection_ms": 1000 * median_cpu(lambda: project(features, bank)) / 50,
-            "portrait_coefficients_ms": 1000 * median_cpu(lambda: face(torch.rand(1, 3, 224, 224))),
-        }
-    about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-    print(json.dumps(about | {name: round(value, 3) for name, value in measured.items()}, indent=1))
+        lips = median_of(lambda: driver.lip_deltas(SOUND)) / SECONDS
+        in_pieces = median_of(lambda: streamed(driver)) / SECONDS
+        heard = median_of(lambda: apc(speech_columns(SOUND))) / SECONDS
+        posed = median_of(lambda: sample_poses(head, pairs, noise, 15)) / 60
+        projected = median_of(lambda: project(features, bank)) / 50
+        read = median_of(lambda: face(torch.rand(1, 3, 224, 224)))
+    factor = "s of work for a second of sound"
+    figures = [
+        Figure("`talker`'s lips on one thread (synthetic weights of the published sizes)", lips, factor, True),
+        Figure("the same as a stream", in_pieces, factor, True),
+        Figure("latency of that stream", 1000 * float(driver.options.latency), "ms", True),
+        Figure("hearing by APC", heard, factor),
+        Figure("learned head pose", 1000 * posed, "ms a frame"),
+        Figure("projection onto a speaker", 1000 * projected, "ms a frame"),
+        Figure("coefficients of a portrait", 1000 * read, "ms"),
+    ]
+    report(__file__, figures, given.save)
 
 
 if __name__ == "__main__":
