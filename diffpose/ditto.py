@@ -13,6 +13,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from ..lp_core.device import Ready, stays
 from ..lp_core.keypoints import (
     ANGLE_BINS,
     DEGREES_PER_BIN,
@@ -221,6 +222,7 @@ class DittoMotion:
         options: how windows are sampled; noise is drawn once for every step and kept for all windows.
         draw: noise of shape (1, S, 265).
         emotion: number in EMOTIONS.
+        ready: brings the denoiser to its device.
     """
 
     def __init__(
@@ -232,7 +234,9 @@ class DittoMotion:
         options: SampleOptions,
         draw: NoiseSource,
         emotion: int,
+        ready: Ready = stays,
     ) -> None:
+        self._ready = ready
         self._network, self._ear, self._source, self._plan = network, ear, source, plan
         self._options, self._draw, self._emotions = options, draw, ((emotion,),)
         self._schedule = Schedule.named("ditto", STEPS_OF_TRAINING)
@@ -283,6 +287,7 @@ class DittoMotion:
         self._ear.forget(end - self._plan.overlap)
 
     def _denoised(self, told: Tensor, before: Tensor) -> Tensor:
+        self._ready(0)
         network, guidance = self._network, self._options.guidance
         like = network.head.weight
         window = network.window(told[None].to(like), before[None].to(like), guidance.dropped())

@@ -4,6 +4,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from ..lp_core.audio import Audio
+from ..lp_core.device import Ready, stays
 from ..lp_core.motion import MotionSequence
 from .ditto import (
     DIMS,
@@ -34,6 +35,7 @@ class DittoGenerator:
         source: the face that moves; a usual one when None. Motion is measured from it, so any portrait can be
             driven.
         options: how windows are sampled.
+        ready: brings the denoiser to its device.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class DittoGenerator:
         encoder: ChunkEncoder,
         source: DittoSource | None = None,
         options: SampleOptions | None = None,
+        ready: Ready = stays,
     ) -> None:
+        self._ready = ready
         self._network, self._encoder = network, encoder
         self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
         # The network has no style code to be guided by.
@@ -91,5 +95,5 @@ class DittoGenerator:
             raise ValueError(f"The seed is {seed}; expected 0 or more.")
         ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
         emotion = EMOTIONS.index(wanted.mood)
-        windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion)
+        windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion, self._ready)
         return MotionStream(ear, windows, DittoSpace(self._source), steering)

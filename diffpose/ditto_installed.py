@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from ..lp_core.device import Placement, Ready, placed_for_good
 from ..lp_core.portrait import Portrait
 from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking
 from .ditto import DittoSource
@@ -54,6 +55,7 @@ def installed_ditto(
     device: torch.device | str = "cpu",
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
+    placement: Placement = placed_for_good,
 ) -> DittoGenerator:
     """Ditto's generator of the files in the models folders; its networks are kept for later calls.
 
@@ -62,6 +64,7 @@ def installed_ditto(
         device: where the denoiser computes.
         portrait: who is going to speak; only LivePortrait's networks read a face as Ditto knows it.
         options: how windows are sampled.
+        placement: who brings the denoiser to its device.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
@@ -75,11 +78,14 @@ def installed_ditto(
             f"Ditto's weights are not complete in {searched}: {unusable}. Fetch them by `talking-head models "
             f"--download ditto` from https://huggingface.co/{_REPOSITORY}, or choose another motion."
         )
-    network, encoder = _loaded(*(str(check(entry, folders).path) for entry in DITTO), str(device))
+    paths = [str(check(entry, folders).path) for entry in DITTO]
+    network, encoder, ready = _loaded(paths[0], paths[1], str(device), placement)
     known = portrait is not None and portrait.renderer.name == "liveportrait"
-    return DittoGenerator(network, encoder, DittoSource.of(portrait) if known and portrait else None, options)
+    source = DittoSource.of(portrait) if known and portrait else None
+    return DittoGenerator(network, encoder, source, options, ready)
 
 
 @lru_cache(maxsize=1)
-def _loaded(network: str, encoder: str, device: str) -> tuple[Lmdm, ChunkEncoder]:
-    return load_lmdm(network).to(device), onnx_encoder(encoder)
+def _loaded(network: str, encoder: str, device: str, placement: Placement) -> tuple[Lmdm, ChunkEncoder, Ready]:
+    denoiser = load_lmdm(network)
+    return denoiser, onnx_encoder(encoder), placement(denoiser, torch.device(device))

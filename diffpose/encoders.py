@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..lp_core.audio import Audio
 from ..lp_core.checkpoint import build_network
+from ..lp_core.device import Placement, placed_for_good
 from .audio import analyse
 from .container import read_container
 from .features import SAMPLE_RATE, SpeechEncoder, at_level
@@ -40,7 +41,7 @@ class ProjectedEncoder(SpeechEncoder):
     """
 
     def __init__(self, encoder: SpeechEncoder, speaker: Projection) -> None:
-        super().__init__(encoder.network, encoder.device)
+        super().__init__(encoder.network, encoder.device, lambda _network, _device: encoder.ready)
         self._speaker = speaker
 
     def handed_on(self, units: Tensor) -> Tensor:
@@ -49,7 +50,13 @@ class ProjectedEncoder(SpeechEncoder):
 
 
 @torch.no_grad()
-def hear(audio: Audio, encoder: str, folders: Sequence[Path] = (), device: torch.device | str = "cpu") -> Tensor:
+def hear(
+    audio: Audio,
+    encoder: str,
+    folders: Sequence[Path] = (),
+    device: torch.device | str = "cpu",
+    placement: Placement = placed_for_good,
+) -> Tensor:
     """Features (T, C) float32 of a voice, by one of ENCODERS.
 
     Args:
@@ -57,6 +64,7 @@ def hear(audio: Audio, encoder: str, folders: Sequence[Path] = (), device: torch
         encoder: its name.
         folders: models folders that its weights are in, best first.
         device: where HuBERT computes; the others run on the CPU.
+        placement: who brings it there.
 
     Raises:
         ValueError: an unknown name, or a sound too short to hear.
@@ -68,7 +76,7 @@ def hear(audio: Audio, encoder: str, folders: Sequence[Path] = (), device: torch
     if encoder == MEL_ENCODER:
         return torch.from_numpy(analyse(samples).mels)
     if encoder == HUBERT_ENCODER:
-        return _by_hubert(samples, folders, device)
+        return _by_hubert(samples, folders, device, placement)
     return (_by_apc if encoder == APC_ENCODER else _by_sadtalker)(samples, folders)
 
 
@@ -79,10 +87,12 @@ def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
     return installed_expression(folders).audio_encoder(windows_of(samples))
 
 
-def _by_hubert(samples: Tensor, folders: Sequence[Path], device: torch.device | str) -> Tensor:
+def _by_hubert(
+    samples: Tensor, folders: Sequence[Path], device: torch.device | str, placement: Placement
+) -> Tensor:
     from .installed import load_installed
 
-    model, encoder, _ = load_installed(folders, device)
+    model, encoder, _ = load_installed(folders, device, placement)
     return encoder.utterance_units(at_level(samples[None], model.card.speech.level))[0].cpu()
 
 

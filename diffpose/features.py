@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..lp_core.device import Placement, placed_for_good
 from .card import Level
 
 SAMPLE_RATE = 16_000  # samples a second
@@ -91,14 +92,18 @@ def at_level(sound: Tensor, level: Level) -> Tensor:
 class SpeechEncoder:
     """A HuBERT or wav2vec2 that hears 16 kHz sound; float16 on CUDA, float32 elsewhere."""
 
-    def __init__(self, network: nn.Module, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, network: nn.Module, device: torch.device | str = "cpu", placement: Placement = placed_for_good
+    ) -> None:
         self.device = torch.device(device)
         self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
-        self.network = network.eval().requires_grad_(False).to(self.device, self.dtype)
+        self.network = network.eval().requires_grad_(False).to(self.dtype)
+        self.ready = placement(self.network, self.device)
 
     @torch.no_grad()
     def units(self, sound: Tensor) -> Tensor:
         """Last hidden state (N, S // 320, C) float32, 50 frames a second, of sound (N, S) heard in one piece."""
+        self.ready(0)
         padded = pad_to_units(sound.float()).to(self.device, self.dtype)
         return self.handed_on(self.network(padded).last_hidden_state.float())
 
@@ -148,6 +153,7 @@ def speech_encoder(
     name: EncoderName = "hubert",
     heads: int | None = None,
     device: torch.device | str = "cpu",
+    placement: Placement = placed_for_good,
 ) -> SpeechEncoder:
     """A speech encoder from its tensors, in the names of transformers, sizes read off their shapes.
 
@@ -157,6 +163,7 @@ def speech_encoder(
         name: architecture; base-sized HuBERT and wav2vec2 compute the same from the same tensors.
         heads: attention heads; None is one per 64 dimensions.
         device: where it runs.
+        placement: who brings it there.
 
     Raises:
         ValueError: tensors of something else.
@@ -179,7 +186,7 @@ def speech_encoder(
     missing = [key for key in problems.missing_keys if key != "masked_spec_embed"]
     if missing or problems.unexpected_keys:
         raise ValueError(f"The speech encoder lacks {missing[:4]} and has unknown {problems.unexpected_keys[:4]}.")
-    return SpeechEncoder(network, device)
+    return SpeechEncoder(network, device, placement)
 
 
 def _encoder_tensors(tensors: Mapping[str, Tensor], name: EncoderName) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from ..lp_core.audio import Audio
+from ..lp_core.device import Placement, choose_device, placed_for_good
 from ..lp_core.motion import MotionSequence
 from .options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
 from .samplers import SampleOptions
@@ -61,6 +62,7 @@ def choose_generator(
     talker: "TalkerOptions | None" = None,
     speaker: "Projection | None" = None,
     portrait: "Portrait | None" = None,
+    placement: Placement = placed_for_good,
 ) -> MotionGenerator:
     """The generator called `name`.
 
@@ -76,6 +78,7 @@ def choose_generator(
         talker: how the light driver's networks are run; the usual way when None.
         speaker: whose way of speaking the voice is brought to before it is heard; nobody's when None.
         portrait: who is going to speak: Ditto sets out from that face when LivePortrait's networks have read it.
+        placement: who brings networks to the device, and may take them off it.
 
     Raises:
         ValueError: an unknown name, or a device that cannot be used.
@@ -90,31 +93,30 @@ def choose_generator(
         name, why = automatic_generator(places)
         _say_once(why)
     if name == "diffusion":
-        return _diffusion(places, device, sampling, speaker)
+        return _diffusion(places, choose_device(device), sampling, speaker, placement)
     if name == "talker":
         from .talker.installed import installed_talker
 
         return installed_talker(places, talker, speaker)
     if name == "ditto":
-        from ..lp_core.device import choose_device
         from .ditto_installed import installed_ditto
 
-        return installed_ditto(places, choose_device(device), portrait, sampling)
+        return installed_ditto(places, choose_device(device), portrait, sampling, placement)
     return ProceduralGenerator(speaker)
 
 
 def _diffusion(
     folders: tuple[Path, ...],
-    device: torch.device | str,
+    device: torch.device,
     sampling: SampleOptions | None,
     speaker: "Projection | None",
+    placement: Placement,
 ) -> MotionGenerator:
-    from ..lp_core.device import choose_device
     from .encoders import ProjectedEncoder
     from .generate import DiffusionGenerator
     from .installed import load_installed
 
-    model, encoder, space = load_installed(folders, choose_device(device))
+    model, encoder, space = load_installed(folders, device, placement)
     heard = encoder if speaker is None else ProjectedEncoder(encoder, speaker)
     return DiffusionGenerator(model, heard, space, sampling)
 

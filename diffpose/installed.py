@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ..lp_core.device import Placement, placed_for_good
 from ..lp_core.motion import MotionSequence
 from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking
 from .features import FPS, SpeechEncoder, speech_encoder
@@ -56,13 +57,14 @@ def unusable_weights(folders: Sequence[Path]) -> str:
 
 
 def load_installed(
-    folders: Sequence[Path], device: torch.device | str = "cpu"
+    folders: Sequence[Path], device: torch.device | str = "cpu", placement: Placement = placed_for_good
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     """The denoiser, its speech encoder and the meaning of its vectors; kept for later calls.
 
     Args:
         folders: models folders, best first.
         device: where the networks compute.
+        placement: who brings them there.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
@@ -77,7 +79,7 @@ def load_installed(
             f"https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs none."
         )
     generator, template = (check(entry, folders).path for entry in DIFFUSION)
-    return _loaded(str(generator), str(template), str(device))
+    return _loaded(str(generator), str(template), str(device), placement)
 
 
 def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, JoyvasaSpace] | None:
@@ -120,11 +122,13 @@ def installed_style(motion: MotionSequence, folders: Sequence[Path], strength: f
 
 
 @lru_cache(maxsize=1)
-def _loaded(generator: str, template: str, device: str) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
+def _loaded(
+    generator: str, template: str, device: str, placement: Placement
+) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     model = load_diffusion(generator)
     if not model.encoder:
         raise ValueError(f"{generator} carries no speech encoder (audio_encoder.*); use the published file.")
     speech = model.card.speech
-    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device)
-    model.denoiser.to(device)
+    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device, placement)
+    model = replace(model, ready=placement(model.denoiser, torch.device(device)))
     return model, encoder, load_joyvasa_space(template)

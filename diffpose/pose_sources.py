@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..lp_core.audio import Audio
+from ..lp_core.device import Placement, placed_for_good
 from ..lp_core.dubbing import ping_pong
 from ..lp_core.edits import mix
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate
@@ -148,6 +149,7 @@ def learned_pose(
     seed: int = 0,
     sigma_scale: float = SIGMA_SCALE,
     speaker: Projection | None = None,
+    placement: Placement = placed_for_good,
 ) -> MotionSequence:
     """Head motion of a voice at the model's rate, from the model's own speech encoder.
 
@@ -159,12 +161,13 @@ def learned_pose(
         seed: as `autoregressive_pose`.
         sigma_scale: likewise.
         speaker: whose way of speaking the voice is brought to; nobody's when None.
+        placement: who brings the encoder to its device.
 
     Raises:
         ValueError: an unknown encoder, too short a sound, or a speaker's bank of another encoder.
         FileNotFoundError: the encoder's weights are not there.
     """
-    features = hear(audio, model.encoder, folders, device)
+    features = hear(audio, model.encoder, folders, device, placement)
     if speaker is not None:
         features = speaker.of(features, model.encoder)
     pairs = paired(features)

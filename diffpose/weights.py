@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from ..lp_core.checkpoint import CheckpointError
+from ..lp_core.device import Ready, stays
 from ..lp_core.files import appearing_whole
 from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
 from .container import Container, read_container
@@ -48,12 +49,14 @@ class DiffusionModel:
         denoiser: the network, in evaluation mode.
         schedule: the noise schedule of its training.
         encoder: tensors of its own speech encoder in the names of transformers; empty when it has none.
+        ready: brings the denoiser to its device.
     """
 
     card: DiffusionCard
     denoiser: Denoiser
     schedule: Schedule
     encoder: Mapping[str, Tensor]
+    ready: Ready = stays
 
 
 def load_diffusion(path: str | os.PathLike[str], pe_mode: PositionMode | None = None) -> DiffusionModel:

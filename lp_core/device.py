@@ -1,12 +1,32 @@
-"""Where and how precisely networks draw, and how many frames fit there at once."""
+"""Where and how precisely networks draw, who keeps them there, and how many frames fit there at once."""
+
+from collections.abc import Callable
 
 import torch
+from torch import nn
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 FRAME_BYTES = 400 << 20  # that warping and decoder hold for one frame in single precision, half of it in half
 USABLE_SHARE = 0.6  # of the free memory that a batch may take
 LARGEST_BATCH = 16  # frames; beyond it a GPU gains nothing more
+
+Ready = Callable[[int], None]
+"""Called right before networks work, with the bytes they will need beside their weights: brings them to their
+device if somebody took them off it."""
+Placement = Callable[[nn.Module, torch.device], Ready]
+"""Takes networks in its care that shall work on a device. ComfyUI's, for one, unloads them when others need the
+memory, so that weights may lie elsewhere after each call of the `Ready` that it gives."""
+
+
+def placed_for_good(networks: nn.Module, device: torch.device) -> Ready:
+    """The plain `Placement`: networks are moved to their device, in place, and stay there."""
+    networks.to(device)
+    return stays
+
+
+def stays(_working_bytes: int = 0) -> None:
+    """The `Ready` of networks that nobody moves."""
 
 
 def choose_device(device: torch.device | str = "auto") -> torch.device:
@@ -67,5 +87,9 @@ def fitting_batch(device: torch.device, dtype: torch.dtype, most: int) -> int:
 
 def batch_for(free: int, dtype: torch.dtype, most: int) -> int:
     """Frames that fit `free` bytes, 1 … the smaller of `most` and LARGEST_BATCH."""
-    frame = FRAME_BYTES * dtype.itemsize // torch.float32.itemsize
-    return max(1, min(most, LARGEST_BATCH, int(free * USABLE_SHARE) // frame))
+    return max(1, min(most, LARGEST_BATCH, int(free * USABLE_SHARE) // frame_bytes(dtype)))
+
+
+def frame_bytes(dtype: torch.dtype) -> int:
+    """What warping and decoder hold for one frame."""
+    return FRAME_BYTES * dtype.itemsize // torch.float32.itemsize

@@ -10,11 +10,11 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .crop import Crop, CropOptions, crop_to_picture, cut, paste
 from .dense_landmarks import DenseLandmarks
-from .device import fitting_batch
+from .device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
 from .face import Face
 from .keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
 from .layouts import eye_ratios, lip_ratio
@@ -37,9 +37,9 @@ class Painter:
     """W and G: features and keypoints to pictures, in half precision where asked and possible.
 
     Args:
-        warping: W; moved to the device and precision.
+        warping: W; changed to the precision.
         decoder: G; likewise.
-        device: where they run.
+        device: where they will run.
         dtype: of their convolutions; coordinates are always float32.
     """
 
@@ -112,6 +112,7 @@ class LivePortraitRenderer:
         device: where it draws.
         dtype: of the convolutions of W and G, as `device.choose_dtype` gives it.
         landmarks: who tells how far eyes and lips stand open; the face's own landmarks do when None.
+        placement: who brings the networks to the device.
     """
 
     def __init__(
@@ -120,13 +121,15 @@ class LivePortraitRenderer:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         landmarks: DenseLandmarks | None = None,
+        placement: Placement = placed_for_good,
     ):
         self.device = torch.device(device)
-        self._appearance = networks.appearance.to(self.device)
-        self._motion = networks.motion.to(self.device)
+        self._appearance, self._motion = networks.appearance, networks.motion
         self._stitching = networks.stitching
         self._landmarks = landmarks
         self._painter = Painter(networks.warping, networks.decoder, self.device, dtype)
+        placed = nn.ModuleList([networks.appearance, networks.motion, networks.warping, networks.decoder])
+        self._ready = placement(placed, self.device)
 
     @property
     def name(self) -> str:
@@ -153,6 +156,7 @@ class LivePortraitRenderer:
 
     def read_motion(self, faces: Tensor) -> tuple[Tensor, list[MotionFrame]]:
         """Canonical keypoints (B, 21, 3) and motion of crops (B, 3, 256, 256) as `network_view` gives them."""
+        self._ready(len(faces) * frame_bytes(torch.float32))
         with torch.inference_mode():
             raw = self._motion(faces.to(self.device, torch.float32))
         # Copies, since tensors made in inference mode cannot be written to or used in training later.
@@ -161,6 +165,7 @@ class LivePortraitRenderer:
     def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
         """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
         likeness: Likeness = portrait.drawing
+        self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._painter.dtype))
         with torch.inference_mode():
             driving = self.driving_keypoints(portrait, motion, options).to(self.device)
             source, to_picture = likeness.placed.to(self.device), portrait.crop.to_picture

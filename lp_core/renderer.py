@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .crop import paste
-from .device import choose_device, choose_dtype
+from .device import Placement, choose_device, choose_dtype, placed_for_good
 from .extractor import MotionExtractor
 from .motion import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions
@@ -28,6 +28,7 @@ def choose_renderer(
     folders: Sequence[Path] = (),
     animals: bool = False,
     precision: str = "auto",
+    placement: Placement = placed_for_good,
 ) -> Renderer:
     """The renderer called `name`.
 
@@ -40,6 +41,7 @@ def choose_renderer(
         folders: models folders to look for LivePortrait's weights in, best first.
         animals: LivePortrait's networks for animals are meant.
         precision: of LivePortrait's warping and decoder, one of device.PRECISIONS.
+        placement: who brings networks to the device, and may take them off it.
 
     Raises:
         ValueError: an unknown name, or a device or precision that cannot be used.
@@ -55,7 +57,7 @@ def choose_renderer(
         _say_once(why)
     if name == "liveportrait":
         place = choose_device(device)
-        return _liveportrait(places, str(place), animals, choose_dtype(precision, place))
+        return _liveportrait(places, str(place), animals, choose_dtype(precision, place), placement)
     return MeshRenderer(choose_device(device))
 
 
@@ -77,12 +79,14 @@ def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtra
 
 
 @lru_cache(maxsize=1)
-def _liveportrait(folders: tuple[Path, ...], device: str, animals: bool, dtype: torch.dtype) -> Renderer:
+def _liveportrait(
+    folders: tuple[Path, ...], device: str, animals: bool, dtype: torch.dtype, placement: Placement
+) -> Renderer:
     from .liveportrait import LivePortraitRenderer
     from .networks import load_landmarks, load_networks
 
     landmarks = None if animals else load_landmarks(folders)
-    return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks)
+    return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement)
 
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..lp_core.extractor import Extraction, frame_ranges
 from ..lp_core.motion import MotionSequence, frame_rate
-from ..lp_core.renderer import choose_renderer, extractor_for
+from ..lp_core.renderer import extractor_for
 from . import host
 from .node import Node
 from .page import CURVES, curves_shown
@@ -113,7 +113,7 @@ class DriveFromVideo(Node):
             clip = clip_named(video)
             parts, rate, count, audio = clip.frames(), clip.fps, clip.frame_count or 1, clip.audio()
         name = "mesh" if extractor == "landmarks" else extractor
-        renderer = choose_renderer(name, host.device(), host.model_folders("liveportrait"))
+        renderer = host.renderer(name)
         reader, progress = extractor_for(renderer, whole_frames), host.Progress(count)
         extraction = reader.extract(parts, rate, frame_index(neutral_frame), progress.step)
         motion = _settled(extraction, faceless)

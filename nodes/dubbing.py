@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..lp_core.dubbing import clip_faces, dub, ping_pong
 from ..lp_core.motion import MotionSequence, frame_rate
-from ..lp_core.renderer import RENDERERS, choose_renderer, extractor_for
+from ..lp_core.renderer import RENDERERS, extractor_for
 from . import host
 from .driving import FRAMES_AT_ONCE, VIDEO_SUFFIXES, clip_named
 from .node import Node
@@ -68,7 +68,7 @@ class DubVideo(Node):
     ) -> tuple[Tensor, float, str]:
         """The frames (T, H, W, 3), their rate, and the indices of those without a face."""
         rate, clip = _frames(video, frames_fps, frames)
-        drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
+        drawer = host.renderer(renderer)
         looking = host.Progress(len(clip), "frames looked at")
         extraction = extractor_for(drawer).extract(clip.split(FRAMES_AT_ONCE), rate, on_frames=looking.step)
         lips = motion.resampled(rate)

@@ -16,7 +16,7 @@ from ..lp_core.candidates import (
 from ..lp_core.face import find_faces
 from ..lp_core.motion import MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions
-from ..lp_core.renderer import RENDERERS, choose_renderer, clip_motion, extractor_for, own_motion
+from ..lp_core.renderer import RENDERERS, clip_motion, extractor_for, own_motion
 from ..lp_core.retarget import relative_to
 from . import host
 from .driving import FRAMES_AT_ONCE
@@ -64,7 +64,7 @@ class ReferenceSetRender(Node):
     ) -> tuple[Tensor, float, str]:
         """The drawn frames (T, 512, 512, 3), their rate, and the clip's frames that were drawn from."""
         clip = frames_of(stack_of(frames))
-        drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
+        drawer = host.renderer(renderer)
         looking = host.Progress(len(clip), "frames looked at")
         seen = extractor_for(drawer).extract(clip.split(FRAMES_AT_ONCE), motion.fps, on_frames=looking.step)
         sources = candidates_of(seen)

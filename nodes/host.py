@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..lp_core.device import Ready, choose_device, placed_for_good
+from ..lp_core.portrait import Renderer
+from ..lp_core.renderer import choose_renderer
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
@@ -187,11 +191,29 @@ def _next_counter(directory: Path, name: str) -> int:
 def device() -> torch.device:
     """Where to compute: ComfyUI's choice, else CUDA, Apple's GPU or the CPU."""
     management = _module("comfy.model_management")
-    if management:
-        return management.get_torch_device()
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    return management.get_torch_device() if management else choose_device()
+
+
+def managed(networks: nn.Module, device: torch.device) -> Ready:
+    """The `Placement` by ComfyUI, which makes room for networks before they work and unloads them for others.
+
+    Outside ComfyUI they are moved to their device for good.
+    """
+    management, patching = _module("comfy.model_management"), _module("comfy.model_patcher")
+    if management is None or patching is None:
+        return placed_for_good(networks, device)
+    patcher = patching.ModelPatcher(networks, load_device=device, offload_device=management.unet_offload_device())
+
+    def ready(working_bytes: int = 0) -> None:
+        management.load_models_gpu([patcher], memory_required=working_bytes, force_full_load=True)
+        networks.to(device)  # with --novram ComfyUI leaves out parts, which its own layers fetch one by one
+
+    return ready
+
+
+def renderer(name: str, animals: bool = False, precision: str = "auto") -> Renderer:
+    """The renderer called so, on ComfyUI's device, with weights of its models folders, which it keeps in memory."""
+    return choose_renderer(name, device(), model_folders("liveportrait"), animals, precision, managed)
 
 
 def result_device() -> torch.device:

@@ -140,7 +140,9 @@ class AudioToMotion(Node):
         )  # fmt: skip
         sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
         folders = host.model_folders("diffpose")
-        generator = choose_generator(motion, host.device(), folders, sampling, talker, speaker, portrait)
+        generator = choose_generator(
+            motion, host.device(), folders, sampling, talker, speaker, portrait, host.managed
+        )
         voice = audio_of(audio)
         made = generator.generate(voice, frame_rate(fps), options, seed, style)
         tell_generator(motion)

@@ -9,7 +9,7 @@ from ..lp_core.crop import CropOptions, apply_affine
 from ..lp_core.face import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
 from ..lp_core.picture import limited
 from ..lp_core.portrait import Portrait
-from ..lp_core.renderer import RENDERERS, choose_renderer
+from ..lp_core.renderer import RENDERERS
 from . import host
 from .node import Node
 from .page import FACES, faces_shown, tell_renderer
@@ -105,7 +105,7 @@ class LoadPortrait(Node):
         counted = _counted(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
         drawn_by = "liveportrait" if animal and renderer == "auto" else renderer
-        drawer = choose_renderer(drawn_by, host.device(), host.model_folders("liveportrait"), animal)
+        drawer = host.renderer(drawn_by, animal)
         tell_renderer(drawn_by, animal)
         portrait = drawer.portrait(picture, counted[face_index], framing)
         preview = _crop_with_landmarks(portrait)

@@ -9,7 +9,7 @@ from ..lp_core.dubbing import clip_faces
 from ..lp_core.face import Face, NoFaceError
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.portrait import Portrait, Renderer, RenderOptions
-from ..lp_core.renderer import RENDERERS, choose_renderer, clip_motion, render_clip
+from ..lp_core.renderer import RENDERERS, clip_motion, render_clip
 from ..lp_core.retarget import OBSERVATION_VARIANCE, transfer_to_clip
 from . import host
 from .node import Node
@@ -71,7 +71,7 @@ class ReenactVideo(Node):
     ) -> tuple[Tensor, float, str]:
         """The frames (T, H, W, 3), their rate, and the indices of those without a face."""
         clip, rate = frames_of(stack_of(frames)), frame_rate(frames_fps)
-        drawer = choose_renderer(renderer, host.device(), host.model_folders("liveportrait"))
+        drawer = host.renderer(renderer)
         regions = regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head)
         faces = clip_faces(clip)
         looked_at = _portraits(clip, faces, drawer, host.Progress(len(clip), "frames looked at"))

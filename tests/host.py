@@ -2,7 +2,7 @@
 
 It is not ComfyUI and shares no code with it: it restates the part of the contract that classic (V1) nodes rely on.
 A test that passes here says that our nodes keep that contract as restated. Left out: V3 nodes, list mapping, lazy
-inputs, node expansion, model management.
+inputs, node expansion, models that are loaded in part.
 """
 
 import hashlib
@@ -79,6 +79,7 @@ class Host:
         self.routes = web.RouteTableDef()  # what packs let the server answer
         self.interrupted = threading.Event()
         self.free_memory = 2**40  # bytes
+        self.memory = ModelMemory()
         self.running = ""  # id of the node at work
         self.progress: list[tuple[int, int, Any]] = []
         self.sent: list[tuple[str, dict]] = []  # events of packs for the page
@@ -385,7 +386,11 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
             "get_torch_device": lambda: cpu,
             "intermediate_device": lambda: cpu,
             "get_free_memory": lambda _device: host.free_memory,
+            "unet_offload_device": lambda: torch.device("meta"),
+            "load_models_gpu": host.memory.load,
+            "unload_all_models": host.memory.unload_all,
         },
+        "comfy.model_patcher": {"ModelPatcher": ModelPatcher},
         "nodes": {"NODE_CLASS_MAPPINGS": host.classes},
         "comfy_api": {},
         "comfy_api.latest": {"InputImpl": types.SimpleNamespace(VideoFromFile=VideoFromFile)},
@@ -399,6 +404,68 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
     for name, module in modules.items():
         module.__dict__.update(contents[name])
     return modules
+
+
+class ModelPatcher:
+    """Core's care of a model. Where core keeps an unloaded one on the CPU, whose weights could still be used there
+    by mistake, this one has it on "meta": who forgets to load it gets an error."""
+
+    def __init__(self, model: torch.nn.Module, load_device: torch.device, offload_device: torch.device) -> None:
+        self.model, self.load_device, self.offload_device = model, load_device, offload_device
+        self.model_size = sum(tensor.nbytes for tensor in model.state_dict().values())
+        self._kept: list[tuple[dict, str, Any]] = []
+        self.detach()
+
+    @property
+    def loaded(self) -> bool:
+        return not self._kept
+
+    def detach(self) -> None:
+        """Unload the model."""
+        tables = [table for m in self.model.modules() for table in (m._parameters, m._buffers)]
+        self._kept = [(table, key, value) for table in tables for key, value in table.items() if value is not None]
+        for table, key, value in self._kept:
+            shadow = value.to(self.offload_device)
+            is_parameter = isinstance(value, torch.nn.Parameter)
+            table[key] = torch.nn.Parameter(shadow, requires_grad=False) if is_parameter else shadow
+
+    def attach(self) -> None:
+        for table, key, value in self._kept:
+            table[key] = value
+        self._kept = []
+
+
+class ModelMemory:
+    """Core's memory for models, which makes room by unloading those that were used longest ago.
+
+    Attributes:
+        size: bytes that models and their work may take.
+        loads: the models that were loaded, in order, and "" for every time that something was unloaded.
+    """
+
+    def __init__(self) -> None:
+        self.size = 2**40
+        self.loaded: list[ModelPatcher] = []
+        self.loads: list[str] = []
+
+    def load(self, models: list[ModelPatcher], memory_required: float = 0, force_full_load: bool = False) -> None:
+        """What `load_models_gpu` does."""
+        assert force_full_load, "plain torch layers cannot be loaded in part"
+        self.loaded = [model for model in self.loaded if model not in models]
+        needed = memory_required + sum(model.model_size for model in models)
+        while self.loaded and needed + sum(model.model_size for model in self.loaded) > self.size:
+            self.loaded.pop(0).detach()
+            self.loads.append("")
+        for model in models:
+            if not model.loaded:
+                model.attach()
+                self.loads.append(type(model.model).__name__)
+        self.loaded += models
+
+    def unload_all(self) -> None:
+        """What `unload_all_models` does, and ComfyUI's button for it."""
+        while self.loaded:
+            self.loaded.pop().detach()
 
 
 class VideoFromFile:

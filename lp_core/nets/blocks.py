@@ -44,13 +44,13 @@ class PublishedNetwork(nn.Module):
         """
         raise NotImplementedError
 
-    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Move to where it shall work, in place, and do its convolutions in `dtype` as far as they bear it.
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:  # noqa: ARG002  # CPUs get forms of their own
+        """Get ready to work on a device, in place: do convolutions in `dtype` as far as they bear it.
 
+        Moving there is a `device.Placement`'s.
         float16 keeps ten bits of every number and all of them bear it; bfloat16 keeps seven, and layers whose
         roundings show in the picture stay in float32.
         """
-        self.to(device)
         if dtype == torch.bfloat16:
             for name, module in self.named_modules():
                 if isinstance(module, Convolution | RepeatedConvolution) and name.startswith(self.bears_bfloat16):
