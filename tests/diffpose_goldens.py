@@ -4,6 +4,7 @@ Weights and most inputs are drawn again from their names (numpy's Philox and Box
 the rest. `published_shapes` lists the tensors of a published network of any size.
 """
 
+import pickle
 import zlib
 from argparse import Namespace
 from dataclasses import replace
@@ -195,6 +196,29 @@ DIFFLIVEHEAD = {
     "width": 512, "layers": 8, "motion": 25, "context": 10, "new": 65, "start": False,
     "token": (("shape_proj", 63), ("mouth_open_ratio_proj", 1), ("mean_exp_proj", 25)),
 }  # fmt: skip
+
+
+def write_small_diffusion(folder, place=0, template=True, encoder=True):
+    """Synthetic weights of the diffusion generator in a models folder, in the form they are published in.
+
+    Args:
+        folder: the models folder.
+        place: which of the places that files are looked for in.
+        template: whether the motion template is there too.
+        encoder: whether the generator's file has its speech encoder.
+    """
+    from talking_head.diffpose.installed import MOTION_GENERATOR, MOTION_TEMPLATE
+
+    sizes = JOYVASA | {"layers": 1, "width": 16}
+    generator, described = folder / MOTION_GENERATOR.places[place], folder / MOTION_TEMPLATE.places[place]
+    generator.parent.mkdir(parents=True, exist_ok=True)
+    tensors = published("joyvasa", **sizes) | (published("encoder") if encoder else {})
+    save_published(generator, tensors, n_motions=sizes["new"], n_prev_motions=sizes["context"], n_diff_steps=10)
+    if template:
+        pose = (f"{bound}_{name}" for bound in ("min", "max") for name in ("scale", "t", "pitch", "yaw", "roll"))
+        values = {name: golden("joyvasa", f"tmpl.{name}").numpy() for name in ("mean_exp", "std_exp", *pose)}
+        described.parent.mkdir(parents=True, exist_ok=True)
+        described.write_bytes(pickle.dumps(values))
 
 
 @cache

@@ -386,7 +386,7 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
             "get_torch_device": lambda: cpu,
             "intermediate_device": lambda: cpu,
             "get_free_memory": lambda _device: host.free_memory,
-            "unet_offload_device": lambda: torch.device("meta"),
+            "unet_offload_device": lambda: host.memory.offload_device,
             "load_models_gpu": host.memory.load,
             "unload_all_models": host.memory.unload_all,
         },
@@ -445,6 +445,7 @@ class ModelMemory:
 
     def __init__(self) -> None:
         self.size = 2**40
+        self.offload_device = torch.device("meta")
         self.loaded: list[ModelPatcher] = []
         self.loads: list[str] = []
 

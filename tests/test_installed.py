@@ -1,12 +1,11 @@
 """The diffusion generator's weights in a models folder: found, missing, damaged, of a wrong kind; and `auto`."""
 
 import logging
-import pickle
 from dataclasses import replace
 
 import pytest
 import torch
-from diffpose_goldens import JOYVASA, golden, published, save_published
+from diffpose_goldens import published, save_published, write_small_diffusion
 
 from talking_head.diffpose import generator as generator_module
 from talking_head.diffpose.generate import DiffusionGenerator
@@ -14,7 +13,6 @@ from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.installed import (
     DIFFUSION,
     MOTION_GENERATOR,
-    MOTION_TEMPLATE,
     installed_style,
     installed_style_encoder,
     load_installed,
@@ -25,22 +23,7 @@ from talking_head.diffpose.style import motion_statistics
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.weights import State, check
 
-SMALL = JOYVASA | {"layers": 1, "width": 16}
-POSE = ("scale", "t", "pitch", "yaw", "roll")
-
-
-def install(folder, place=0, template=True, encoder=True):
-    """Synthetic weights in a models folder, in the form they are published in."""
-    tensors = published("joyvasa", **SMALL) | (published("encoder") if encoder else {})
-    path = folder / MOTION_GENERATOR.places[place]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_published(path, tensors, n_motions=SMALL["new"], n_prev_motions=SMALL["context"], n_diff_steps=10)
-    if template:
-        names = ["mean_exp", "std_exp", *(f"{bound}_{name}" for bound in ("min", "max") for name in POSE)]
-        values = {name: golden("joyvasa", f"tmpl.{name}").numpy() for name in names}
-        path = folder / MOTION_TEMPLATE.places[place]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pickle.dumps(values))
+install = write_small_diffusion
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +112,7 @@ def test_a_style_encoder_of_our_motion_is_used_and_others_are_refused(tmp_path):
 def test_unknown_generators_and_devices_are_refused(installed):
     with pytest.raises(ValueError, match=r"no motion generator 'magic'; .* procedural, diffusion, talker"):
         choose_generator("magic")
-    with pytest.raises(ValueError, match="'abacus' cannot be used"):
+    with pytest.raises(ValueError, match="no kind of device called 'abacus'"):
         choose_generator("diffusion", "abacus", [installed])
 
 
