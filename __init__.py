@@ -20,10 +20,12 @@ from .nodes.speaker import BuildSpeaker, LoadSpeaker, ProjectLips, SaveSpeaker
 from .nodes.style import LoadStyle, MixStyles, SaveStyle, StyleEncode
 from .nodes.talker import TalkerOptions
 from .nodes.video import VideoCombine
+from .nodes.voices import MixVoices
 
 NODES: dict[type[Node], str] = {
     LoadPortrait: "Load Portrait",
     AudioToMotion: "Audio to Motion",
+    MixVoices: "Mix Voices",
     StyleEncode: "Style Encode",
     MixStyles: "Mix Styles",
     SaveStyle: "Save Style",

@@ -47,15 +47,19 @@ class Audio:
         """Seconds, exactly."""
         return Fraction(self.samples, self.sample_rate)
 
-    def mono(self, sample_rate: int) -> Tensor:
-        """The mean of all channels (S,) at another rate; S is the duration at that rate, rounded up."""
+    def resampled(self, sample_rate: int) -> "Audio":
+        """The same sound at another rate; itself at its own. Its duration at that rate is rounded up."""
         import librosa
 
-        mixed = self.waveform.mean(0).numpy()
         if self.sample_rate == sample_rate:
-            return torch.from_numpy(mixed.copy())
-        resampled = librosa.resample(mixed, orig_sr=self.sample_rate, target_sr=sample_rate)
-        return torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32))
+            return self
+        samples = self.waveform.detach().cpu().numpy()
+        resampled = librosa.resample(samples, orig_sr=self.sample_rate, target_sr=sample_rate)
+        return Audio(torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32)), sample_rate)
+
+    def mono(self, sample_rate: int) -> Tensor:
+        """The mean of all channels (S,) at another rate; S is the duration at that rate, rounded up."""
+        return Audio(self.waveform.mean(0, keepdim=True), self.sample_rate).resampled(sample_rate).waveform[0]
 
 
 class ArrivingAudio:

@@ -433,16 +433,13 @@ def _arriving(audio: Audio | ArrivingAudio, codec: SoundCodec) -> ArrivingAudio:
 
 def _at_known_rate(audio: Audio, codec: SoundCodec) -> Audio:
     """The sound itself, or resampled to the codec's next higher rate, the highest one for those beyond it."""
-    import librosa
-
     if not codec.rates or audio.sample_rate in codec.rates:
         return audio
     rate = next((known for known in codec.rates if known > audio.sample_rate), codec.rates[-1])
     _log.warning(
         "%s has no %d Hz; the sound track is resampled to %d Hz.", codec.title, audio.sample_rate, rate
     )  # fmt: skip
-    resampled = librosa.resample(audio.waveform.detach().cpu().numpy(), orig_sr=audio.sample_rate, target_sr=rate)
-    return Audio(torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32)), rate)
+    return audio.resampled(rate)
 
 
 # The fields of EXIF that ComfyUI reads a WebP's prompt and workflow from, each as "name:text".

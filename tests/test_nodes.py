@@ -30,6 +30,7 @@ SAVED_WIDGETS = {
         "motion fps seed lips blinks gaze brows head pose lip_lead_ms expression lips_only rest_in_silence "
         "audio_guidance style_guidance steps subtle mood mood_strength look"
     ),
+    "MixVoices": "order start_1 start_2 start_3 start_4",
     "StyleEncode": "strength frames_fps",
     "MixStyles": "weight",
     "SaveStyle": "filename_prefix",

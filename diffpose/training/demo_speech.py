@@ -1,6 +1,6 @@
-"""Makes the bundled voice, workflows/demo_speech.wav, and its phoneme times for the tests.
+"""Makes the bundled voices, workflows/demo_speech.wav with its phoneme times for the tests and demo_answer.wav.
 
-`python -m talking_head.diffpose.training.demo_speech`. The words are ours; the voice is espeak-ng 1.51's.
+`python -m talking_head.diffpose.training.demo_speech`. The words are ours; the voices are espeak-ng 1.51's.
 """
 
 import json
@@ -10,25 +10,32 @@ from pathlib import Path
 
 import numpy as np
 
-from .espeak import speak
+from .espeak import Utterance, speak
 
 TEXT = "Hello, and welcome! I am a portrait that can move and speak. Give me any voice, and my lips will follow."
 VOICE, WORDS_PER_MINUTE = "en-us+f2", 155
+ANSWER = "Thank you! And while you were speaking, I listened, and blinked."
+ANSWERING_VOICE = "en-us+f4"
 ROOT = Path(__file__).parents[2]
-SPEECH = ROOT / "workflows" / "demo_speech.wav"
+SPEECH, ANSWER_FILE = (ROOT / "workflows" / name for name in ("demo_speech.wav", "demo_answer.wav"))
 PHONEMES = ROOT / "tests" / "golden" / "speech" / "demo_phonemes.json"
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     spoken = speak(TEXT, VOICE, WORDS_PER_MINUTE)
-    with wave.open(str(SPEECH), "wb") as file:
+    _write(SPEECH, spoken)
+    _write(ANSWER_FILE, speak(ANSWER, ANSWERING_VOICE, WORDS_PER_MINUTE))
+    rows = [json.dumps(astuple(phoneme), ensure_ascii=False) for phoneme in spoken.phonemes]
+    PHONEMES.write_text("[\n" + ",\n".join(rows) + "\n]\n", encoding="utf-8")
+
+
+def _write(path: Path, spoken: Utterance) -> None:
+    with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(spoken.rate)
         file.writeframes((spoken.samples * 32768).clip(-32768, 32767).astype(np.int16).tobytes())
-    rows = [json.dumps(astuple(phoneme), ensure_ascii=False) for phoneme in spoken.phonemes]
-    PHONEMES.write_text("[\n" + ",\n".join(rows) + "\n]\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
