@@ -9,7 +9,6 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -265,11 +264,11 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _animate(given: argparse.Namespace) -> None:
-    from .lp_core.audio import load_audio
+    from .lp_core.audio import AudioFile
     from .lp_core.edits import smooth
     from .lp_core.motion import frame_rate
 
-    audio = load_audio(given.voice)
+    audio = AudioFile(given.voice)
     portrait = _portrait(given)
     style = _style(given.style, models_folders(given.models, "diffpose"))
     generator = _generator(given, portrait.picture, portrait.landmarks, portrait)
@@ -479,15 +478,13 @@ def _save_beside(output: Path, picture: "Tensor") -> Path:
 def _write(
     given: argparse.Namespace, portrait: "Portrait", motion: "MotionSequence", audio: "Audio | None"
 ) -> None:
-    from .lp_core.prefetch import prefetch
     from .lp_core.renderer import render
     from .lp_core.video import write_video
 
     if given.save_motion is not None:
         motion.save(given.save_motion)
     batches = render(portrait, motion, _render_options(given))
-    with closing(prefetch(_watched(given, batches, len(motion)))) as ahead:
-        frames = write_video(given.output, ahead, motion.fps, audio)
+    frames = write_video(given.output, _watched(given, batches, len(motion)), motion.fps, audio)
     if not given.quiet:
         _say(
             f"{given.output}: {frames} frames at {float(motion.fps):g} a second, {portrait.renderer.name} renderer."

@@ -4,8 +4,9 @@ Everything is measured against the recording itself, over the latest seconds and
 and loud, near and far recordings move a face alike, and so that a stream can do the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,14 +74,19 @@ class Speech:
 
 def analyse(samples: Tensor) -> Speech:
     """The analysis of mono sound (S,) at SAMPLE_RATE (`Audio.mono(SAMPLE_RATE)`); any length from one sample."""
-    decibels = _decibels(samples.numpy())
-    mels, (whole, dark, bright, body, hiss) = decibels[:, :MEL_BANDS], decibels[:, MEL_BANDS:].T
+    return analyse_pieces([samples])
+
+
+def analyse_pieces(pieces: Iterable[Tensor]) -> Speech:
+    """The same of sound that comes in pieces (n,), of which few are held at once (`Audio.mono_pieces`)."""
+    decibels = _decibels(piece.numpy() for piece in pieces)
+    mels, (whole, dark, bright, body, hiss) = decibels[:, :MEL_BANDS].T, decibels[:, MEL_BANDS:].T
     level = smoothed(whole, 0.01)
     reference, floor = _recent_levels(level)
     loud = level > np.maximum(reference - LOUD_RANGE, SILENCE)
     activity = _activity(level, reference, floor)
     return Speech(
-        mels=np.clip((mels - _recent_mean(mels, loud)) / MEL_SPAN, -3.5, 2.5).astype(np.float32),
+        mels=np.stack([_normalised(mel, loud) for mel in mels], -1),
         level=level,
         loudness=np.clip((level - np.maximum(reference, SILENCE + 10)) / LOUDNESS_RANGE + 1, 0, 1),
         brightness=_brightness(smoothed(bright - dark, 0.015), loud),
@@ -89,17 +95,20 @@ def analyse(samples: Tensor) -> Speech:
     )
 
 
-def power_spectra(samples: NDArray[np.float32]) -> Iterator[Curve]:
-    """Power (T, 257) of Hann windows of samples (S,), centred on every HOP-th, in blocks of at most BLOCK windows.
+def power_spectra(pieces: Iterable[NDArray[np.float32]]) -> Iterator[Curve]:
+    """Power (T, 257) of Hann windows, centred on every HOP-th sample of a sound in pieces (n,), some at a time.
 
     A full-scale sine peaks at 1.
     """
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
-    padded = np.pad(samples.astype(np.float32), WINDOW // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    for start in range(0, len(frames), BLOCK):
-        spectrum = np.fft.rfft(frames[start : start + BLOCK] * window, FFT_LENGTH)
-        yield np.abs(spectrum) ** 2 * (2 / window.sum()) ** 2
+    beyond, waiting = np.zeros(WINDOW // 2, np.float32), np.zeros(0, np.float32)
+    for piece in chain([beyond], pieces, [beyond]):
+        waiting = np.concatenate([waiting, piece.astype(np.float32)])
+        while len(waiting) >= WINDOW:
+            frames = np.lib.stride_tricks.sliding_window_view(waiting, WINDOW)[::HOP][:BLOCK]
+            spectrum = np.fft.rfft(frames * window, FFT_LENGTH)
+            yield np.abs(spectrum) ** 2 * (2 / window.sum()) ** 2
+            waiting = waiting[HOP * len(frames) :]
 
 
 def mel_filters() -> NDArray[np.float32]:
@@ -112,20 +121,24 @@ def mel_filters() -> NDArray[np.float32]:
     )
 
 
-def _decibels(samples: NDArray[np.float32]) -> Curve:
+def _decibels(pieces: Iterable[NDArray[np.float32]]) -> Curve:
     """Decibels (T, 32 + 5) of the mel bands and of BANDS."""
     frequencies = np.fft.rfftfreq(FFT_LENGTH, 1 / SAMPLE_RATE)
     bands = [(frequencies >= low) & (frequencies <= high) for low, high in BANDS]
     filters = np.concatenate([mel_filters(), np.array(bands, np.float32)])
-    energies = [power @ filters.T for power in power_spectra(samples)]
-    return 10 * np.log10(np.concatenate(energies) + POWER_FLOOR)
+    return np.concatenate([10 * np.log10(power @ filters.T + POWER_FLOOR) for power in power_spectra(pieces)])
+
+
+def _normalised(mel: Curve, loud: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """One mel band (T,) in dB, less its recent mean, as in `Speech.mels`."""
+    return np.clip((mel - _recent_mean(mel, loud)) / MEL_SPAN, -3.5, 2.5).astype(np.float32)
 
 
 def _brightness(tilt: Curve, loud: NDArray[np.bool_]) -> Curve:
     """The tilt (T,) in dB, against its recent mean and deviation."""
-    moments = _recent_mean(np.stack([tilt, tilt**2], -1), loud)
-    deviation = np.sqrt(np.maximum(moments[:, 1] - moments[:, 0] ** 2, 1.0))
-    return np.clip((tilt - moments[:, 0]) / (2 * deviation) + 0.5, 0, 1)
+    mean, square = _recent_mean(tilt, loud), _recent_mean(tilt**2, loud)
+    deviation = np.sqrt(np.maximum(square - mean**2, 1.0))
+    return np.clip((tilt - mean) / (2 * deviation) + 0.5, 0, 1)
 
 
 def _activity(level: Curve, reference: Curve, floor: Curve) -> Curve:
@@ -151,12 +164,12 @@ def _recent_levels(level: Curve) -> tuple[Curve, Curve]:
 
 
 def _recent_mean(values: Curve, counted: NDArray[np.bool_]) -> Curve:
-    """Means (T, C) of the counted rows of values (T, C): the latest PAST + AHEAD seconds of them, looking AHEAD."""
+    """Means (T,) of the counted ones of values (T,): the latest PAST + AHEAD seconds of them, looking AHEAD."""
     if not counted.any():
         return values
-    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values[counted], 0, dtype=np.float64)])
+    sums = np.concatenate([[0.0], np.cumsum(values[counted], dtype=np.float64)])
     heard = np.cumsum(counted)
     ahead = np.minimum(np.arange(len(values)) + int(AHEAD * ANALYSIS_RATE), len(values) - 1)
     last = np.maximum(heard[ahead], 1)
     first = np.maximum(last - int((PAST + AHEAD) * ANALYSIS_RATE), 0)
-    return (sums[last] - sums[first]) / (last - first)[:, None]
+    return (sums[last] - sums[first]) / (last - first)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..lp_core.audio import Audio
 from ..lp_core.controls import Controls, to_expression
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_count, frame_rate
-from .audio import SAMPLE_RATE, Speech, analyse
+from .audio import SAMPLE_RATE, Speech, analyse_pieces
 from .curves import Curve, around, wandering
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
 from .manifold import MEL_ENCODER, Projection
@@ -64,7 +64,7 @@ class ProceduralGenerator:
         wanted, gains = options or MotionOptions(), (style or Style()).gains()
         rate = frame_rate(fps)
         times = np.arange(frame_count(audio.samples, audio.sample_rate, rate)) / float(rate)
-        speech = analyse(audio.mono(SAMPLE_RATE))
+        speech = analyse_pieces(audio.mono_pieces(SAMPLE_RATE))
         head_seed, brow_seed, blink_seed, gaze_seed = SeedSequence(seed).spawn(4)
         stressed = accents(speech)
         mouth = lips_of(speech, gains.mouth_tempo, self._speaker).at(times + wanted.lip_lead_ms / 1000)

@@ -17,7 +17,9 @@ from .audio import MEL_BANDS, Speech
 from .curves import Curve
 
 ASSET = Path(__file__).with_name("viseme_net.safetensors")
-DILATIONS = (1, 2, 4, 8, 4, 2)  # frames; with the first convolution the net sees 230 ms to both sides
+DILATIONS = (1, 2, 4, 8, 4, 2)  # frames
+REACH = 2 + sum(DILATIONS)  # frames to both sides that the net sees, 230 ms
+BLOCK = 6_000  # frames the net works on at once, so that an hour of sound does not fill the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,5 +79,11 @@ def load_viseme_net(path: str | os.PathLike[str] = ASSET) -> VisemeNet:
 @torch.inference_mode()
 def visemes(speech: Speech, net: VisemeNet | None = None) -> Visemes:
     """Mouth shapes for a voice, by the built-in net unless another is given."""
-    shapes = (net or load_viseme_net())(torch.from_numpy(speech.mels.T)[None])[0].numpy()
+    chosen, mels = net or load_viseme_net(), torch.from_numpy(speech.mels)
+    parts = []
+    for start in range(0, len(mels), BLOCK):
+        before = min(start, REACH)
+        seen = mels[start - before : start + BLOCK + REACH].T[None]
+        parts.append(chosen(seen)[0, :, before : before + BLOCK])
+    shapes = torch.cat(parts, 1).numpy()
     return Visemes(*(shape * unit for shape, unit in zip(shapes, UNITS, strict=True)))

@@ -2,13 +2,24 @@
 
 import os
 from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from soxr import ResampleStream
+
+PIECE_SECONDS = 10  # of a sound that is worked on at once where it is not needed whole
 SAMPLE_RATES = (4_000, 384_000)  # samples a second; outside of it a file is damaged or no sound
 
 
@@ -47,19 +58,102 @@ class Audio:
         """Seconds, exactly."""
         return Fraction(self.samples, self.sample_rate)
 
+    @property
+    def channels(self) -> int:
+        """How many there are, 1 … 8."""
+        return len(self.waveform)
+
+    def pieces(self) -> Iterator[Tensor]:
+        """All samples in order, some seconds (channels, n) at a time."""
+        yield from self.waveform.split(PIECE_SECONDS * self.sample_rate, 1)
+
     def resampled(self, sample_rate: int) -> "Audio":
         """The same sound at another rate; itself at its own. Its duration at that rate is rounded up."""
-        import librosa
-
         if self.sample_rate == sample_rate:
             return self
-        samples = self.waveform.detach().cpu().numpy()
-        resampled = librosa.resample(samples, orig_sr=self.sample_rate, target_sr=sample_rate)
-        return Audio(torch.from_numpy(np.ascontiguousarray(resampled, dtype=np.float32)), sample_rate)
+        pieces = resampled_pieces(self.pieces(), self.sample_rate, sample_rate)
+        return Audio(torch.cat(list(pieces), 1), sample_rate)
 
     def mono(self, sample_rate: int) -> Tensor:
         """The mean of all channels (S,) at another rate; S is the duration at that rate, rounded up."""
-        return Audio(self.waveform.mean(0, keepdim=True), self.sample_rate).resampled(sample_rate).waveform[0]
+        return torch.cat(list(self.mono_pieces(sample_rate)))
+
+    def mono_pieces(self, sample_rate: int) -> Iterator[Tensor]:
+        """The same, some seconds (n,) at a time."""
+        mixed = (piece.mean(0, keepdim=True) for piece in self.pieces())
+        for piece in resampled_pieces(mixed, self.sample_rate, sample_rate):
+            yield piece[0]
+
+
+class AudioFile(Audio):
+    """A sound track that stays in its file and is read anew whenever it is needed: hours of it take no memory.
+
+    Only who asks for `waveform` or `mono` gets it whole.
+
+    Attributes:
+        path: the sound or video file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file cannot be read or has no sound.
+    """
+
+    path: Path
+    _channels: int
+    _samples: int
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        rate, channels, samples = _rate(path), 0, 0
+        for piece in _decoded(path):
+            Audio(piece, rate)  # refuses what is no sound
+            channels, samples = piece.shape[0], samples + piece.shape[1]
+        if not samples:
+            raise ValueError(f"The sound track of {path} is empty.")
+        known = {"path": Path(path), "sample_rate": rate, "_channels": channels, "_samples": samples}
+        for name, value in known.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def waveform(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride] the field is read only too
+        """All samples (channels, samples), read anew."""
+        return torch.cat(list(self.pieces()), 1)
+
+    @property
+    def samples(self) -> int:
+        """Samples in each channel."""
+        return self._samples
+
+    @property
+    def channels(self) -> int:
+        """How many there are, 1 … 8."""
+        return self._channels
+
+    def pieces(self) -> Iterator[Tensor]:
+        """See `Audio`."""
+        return _decoded(self.path)
+
+
+def resampled_pieces(pieces: Iterable[Tensor], sample_rate: int, wanted: int) -> Iterator[Tensor]:
+    """Pieces (channels, n) of a sound at another rate; together they last as long, rounded up to whole samples."""
+    import soxr
+
+    if sample_rate == wanted:
+        yield from pieces
+        return
+    stream, taken, given, nothing = None, 0, 0, torch.zeros(1, 0)
+    for piece in pieces:
+        stream = stream or soxr.ResampleStream(sample_rate, wanted, len(piece), dtype="float32", quality="HQ")
+        ready = _through(stream, piece)
+        taken, given, nothing = taken + piece.shape[1], given + ready.shape[1], piece[:, :0]
+        yield ready
+    if stream is not None:
+        rest = _through(stream, nothing, last=True)
+        yield F.pad(rest, (0, -(-taken * wanted // sample_rate) - given - rest.shape[1]))  # or cut
+
+
+def _through(stream: "ResampleStream", piece: Tensor, last: bool = False) -> Tensor:
+    columns = np.ascontiguousarray(piece.detach().cpu().float().T.numpy())
+    return torch.from_numpy(stream.resample_chunk(columns, last)).T
 
 
 class ArrivingAudio:
@@ -68,6 +162,7 @@ class ArrivingAudio:
     Attributes:
         sample_rate: samples a second.
         channels: of every piece.
+        arrived: samples so far, taken or not.
 
     Raises:
         ValueError: a rate or a number of channels that no sound has.
@@ -77,14 +172,7 @@ class ArrivingAudio:
         Audio(torch.zeros(channels, 1), sample_rate)  # refuses what no sound has
         self.sample_rate, self.channels = sample_rate, channels
         self._pieces: deque[Tensor] = deque()
-        self._taken = 0
-
-    @classmethod
-    def of(cls, audio: Audio) -> "ArrivingAudio":
-        """A sound that is all there already."""
-        arriving = cls(audio.sample_rate, len(audio.waveform))
-        arriving.push(audio.waveform)
-        return arriving
+        self.arrived = self._taken = 0
 
     def push(self, waveform: Tensor) -> None:
         """More samples (channels, S) in -1…1, S ≥ 0.
@@ -97,6 +185,7 @@ class ArrivingAudio:
                 f"Expected finite sound of shape ({self.channels}, samples); got {tuple(waveform.shape)}."
             )
         self._pieces.append(waveform.detach().float().cpu())
+        self.arrived += waveform.shape[1]
 
     def take(self, end: int) -> Tensor:
         """The samples (channels, n) before sample `end` that were not taken yet, as far as they are there."""
@@ -117,6 +206,20 @@ def load_audio(path: str | os.PathLike[str]) -> Audio:
         FileNotFoundError: no such file.
         ValueError: the file cannot be read or has no sound.
     """
+    rate, pieces = _rate(path), list(_decoded(path))
+    if not pieces:
+        raise ValueError(f"The sound track of {path} is empty.")
+    return Audio(torch.cat(pieces, 1), rate)
+
+
+def _rate(path: str | os.PathLike[str]) -> int:
+    with _opened(path) as container:
+        return container.streams.audio[0].rate
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> "Iterator[InputContainer]":
+    """A file that has sound."""
     import av
 
     if not os.path.isfile(path):
@@ -125,20 +228,31 @@ def load_audio(path: str | os.PathLike[str]) -> Audio:
         with av.open(os.fspath(path)) as container:
             if not container.streams.audio:
                 raise ValueError(f"{path} has no sound track; give a sound file, or a video with sound.")
-            return _decoded(container, path)
+            yield container
     except av.FFmpegError as error:
         raise ValueError(f"Cannot read the sound of {path}: {error.strerror}. Is it a sound file?") from error
 
 
-def _decoded(container, path: str | os.PathLike[str]) -> Audio:
+def _decoded(path: str | os.PathLike[str]) -> Iterator[Tensor]:
+    """The samples (channels, n) of a file, some seconds at a time."""
     import av
 
-    stream = container.streams.audio[0]
-    # To float only; the rate and the channels stay. Interleaved: PyAV 18 crashes on planar sound of eight channels.
-    interleaved = av.AudioResampler(format="flt")
-    blocks = [block.to_ndarray() for frame in container.decode(stream) for block in interleaved.resample(frame)]
-    blocks += [block.to_ndarray() for block in interleaved.resample(None)]
-    if not blocks:
-        raise ValueError(f"The sound track of {path} is empty.")
-    samples = np.concatenate(blocks, axis=1).reshape(-1, stream.channels)
-    return Audio(torch.from_numpy(np.ascontiguousarray(samples.T)), stream.rate)
+    with _opened(path) as container:
+        stream = container.streams.audio[0]
+        # To float only; rate and channels stay. Interleaved: PyAV 18 crashes on planar sound of eight channels.
+        interleaved = av.AudioResampler(format="flt")
+        frames = chain(container.decode(stream), [None])
+        blocks = (block.to_ndarray() for frame in frames for block in interleaved.resample(frame))
+        pending, samples = [], 0
+        for block in blocks:
+            pending.append(block.reshape(-1, stream.channels))
+            samples += len(pending[-1])
+            if samples >= PIECE_SECONDS * stream.rate:
+                yield _channels_first(pending)
+                pending, samples = [], 0
+        if pending:
+            yield _channels_first(pending)
+
+
+def _channels_first(blocks: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.concatenate(blocks).T))

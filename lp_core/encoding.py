@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .audio import ArrivingAudio, Audio
+from .audio import ArrivingAudio, Audio, resampled_pieces
 from .files import appearing_whole
 from .formats import PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
 from .motion import frame_rate
+from .prefetch import alongside
 
 if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame
@@ -74,6 +76,7 @@ def write_video(
 ) -> int:
     """Encode frames as they come into one file, with the sound beside them; gives the number of frames.
 
+    Encoding has a thread of its own, so that the next frames are made in the meantime, here.
     The file appears whole or not at all. Where the pixel format needs even sides, an odd one is padded by repeating
     its last row or column, which loses nothing. The sound keeps its rate and channels; it is cut where the last
     frame ends. Rates that the sound codec lacks are resampled to the next one that it has, with a line in the log.
@@ -96,8 +99,9 @@ def write_video(
     form = chosen.format or format_of(path)
     if Path(path).suffix.lower() not in form.suffixes:
         raise ValueError(f"{form.name} is written as {', '.join(form.suffixes)}; got {os.fspath(path)!r}.")
-    with appearing_whole(path) as part:
-        batches = (_batch(frame, form) for frame in frames)
+
+    def written(part: Path, arriving: Iterator[Tensor]) -> int:
+        batches = (_batch(frame, form) for frame in arriving)
         first = _first(batches, form)
         with _Encoder(part, first.shape[1:], rate, audio, form, chosen) as encoder:
             for batch in chain([first], batches):
@@ -106,6 +110,9 @@ def write_video(
         if form.muxer == "webp":
             _complete_webp(part, chosen.metadata, first.shape[1:])
         return count
+
+    with appearing_whole(path) as part:
+        return alongside(frames, partial(written, part))
 
 
 def _first(batches: Iterator[Tensor], form: VideoFormat) -> Tensor:
@@ -388,7 +395,7 @@ class _Sound:
     """A sound track that is encoded as far as the pictures have come."""
 
     def __init__(self, container: "OutputContainer", audio: Audio | ArrivingAudio, codec: SoundCodec) -> None:
-        self._audio = _arriving(audio, codec)
+        self._audio, self._more = _arriving(audio, codec)
         self._layout = codec.layouts[self._audio.channels - 1]
         self._done = 0
         rate = self._audio.sample_rate
@@ -398,7 +405,10 @@ class _Sound:
 
     def until(self, second: Fraction) -> "list[Packet]":
         """Packets of the samples that are due by `second` and were not given yet."""
-        samples = self._audio.take(math.ceil(second * self._audio.sample_rate))
+        end = math.ceil(second * self._audio.sample_rate)
+        while self._audio.arrived < end and (piece := next(self._more, None)) is not None:
+            self._audio.push(piece)
+        samples = self._audio.take(end)
         if not samples.shape[1]:
             return []
         packets = self._stream.encode(self._frame(samples))
@@ -421,25 +431,23 @@ class _Sound:
         return frame
 
 
-def _arriving(audio: Audio | ArrivingAudio, codec: SoundCodec) -> ArrivingAudio:
-    """The sound at a rate that the codec has; sound that is still arriving must come at one."""
+def _arriving(audio: Audio | ArrivingAudio, codec: SoundCodec) -> tuple[ArrivingAudio, Iterator[Tensor]]:
+    """Where the sound arrives, at a rate that the codec has, and what is to be put there as it is needed.
+
+    A whole sound is resampled to the codec's next higher rate where it must, to the highest one from beyond it.
+    """
+    known = codec.rates or (audio.sample_rate,)
+    rate = next((rate for rate in known if rate >= audio.sample_rate), known[-1])
     if isinstance(audio, Audio):
-        return ArrivingAudio.of(_at_known_rate(audio, codec))
-    if codec.rates and audio.sample_rate not in codec.rates:
-        known = ", ".join(map(str, codec.rates))
-        raise ValueError(f"{codec.title} has no {audio.sample_rate} Hz; let the sound arrive at one of {known} Hz.")
-    return audio
-
-
-def _at_known_rate(audio: Audio, codec: SoundCodec) -> Audio:
-    """The sound itself, or resampled to the codec's next higher rate, the highest one for those beyond it."""
-    if not codec.rates or audio.sample_rate in codec.rates:
-        return audio
-    rate = next((known for known in codec.rates if known > audio.sample_rate), codec.rates[-1])
-    _log.warning(
-        "%s has no %d Hz; the sound track is resampled to %d Hz.", codec.title, audio.sample_rate, rate
-    )  # fmt: skip
-    return audio.resampled(rate)
+        if rate != audio.sample_rate:
+            _log.warning("%s has no %d Hz; the sound is resampled to %d Hz.", codec.title, audio.sample_rate, rate)
+        return ArrivingAudio(rate, audio.channels), resampled_pieces(audio.pieces(), audio.sample_rate, rate)
+    if rate != audio.sample_rate:
+        wanted = ", ".join(map(str, known))
+        raise ValueError(
+            f"{codec.title} has no {audio.sample_rate} Hz; let the sound arrive at one of {wanted} Hz."
+        )
+    return audio, iter(())
 
 
 # The fields of EXIF that ComfyUI reads a WebP's prompt and workflow from, each as "name:text".

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.audio import HOP, SAMPLE_RATE, analyse, power_spectra
-from talking_head.lp_core.audio import ArrivingAudio, Audio, load_audio
+from talking_head.diffpose.audio import BLOCK, HOP, SAMPLE_RATE, analyse, analyse_pieces, power_spectra
+from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.lp_core.audio import ArrivingAudio, Audio, AudioFile, load_audio, resampled_pieces
 
 
 def tone(frequency: float, seconds: float, rate: int = SAMPLE_RATE, amplitude: float = 0.3) -> torch.Tensor:
@@ -82,7 +83,7 @@ class TestAudio:
 
 class TestAnalysis:
     def test_full_scale_sine_peaks_at_one(self):
-        (power,) = power_spectra(tone(1000, 1.0, amplitude=1.0).numpy())
+        power = np.concatenate(list(power_spectra([tone(1000, 1.0, amplitude=1.0).numpy()])))
         assert power[50].max() == pytest.approx(1.0, abs=1e-3)
         assert power[50].argmax() == 1000 * 512 // SAMPLE_RATE
 
@@ -90,8 +91,9 @@ class TestAnalysis:
         import librosa
 
         samples = torch.randn(70 * SAMPLE_RATE).numpy()
-        blocks = list(power_spectra(samples))
-        assert [len(block) for block in blocks] == [6000, 1001]
+        blocks = list(power_spectra(np.split(samples, [1, 300, 40 * SAMPLE_RATE])))
+        assert max(len(block) for block in blocks) <= BLOCK
+        assert sum(len(block) for block in blocks) == 7001
         theirs = librosa.stft(
             samples[: 65 * SAMPLE_RATE], n_fft=512, hop_length=HOP, win_length=400, center=True, pad_mode="constant"
         )
@@ -180,3 +182,61 @@ def test_sound_that_arrives_is_checked():
     for bad in (torch.zeros(8), torch.zeros(2, 8), torch.tensor([[torch.nan]])):
         with pytest.raises(ValueError, match=r"Expected finite sound of shape \(1, samples\)"):
             ArrivingAudio(16_000).push(bad)
+
+
+class TestSoundFiles:
+    """A sound that stays in its file is the same sound."""
+
+    @pytest.fixture(params=[(22_050, 1), (44_100, 2), (16_000, 1)])
+    def path(self, request, tmp_path):
+        rate, channels = request.param
+        samples = (torch.randn(25 * rate + 7, channels) * 3000).to(torch.int16)
+        with wave.open(str(tmp_path / "sound.wav"), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes(samples.numpy().tobytes())
+        return tmp_path / "sound.wav"
+
+    def test_a_file_is_what_is_loaded_from_it(self, path):
+        file, whole = AudioFile(path), load_audio(path)
+        assert (file.samples, file.channels, file.sample_rate) == (whole.samples, whole.channels, whole.sample_rate)
+        assert file.duration == whole.duration
+        assert torch.equal(file.waveform, whole.waveform)
+        assert torch.equal(torch.cat(list(file.pieces()), 1), whole.waveform)
+        assert max(piece.shape[1] for piece in file.pieces()) < 12 * file.sample_rate
+        for rate in (16_000, 8_000):
+            assert torch.equal(file.mono(rate), whole.mono(rate))
+            assert torch.equal(torch.cat(list(file.mono_pieces(rate))), whole.mono(rate))
+
+    def test_another_rate_is_librosa_s(self, path):
+        import librosa
+
+        whole = load_audio(path)
+        for rate in (16_000, 44_100, 11_025):
+            theirs = librosa.resample(whole.waveform.numpy(), orig_sr=whole.sample_rate, target_sr=rate)
+            ours = torch.cat(list(resampled_pieces(whole.pieces(), whole.sample_rate, rate)), 1)
+            np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-6)
+
+    def test_its_motion_is_that_of_the_whole_sound(self, path):
+        made = [ProceduralGenerator().generate(sound, 25, seed=3) for sound in (AudioFile(path), load_audio(path))]
+        torch.testing.assert_close(made[0].expression, made[1].expression)
+        assert len(made[0]) == len(made[1]) == -(-load_audio(path).duration * 25 // 1)
+
+    def test_what_is_no_sound_is_said(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="no sound file"):
+            AudioFile(tmp_path / "nothing.wav")
+        (tmp_path / "text.wav").write_text("not a sound")
+        with pytest.raises(ValueError, match="Is it a sound file"):
+            AudioFile(tmp_path / "text.wav")
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 70), max_size=6), st.integers(1, 40_000))
+def test_analysis_in_pieces_is_that_of_the_whole(cuts, samples):
+    sound = torch.randn(samples, generator=torch.Generator().manual_seed(samples)) * 0.1
+    places = sorted(cut * samples // 70 for cut in cuts)
+    whole, parts = analyse(sound), analyse_pieces(torch.tensor_split(sound, places))
+    np.testing.assert_allclose(parts.mels, whole.mels, atol=1e-3)
+    np.testing.assert_allclose(parts.level, whole.level, atol=1e-2)
+    assert len(parts) == len(whole) == samples // HOP + 1

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +16,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from talking_head.lp_core.audio import ArrivingAudio, Audio
+from talking_head.lp_core import encoding
+from talking_head.lp_core.audio import ArrivingAudio, Audio, AudioFile, load_audio
 from talking_head.lp_core.motion import frame_count, frame_rate
 from talking_head.lp_core.video import Video, VideoOptions, read_video, write_video
 
@@ -259,6 +262,62 @@ def test_a_full_disk_is_said_and_leaves_no_file(tmp_path):
     )
     assert "could not be written" in run.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_are_made_here_and_encoded_in_another_thread(tmp_path, monkeypatch):
+    made, encoded = [], []
+    encode = encoding._Pictures.encode
+
+    def watched(pictures, frames):
+        encoded.append(threading.current_thread())
+        return encode(pictures, frames)
+
+    def frames():
+        for frame in grey(20):
+            made.append(threading.current_thread())
+            yield frame
+
+    monkeypatch.setattr(encoding._Pictures, "encode", watched)
+    assert write_video(tmp_path / "out.mp4", frames(), 25, tone(0.8), FAST) == 20
+    assert set(made) == {threading.current_thread()}
+    assert len(set(encoded)) == 1
+    assert not set(encoded) & set(made)
+    assert not [thread for thread in threading.enumerate() if thread.name == "alongside"]
+
+
+def test_an_encoder_that_fails_stops_the_drawing(tmp_path, monkeypatch):
+    drawn = []
+
+    def failing(pictures, frames):
+        raise OSError("the disk is full")
+
+    def endless():
+        while True:
+            drawn.append(len(drawn))
+            yield from grey(1)
+
+    monkeypatch.setattr(encoding._Pictures, "encode", failing)
+    with pytest.raises(OSError, match="disk is full"):
+        write_video(tmp_path / "out.mp4", endless(), 25, None, FAST)
+    assert len(drawn) < 10
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rate", [22_050, 10_001])
+def test_sound_from_a_file_is_written_as_sound_from_memory(tmp_path, rate):
+    sound = tone(25.0, rate)
+    samples = (sound.waveform[0].numpy() * 32767).astype("<i2")
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    written = []
+    for name, audio in (("a", AudioFile(tmp_path / "sound.wav")), ("b", load_audio(tmp_path / "sound.wav"))):
+        write_video(tmp_path / f"{name}.mp4", grey(50, 16, 16), 2, audio, FAST)
+        written.append((tmp_path / f"{name}.mp4").read_bytes())
+    assert written[0] == written[1]
+    assert abs(read_video(tmp_path / "a.mp4").audio().duration - 25) < 0.1
 
 
 def test_frames_are_encoded_as_they_come(tmp_path):

@@ -1,5 +1,7 @@
 """The viseme nets, the table that taught them, and the shipped assets."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -18,11 +20,10 @@ from talking_head.diffpose.training.sentences import (
     JUDGE_VARIANTS,
     UNHEARD_VOICES,
 )
-from talking_head.diffpose.visemes import ASSET, SHAPES, VisemeNet, load_viseme_net, visemes
+from talking_head.diffpose.visemes import ASSET, BLOCK, REACH, SHAPES, UNITS, VisemeNet, load_viseme_net, visemes
 from talking_head.lp_core.audio import load_audio
 
 JUDGE = ROOT / "tests" / "benchmarks" / "judge_net.safetensors"
-REACH = 2 + sum((1, 2, 4, 8, 4, 2))  # frames the net sees to either side
 
 
 def demo_speech():
@@ -37,6 +38,14 @@ class TestNet:
         loaded = load_viseme_net(tmp_path / "net.safetensors")
         mels = torch.randn(1, 32, 50)
         torch.testing.assert_close(loaded(mels), net(mels))
+
+    def test_a_long_voice_is_heard_in_blocks_as_if_at_once(self):
+        speech = demo_speech()
+        repeats = 2 * BLOCK // len(speech) + 2
+        long = replace(speech, mels=np.tile(speech.mels, (repeats, 1)))
+        at_once = load_viseme_net()(torch.from_numpy(long.mels.T)[None])[0] * torch.tensor(UNITS)[:, None]
+        heard = np.stack([getattr(visemes(long), name) for name in SHAPES])
+        np.testing.assert_allclose(heard, at_once.detach().numpy(), atol=1e-5)
 
     def test_it_sees_230_ms_to_both_sides_and_no_further(self):
         net, mels = load_viseme_net(), torch.randn(1, 32, 101)

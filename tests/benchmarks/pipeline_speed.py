@@ -31,7 +31,6 @@ from talking_head.lp_core import (
     render,
     write_video,
 )
-from talking_head.lp_core.prefetch import prefetch
 
 ROOT = conftest.ROOT
 ENCODED = 64  # frames that are kept to be encoded without drawing them
@@ -74,7 +73,7 @@ def measure() -> list[Figure]:
         path = Path(folder, "out.mp4")
 
         def whole() -> int:
-            return write_video(path, prefetch(render(portrait, motion)), motion.fps, voice)
+            return write_video(path, render(portrait, motion), motion.fps, voice)
 
         in_all, wall = median_of(whole), median_of(whole, clock=time.perf_counter)
         memory = peak_megabytes()
