@@ -6,7 +6,6 @@ and loud, near and far recordings move a face alike, and so that a stream can do
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,17 +97,32 @@ def analyse_pieces(pieces: Iterable[Tensor]) -> Speech:
 def power_spectra(pieces: Iterable[NDArray[np.float32]]) -> Iterator[Curve]:
     """Power (T, 257) of Hann windows, centred on every HOP-th sample of a sound in pieces (n,), some at a time.
 
-    A full-scale sine peaks at 1.
+    A full-scale sine peaks at 1. An offset, which would leak into all bands, is taken out of every window; the ends
+    are held, since an offset that sets in there would be a click.
     """
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
-    beyond, waiting = np.zeros(WINDOW // 2, np.float32), np.zeros(0, np.float32)
-    for piece in chain([beyond], pieces, [beyond]):
+    waiting = np.zeros(0, np.float32)
+    for piece in _held_at_the_ends(pieces):
         waiting = np.concatenate([waiting, piece.astype(np.float32)])
         while len(waiting) >= WINDOW:
             frames = np.lib.stride_tricks.sliding_window_view(waiting, WINDOW)[::HOP][:BLOCK]
-            spectrum = np.fft.rfft(frames * window, FFT_LENGTH)
+            offset = frames @ window / window.sum()
+            spectrum = np.fft.rfft((frames - offset[:, None]) * window, FFT_LENGTH)
             yield np.abs(spectrum) ** 2 * (2 / window.sum()) ** 2
             waiting = waiting[HOP * len(frames) :]
+
+
+def _held_at_the_ends(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+    """The pieces (n,) of a sound, with half a window of its first sample before it and of its last one after it."""
+    last = None
+    for piece in pieces:
+        if len(piece):
+            if last is None:
+                yield np.full(WINDOW // 2, piece[0])
+            last = piece[-1]
+            yield piece
+    if last is not None:
+        yield np.full(WINDOW // 2, last)
 
 
 def mel_filters() -> NDArray[np.float32]:

@@ -44,7 +44,7 @@ class DittoEar:
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see hearing.ArrivedSound."""
+        """More sound (S,), 16 kHz; see `hearing.mono`."""
         self._arrived.push(sound)
 
     def features(self, start: int, end: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..lp_core.audio import Audio
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate, join
-from .audio import analyse
+from .audio import analyse_pieces
 from .card import KIND_NAMES
 from .features import FPS, SAMPLE_RATE, SpeechEncoder
 from .hearing import LiveEar, StreamingEar
@@ -97,10 +97,10 @@ def whole_motion(
         gains: factors of a style.
         seed: of the small expressions.
     """
-    sound = audio.mono(SAMPLE_RATE)
-    motion = join([piece for piece in (stream.push(sound), stream.finish()) if piece is not None])
+    moved = (*map(stream.push, audio.mono_pieces(SAMPLE_RATE)), stream.finish())
+    motion = join([piece for piece in moved if piece is not None])
     motion = timed(motion, audio, frame_rate(fps), wanted.lip_lead_ms)
-    speech = analyse(sound)
+    speech = analyse_pieces(audio.mono_pieces(SAMPLE_RATE))
     if wanted.rest_in_silence:
         seconds = np.arange(len(motion)) / float(motion.fps) + wanted.lip_lead_ms / 1000
         motion = closed_in_silence(motion, speech.activity_at(seconds))

@@ -38,6 +38,35 @@ class LiveEar(Ear, Protocol):
         ...
 
 
+class SoundMemory:
+    """Sound that arrives in pieces, of which the latest is kept; samples are counted from the very first."""
+
+    def __init__(self) -> None:
+        self._kept = torch.zeros(0)
+        self._first = 0  # the first sample still kept
+
+    @property
+    def samples(self) -> int:
+        """Samples that have arrived."""
+        return self._first + len(self._kept)
+
+    def push(self, sound: Tensor) -> None:
+        """More sound (S,); see `mono`."""
+        self._kept = torch.cat((self._kept, mono(sound)))
+
+    def between(self, start: int, end: int) -> Tensor:
+        """What is there of samples start … end, from the first one kept on."""
+        return self._kept[max(start - self._first, 0) : max(end - self._first, 0)]
+
+    def forget(self, sample: int) -> None:
+        """Samples before this one will not be asked for again."""
+        used = max(sample - self._first, 0)
+        self._kept, self._first = self._kept[used:], self._first + min(used, len(self._kept))
+        # A copy lets go of what lies before; one for every few samples would take the square of a long sound.
+        if 2 * self._kept.nbytes <= self._kept.untyped_storage().nbytes():
+            self._kept = self._kept.clone()
+
+
 class ArrivedSound:
     """Sound that arrives in pieces, of which the latest is kept, cut by video frame.
 
@@ -47,31 +76,25 @@ class ArrivedSound:
 
     def __init__(self, padding: Padding) -> None:
         self._padding: Padding = padding
-        self._sound = torch.zeros(0)
-        self._start = 0  # the first frame still kept
-        self.samples = 0
+        self._memory = SoundMemory()
+
+    @property
+    def samples(self) -> int:
+        """Samples that have arrived, 16 kHz."""
+        return self._memory.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz.
-
-        Raises:
-            ValueError: another shape, NaN or infinity.
-        """
-        if sound.ndim != 1 or not torch.isfinite(sound).all():
-            raise ValueError(f"A stream takes finite mono sound of shape (samples,); got {tuple(sound.shape)}.")
-        self._sound = torch.cat((self._sound, sound.float().cpu()))
-        self.samples += len(sound)
+        """More sound (S,), 16 kHz; see `mono`."""
+        self._memory.push(sound)
 
     def frames(self, start: int, end: int) -> Tensor:
         """The sound (1, S) of frames start … end, padded."""
-        first, count = (start - self._start) * SAMPLES_PER_FRAME, (end - start) * SAMPLES_PER_FRAME
-        return padded(self._sound[None, first : first + count], count, self._padding)
+        first, last = start * SAMPLES_PER_FRAME, end * SAMPLES_PER_FRAME
+        return padded(self._memory.between(first, last)[None], last - first, self._padding)
 
     def forget(self, frame: int) -> None:
         """Frames before this one will not be asked for again."""
-        needed = max(frame, self._start)
-        self._sound = self._sound[(needed - self._start) * SAMPLES_PER_FRAME :].clone()
-        self._start = needed
+        self._memory.forget(frame * SAMPLES_PER_FRAME)
 
 
 class StreamingEar:
@@ -93,7 +116,7 @@ class StreamingEar:
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see ArrivedSound."""
+        """More sound (S,), 16 kHz; see `mono`."""
         self._arrived.push(sound)
 
     def features(self, start: int, end: int) -> Tensor:
@@ -132,6 +155,20 @@ class UtteranceEar:
 
     def forget(self, frame: int) -> None:
         """An utterance is kept whole."""
+
+
+def mono(sound: Tensor) -> Tensor:
+    """A piece of a stream's sound (S,), float32 on the CPU.
+
+    Raises:
+        ValueError: another shape, NaN or infinity.
+    """
+    if sound.ndim != 1 or not torch.isfinite(sound).all():
+        raise ValueError(
+            f"A stream takes finite mono sound of shape (samples,); got {tuple(sound.shape)}, "
+            f"{int((~torch.isfinite(sound)).sum())} of them not finite."
+        )
+    return sound.float().cpu()
 
 
 def padded(sound: Tensor, samples: int, padding: Padding) -> Tensor:

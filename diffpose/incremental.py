@@ -106,7 +106,7 @@ class IncrementalEar:
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see hearing.ArrivedSound."""
+        """More sound (S,), 16 kHz; see `hearing.mono`."""
         self._arrived.push(sound)
 
     @torch.no_grad()

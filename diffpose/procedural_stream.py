@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
-import torch
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from .audio import HOP as ANALYSIS_HOP
 from .audio import SAMPLE_RATE, Speech, analyse
 from .curves import Curve, smoothed
 from .eyes import Blinks, Gaze, blink_curve
+from .hearing import SoundMemory
 from .manifold import Projection
 from .options import MotionOptions
 from .pose import (
@@ -73,8 +73,7 @@ class ProceduralStream:
         self._seed, self._speaker = seed, speaker
         self._hop = max(round(self.fps * Fraction(HOP)), 1)  # frames
         self._life = _Life.of(seed, self._wanted, self._gains)
-        self._sound = torch.zeros(0)
-        self._begun = 0  # the first sample kept
+        self._sound = SoundMemory()
         self._next = 0  # the first frame not settled yet
         self._finished = False
 
@@ -91,26 +90,20 @@ class ProceduralStream:
         """
         if self._finished:
             raise ValueError("The stream has ended; start a new one for more sound.")
-        if sound.ndim != 1 or not torch.isfinite(sound).all():
-            raise ValueError(f"A stream takes finite mono sound of shape (samples,); got {tuple(sound.shape)}.")
-        self._sound = torch.cat((self._sound, sound.float().cpu()))
+        self._sound.push(sound)
         hops = []
-        while self._arrived >= (needed := self._needed(self._next + self._hop)):
+        while self._sound.samples >= (needed := self._needed(self._next + self._hop)):
             hops.append(self._settle(self._next + self._hop, needed))
         return join(hops) if hops else None
 
     def finish(self) -> MotionSequence | None:
         """The motion still open when the voice ends: in all ceil(duration · fps) frames; None for none."""
         self._finished = True
-        total, hops = math.ceil(Fraction(self._arrived, SAMPLE_RATE) * self.fps), []
+        total, hops = math.ceil(Fraction(self._sound.samples, SAMPLE_RATE) * self.fps), []
         while self._next < total:
             end = min(self._next + self._hop, total)
-            hops.append(self._settle(end, min(self._needed(end), self._arrived)))
+            hops.append(self._settle(end, min(self._needed(end), self._sound.samples)))
         return join(hops) if hops else None
-
-    @property
-    def _arrived(self) -> int:
-        return self._begun + len(self._sound)
 
     def _needed(self, end: int) -> int:
         """Samples heard for the frames before `end`."""
@@ -119,10 +112,10 @@ class ProceduralStream:
     def _settle(self, end: int, samples: int) -> MotionSequence:
         """The frames up to `end`, from the first `samples` of the voice."""
         times = np.arange(self._next, end) / float(self.fps)
-        past = max(math.floor((times[0] - HEARD) * SAMPLE_RATE / ANALYSIS_HOP) * ANALYSIS_HOP, self._begun)
-        self._sound, self._begun = self._sound[past - self._begun :].clone(), past
+        past = max(math.floor((times[0] - HEARD) * SAMPLE_RATE / ANALYSIS_HOP) * ANALYSIS_HOP, 0)
+        self._sound.forget(past)
         heard_from, wanted = past / SAMPLE_RATE, self._wanted
-        speech = analyse(self._sound[: samples - past])
+        speech = analyse(self._sound.between(past, samples))
         mouth = lips_of(speech, self._gains.mouth_tempo, self._speaker)
         mouth = mouth.at(times - heard_from + wanted.lip_lead_ms / 1000)
         head, face = self._life.at(times, speech, heard_from)

@@ -12,7 +12,7 @@ from ..lp_core.audio import Audio
 from ..lp_core.edits import head_pose, mix, move_pupils, retarget_eyes, retarget_lips, scale_brows
 from ..lp_core.motion import MotionSequence, frame_count, join
 from ..lp_core.retarget import hold
-from .audio import SAMPLE_RATE, Speech, analyse
+from .audio import SAMPLE_RATE, Speech, analyse, analyse_pieces
 from .curves import Curve
 from .features import FPS
 from .hearing import ArrivedSound
@@ -40,7 +40,7 @@ def closed_in_silence(motion: MotionSequence, activity: Curve) -> MotionSequence
 def spoken(audio: Audio, frames: int, fps: Fraction, lip_lead_ms: float) -> Tensor:
     """(frames,) 0 in silence … 1 while somebody speaks, ahead of the sound as the lips are."""
     seconds = np.arange(frames) / float(fps) + lip_lead_ms / 1000
-    return torch.from_numpy(analyse(audio.mono(SAMPLE_RATE)).activity_at(seconds))
+    return torch.from_numpy(analyse_pieces(audio.mono_pieces(SAMPLE_RATE)).activity_at(seconds))
 
 
 def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatistics) -> MotionSequence:

@@ -4,20 +4,17 @@ from itertools import pairwise
 
 import pytest
 import torch
-from diffpose_goldens import DIFFPOSETALK, JOYVASA, card, denoiser, golden, published
+from diffpose_goldens import DIFFPOSETALK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_generators import joyvasa_space, small_diffusion, small_encoder, small_model, styled_diffusion, voice
 
-from talking_head.diffpose.denoiser import Denoiser, TokenLayout
-from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
+from talking_head.diffpose.features import SAMPLES_PER_FRAME
 from talking_head.diffpose.generate import DiffusionGenerator, whole_motion
 from talking_head.diffpose.generator import MotionOptions
-from talking_head.diffpose.normalise import JoyvasaSpace
 from talking_head.diffpose.samplers import Guidance, SampleOptions
-from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.subtle import mood_controls
-from talking_head.diffpose.weights import DiffusionModel
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU
 from talking_head.lp_core.audio import Audio
 from talking_head.lp_core.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
@@ -26,47 +23,16 @@ from talking_head.lp_core.keypoints import rotation_degrees
 from talking_head.lp_core.motion import join
 
 PARTS = ("expression", "rotation", "scale", "translation")
-POSE = ("scale", "t", "pitch", "yaw", "roll")
-SMALL = JOYVASA | {"layers": 1, "width": 16}
-
-
-def space():
-    names = ["mean_exp", "std_exp", *(f"{bound}_{name}" for bound in ("min", "max") for name in POSE)]
-    return JoyvasaSpace.from_template({name: golden("joyvasa", f"tmpl.{name}") for name in names})
-
-
-def model_of(kind="joyvasa", network=None, **sizes):
-    sizes = sizes or SMALL
-    network = network or denoiser(kind, **sizes)
-    described = replace(card(kind, **sizes), layout=network.layout)
-    encoder = {key.removeprefix("audio_encoder."): value for key, value in published("encoder").items()}
-    return DiffusionModel(described, network, Schedule.named("cosine", 10), encoder)
 
 
 @pytest.fixture(scope="module")
 def encoder():
-    return speech_encoder(model_of().encoder, heads=4)
+    return small_encoder()
 
 
 @pytest.fixture(scope="module")
-def generator(encoder):
-    return DiffusionGenerator(model_of(), encoder, space(), SampleOptions(steps=2))
-
-
-def styled(encoder):
-    """A generator whose network takes a style code."""
-    torch.manual_seed(4)
-    layout = replace(model_of().card.layout, time_on="token", token=TokenLayout(style=CODE_SIZE))
-    network = Denoiser(layout).eval().requires_grad_(False)
-    options = SampleOptions(steps=2, guidance=Guidance(audio=1.5))
-    return DiffusionGenerator(model_of(network=network), encoder, space(), options)
-
-
-def voice(samples, rate=16_000, channels=1):
-    """Noise in syllables, four a second: to the analysis somebody speaks throughout."""
-    noise = torch.randn(channels, samples, generator=torch.Generator().manual_seed(1))
-    loudness = (torch.arange(samples) / rate * 8 * torch.pi).sin().square() + 0.03
-    return Audio(0.1 * loudness * noise, rate)
+def generator():
+    return small_diffusion()
 
 
 def lips_of(motion):
@@ -195,7 +161,7 @@ def test_statistics_scale_a_network_without_style(generator):
 
 
 def test_a_style_code_guides_and_strength_0_is_exactly_without(encoder):
-    made = styled(encoder)
+    made = styled_diffusion(encoder)
     style = Style(code=torch.randn(CODE_SIZE))
     free = made.generate(voice(9000), 25)
     assert same(made.generate(voice(9000), 25, style=style.with_strength(0)), free)
@@ -272,9 +238,9 @@ def test_a_mood_is_held_in_silence_too(generator):
 
 
 def test_other_motion_spaces_are_refused(encoder):
-    model = model_of("diffposetalk", **DIFFPOSETALK)
+    model = small_model("diffposetalk", **DIFFPOSETALK)
     with pytest.raises(ValueError, match="a DiffPoseTalk denoiser does not write LivePortrait motion"):
-        DiffusionGenerator(model, encoder, space())
+        DiffusionGenerator(model, encoder, joyvasa_space())
 
 
 def test_negative_seeds_are_refused(generator):
@@ -300,6 +266,6 @@ def test_the_cheap_live_stream_in_chunks_is_the_stream_at_once(generator):
 
 def test_style_guidance_means_nothing_to_a_network_without_style(generator, encoder):
     guided = DiffusionGenerator(
-        model_of(), encoder, space(), SampleOptions(steps=2, guidance=Guidance(audio=2.0, style=1.0))
+        small_model(), encoder, joyvasa_space(), SampleOptions(steps=2, guidance=Guidance(audio=2.0, style=1.0))
     )
     assert same(guided.generate(voice(9000), 25), generator.generate(voice(9000), 25))

@@ -21,6 +21,7 @@ from talking_head.diffpose.procedural import ProceduralGenerator
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.style import motion_statistics
 from talking_head.lp_core.audio import Audio
+from talking_head.lp_core.checkpoint import CheckpointError
 from talking_head.lp_core.weights import State, check
 
 install = write_small_diffusion
@@ -86,6 +87,15 @@ def test_a_download_cut_short_counts_as_damaged(tmp_path):
     path.write_bytes(path.read_bytes()[:-1000])
     assert isinstance(choose_generator("auto", "cpu", [tmp_path]), ProceduralGenerator)
     with pytest.raises(FileNotFoundError, match="motion_generator is damaged"):
+        choose_generator("diffusion", "cpu", [tmp_path])
+
+
+def test_an_unknown_network_in_its_place_is_told_from_the_supported_ones(tmp_path):
+    install(tmp_path)
+    save_published(
+        tmp_path / MOTION_GENERATOR.places[0], {"unet.weight": torch.zeros(2), "unet.bias": torch.zeros(2)}
+    )
+    with pytest.raises(CheckpointError, match=r"2 tensors \(unet.bias, unet.weight …\).*Supported are JoyVASA"):
         choose_generator("diffusion", "cpu", [tmp_path])
 
 

@@ -15,6 +15,7 @@ from ...lp_core.audio import Audio
 from ...lp_core.edits import shift
 from ...lp_core.keypoints import LIPS
 from ...lp_core.motion import MotionSequence, frame_count, frame_rate
+from ..hearing import mono
 from ..manifold import SADTALKER_ENCODER, Projection
 from ..options import MotionOptions
 from ..procedural import ProceduralGenerator
@@ -38,6 +39,7 @@ from .spectrum import (
 
 LipReference = Literal["silence", "first frame", "mean", "none"]
 LIP_REFERENCES: tuple[LipReference, ...] = get_args(LipReference)
+AT_ONCE = 60 * SAMPLE_RATE  # samples of a whole voice that are worked on together
 SYLLABLE_PERIOD = 5  # frames after which the windows' places repeat against the frames': 16 columns
 
 
@@ -135,7 +137,7 @@ class Talker:
         """Lip motion (T, 6, 3) in crop units, 25 frames a second, of mono sound (S,) at 16 kHz."""
         mean = self.options.lip_reference == "mean"
         stream = TalkerStream(self, replace(self.options, lip_reference="none") if mean else self.options)
-        deltas = torch.cat([stream.push(samples), stream.finish()])
+        deltas = torch.cat([*(stream.push(part) for part in samples.split(AT_ONCE)), stream.finish()])
         return deltas - deltas.mean(0) if mean else deltas
 
     def silent_lips(self, window: int) -> Tensor:
@@ -179,9 +181,14 @@ class TalkerStream:
         return self.options.lip_reference == "silence"
 
     def push(self, samples: Tensor) -> Tensor:
-        """Lip motion (N, 6, 3), N ≥ 0, of the frames that mono sound (S,) at 16 kHz has settled."""
-        self._samples += len(samples)
-        self._take_columns(self._mel.push(samples))
+        """Lip motion (N, 6, 3), N ≥ 0, of the frames that mono sound (S,) at 16 kHz has settled.
+
+        Raises:
+            ValueError: sound of another shape, with NaN or infinity.
+        """
+        heard = mono(samples)
+        self._samples += len(heard)
+        self._take_columns(self._mel.push(heard))
         self._take_coefficients(self._heard_frames())
         return self._give(self._first_frame + len(self._coefficients) - self.options.ahead)
 
