@@ -8,6 +8,12 @@ import pytest
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOML = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")  # pytest brings the second one
+PROJECT = TOML.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+ACCELERATORS = {
+    "GPU :: NVIDIA CUDA", "GPU :: AMD ROCm", "GPU :: Intel Arc", "NPU :: Huawei Ascend", "GPU :: Apple Metal",
+}  # fmt: skip
+LARGEST_ARCHIVE = 8_000_000  # bytes, before packing
 
 
 def blocks(language: str) -> list[str]:
@@ -33,15 +39,62 @@ def test_what_the_readme_imports_exists():
 
 
 def test_requirements_are_lower_bounds_only():
+    assert all(re.fullmatch(r"[a-z_-]+>=[0-9.]+", line) for line in requirements())
+    assert PROJECT["project"]["dependencies"] == requirements()
+
+
+def requirements() -> list[str]:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    requirements = [line for line in lines if line and not line.startswith("#")]
-    assert all(re.fullmatch(r"[a-z_-]+>=[0-9.]+", line) for line in requirements)
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_the_registry_takes_the_metadata():
+    """The rules of docs.comfy.org/registry/specifications, and what comfy-cli leaves out when it is not as they say."""
+    project, comfy = PROJECT["project"], PROJECT["tool"]["comfy"]
+    assert re.fullmatch(r"[A-Za-z](?:[-_.]?[A-Za-z0-9])*", project["name"])
+    assert "comfyui" not in project["name"].lower()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
+    assert project["license"].keys() in ({"file"}, {"text"})
+    assert (ROOT / project["license"]["file"]).is_file()
+    assert "dynamic" not in project
+    assert project["description"]
+    kinds = [name.split(" :: ", 1) for name in project["classifiers"]]
+    assert {name for kind, name in kinds if kind == "Environment"} <= ACCELERATORS
+    assert {name for kind, name in kinds if kind == "Operating System"} == {"OS Independent"}
+    assert set(comfy) <= {"PublisherId", "DisplayName", "Icon", "Banner", "requires-comfyui", "includes", "web"}
+    assert comfy["DisplayName"]
+    assert re.fullmatch(r">=\d+\.\d+\.\d+", comfy["requires-comfyui"])
+    assert "web" not in comfy  # WEB_DIRECTORY names the folder already, and the registry's would serve it twice
+
+
+def test_the_registry_s_security_rules_hold():
+    """`comfy node validate` runs ruff with these; our own choice of rules must not leave one out."""
+    chosen = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "S102,S307,E702", str(ROOT)]
+    found = subprocess.run(chosen, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout
+
+
+def test_the_registry_s_archive_holds_what_runs_and_no_more():
+    """As `comfy node pack` makes it: tracked files but those that .comfyignore names."""
+    tracked = ["git", "ls-files"]
+    ignored = ["git", "ls-files", "-c", "-i", "--exclude-from=.comfyignore"]
+    every, left_out = (
+        set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.splitlines())
+        for command in (tracked, ignored)
+    )
+    if not every:
+        pytest.skip("not a git checkout")
+    packed = every - left_out
+    assert {name.split("/")[0] for name in left_out} == {".ci", ".comfyignore", ".gitignore", "tests"}
+    assert {name.split("/")[0] for name in packed} == {
+        "LICENSE", "README.md", "__init__.py", "__main__.py", "diffpose", "lp_core", "nodes", "pyproject.toml",
+        "requirements.txt", "web", "workflows",
+    }  # fmt: skip
+    assert sum((ROOT / name).stat().st_size for name in packed) < LARGEST_ARCHIVE
 
 
 def test_every_package_folder_is_installed():
-    listed = set(
-        re.findall(r'^    "(talking_head[a-z_.]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    )
+    listed = set(PROJECT["tool"]["setuptools"]["packages"])
     folders = {
         path.parent for part in ("lp_core", "diffpose", "nodes") for path in (ROOT / part).rglob("__init__.py")
     }
