@@ -49,7 +49,7 @@ def requirements() -> list[str]:
 
 
 def test_the_registry_takes_the_metadata():
-    """The rules of docs.comfy.org/registry/specifications, and what comfy-cli leaves out when it is not as they say."""
+    """The rules of docs.comfy.org/registry/specifications; comfy-cli leaves out what breaks them."""
     project, comfy = PROJECT["project"], PROJECT["tool"]["comfy"]
     assert re.fullmatch(r"[A-Za-z](?:[-_.]?[A-Za-z0-9])*", project["name"])
     assert "comfyui" not in project["name"].lower()
