@@ -202,7 +202,8 @@ def managed(networks: nn.Module, device: torch.device) -> Ready:
     management, patching = _module("comfy.model_management"), _module("comfy.model_patcher")
     if management is None or patching is None:
         return placed_for_good(networks, device)
-    patcher = patching.ModelPatcher(networks, load_device=device, offload_device=management.unet_offload_device())
+    held = nn.ModuleList([networks])  # ComfyUI writes to its `device`, which transformers' networks do not allow
+    patcher = patching.ModelPatcher(held, load_device=device, offload_device=management.unet_offload_device())
 
     def ready(working_bytes: int = 0) -> None:
         management.load_models_gpu([patcher], memory_required=working_bytes, force_full_load=True)

@@ -417,12 +417,17 @@ class ModelPatcher:
         self.detach()
 
     @property
+    def name(self) -> str:
+        return " ".join(type(part).__name__ for part in self.model.children()) or type(self.model).__name__
+
+    @property
     def loaded(self) -> bool:
         return not self._kept
 
     def detach(self) -> None:
         """Unload the model."""
         tables = [table for m in self.model.modules() for table in (m._parameters, m._buffers)]
+        self.model.device = self.offload_device  # an attribute of core's own; not every class of module allows it
         self._kept = [(table, key, value) for table in tables for key, value in table.items() if value is not None]
         for table, key, value in self._kept:
             shadow = value.to(self.offload_device)
@@ -432,6 +437,7 @@ class ModelPatcher:
     def attach(self) -> None:
         for table, key, value in self._kept:
             table[key] = value
+        self.model.device = self.load_device
         self._kept = []
 
 
@@ -460,7 +466,7 @@ class ModelMemory:
         for model in models:
             if not model.loaded:
                 model.attach()
-                self.loads.append(type(model.model).__name__)
+                self.loads.append(model.name)
         self.loaded += models
 
     def unload_all(self) -> None:
