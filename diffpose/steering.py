@@ -11,6 +11,7 @@ from torch import Tensor
 from ..lp_core.audio import Audio
 from ..lp_core.edits import head_pose, mix, move_pupils, retarget_eyes, retarget_lips, scale_brows
 from ..lp_core.motion import MotionSequence, frame_count, join
+from ..lp_core.motion_filter import scale_pose
 from ..lp_core.retarget import hold
 from .audio import SAMPLE_RATE, Speech, analyse, analyse_pieces
 from .curves import Curve
@@ -53,8 +54,10 @@ def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatisti
     motion = retarget_lips(motion, gain=wanted.lips * gains.mouth_amplitude)
     motion = scale_brows(motion, wanted.brows * gains.brow_activity)
     motion = retarget_eyes(motion, gain=wanted.blinks)
-    head = wanted.head * (wanted.pose != "still")
-    motion = head_pose(motion, gain=head * (gains.head_pitch * gains.head_yaw * gains.head_roll) ** (1 / 3))
+    axes = (gains.head_pitch, gains.head_yaw, gains.head_roll)
+    overall = math.prod(axes) ** (1 / 3)
+    motion = head_pose(motion, gain=wanted.head * (wanted.pose != "still") * overall)
+    motion = scale_pose(motion, tuple(axis / overall for axis in axes))
     if wanted.look == "viewer" and not wanted.lips_only:
         return move_pupils(motion, gain=0.0, contact=min(wanted.gaze, 1.0))
     return move_pupils(motion, gain=wanted.gaze * gains.gaze_spread)

@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .edits import shift, smooth_with
-from .filters import OBSERVATION_VARIANCE, gaussian, kalman, savitzky_golay
+from .filters import OBSERVATION_VARIANCE, exponential, gaussian, kalman, savitzky_golay
 from .keypoints import LIPS, rotation_degrees, rotation_matrix
 from .motion import MotionSequence
 
-SMOOTHINGS = ("none", "gaussian", "kalman", "savitzky-golay")
+SMOOTHINGS = ("none", "gaussian", "kalman", "savitzky-golay", "exponential")
 LOWER_LIP, UPPER_LIP = 19, 20  # keypoints
 LOWER_LIPS = (6, 12, 19)  # the lip keypoints that move with the jaw
 NEUTRAL_GAIN = (1.0, 1.0, 1.0)
@@ -22,8 +23,10 @@ class FilterOptions:
     """What the filter does; the defaults change nothing.
 
     Attributes:
-        smoothing: one of SMOOTHINGS; rotations are smoothed as rotations.
-        width: seconds: the Gaussian's standard deviation, or half the Savitzky-Golay filter's window.
+        smoothing: one of SMOOTHINGS; rotations are smoothed as rotations. "exponential" calms the head alone, as
+            JoyVASA does.
+        width: seconds: the Gaussian's standard deviation, half the Savitzky-Golay filter's window, or the time the
+            exponential filter takes to follow (4 is JoyVASA's).
         observation: variance the Kalman smoother takes for noise; 3e-7 is next to none, 1e-4 is strong.
         lip_gain: of the lips' motion along x, y and z.
         lower_lip_gain: the same, once more for the lower lip and jaw alone.
@@ -109,7 +112,21 @@ def _smoothed(motion: MotionSequence, options: FilterOptions) -> MotionSequence:
         return smooth_with(motion, lambda values: kalman(values, observation=options.observation))
     if options.smoothing == "savitzky-golay":
         return smooth_with(motion, lambda values: savitzky_golay(values, 2 * round(frames) + 1))
-    return motion
+    return following_head(motion, 1 / frames) if options.smoothing == "exponential" and frames > 1 else motion
+
+
+def following_head(motion: MotionSequence, share: float) -> MotionSequence:
+    """Motion whose head goes a share, 0 … 1, of the way to where it should be, frame by frame; the face stays.
+
+    Angles are followed as they are, in degrees: JoyVASA's filter, with its share of 0.01 on by default there.
+    """
+    turns = np.unwrap(motion.rotation.cpu().numpy(), axis=0, period=360)
+    return replace(
+        motion,
+        rotation=exponential(torch.from_numpy(turns).to(motion.rotation), share),
+        scale=exponential(motion.scale, share),
+        translation=exponential(motion.translation, share),
+    )
 
 
 def _with_lip_gains(motion: MotionSequence, options: FilterOptions) -> MotionSequence:

@@ -152,10 +152,12 @@ class MotionFilter(Node):
             "required": {
                 "motion": ("MOTION", {"tooltip": "What is filtered."}),
                 "smoothing": (list(SMOOTHINGS), {"default": SMOOTHINGS[0], "tooltip": (
-                    "Which smoother; rotations are smoothed as rotations."
+                    "Which smoother; rotations are smoothed as rotations. exponential calms the head alone, as "
+                    "JoyVASA does."
                 )}),
                 "width": ("FLOAT", {"default": 0.06, "min": 0.0, "max": 5.0, "step": 0.01, "tooltip": (
-                    "Seconds the gaussian and savitzky-golay smoothers reach; more is calmer."
+                    "Seconds the gaussian and savitzky-golay smoothers reach, or the exponential one lags; more is "
+                    "calmer."
                 )}),
                 "noise": ("FLOAT", {"default": 1e-4, "min": 1e-7, "max": 1.0, "step": 1e-7, "tooltip": (
                     "Variance the kalman smoother takes for noise; more is calmer."

@@ -22,6 +22,8 @@ from talking_head.diffpose.denoiser import (
 )
 from talking_head.diffpose.lmdm import Lmdm, LmdmLayout, rotated
 from talking_head.diffpose.published import canonical, lmdm_layout
+from talking_head.diffpose.samplers import Guidance
+from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.transformer import Attention, PostNormLayer, sinusoidal_positions, sinusoids
 
 ONE_CALL = 2e-5  # absolute tolerance of one evaluation, from the goldens' own notes
@@ -119,6 +121,12 @@ def test_ditto_golden():
     out = network(golden("ditto", "lmdm.x", 1, 80, 265).repeat(2, 1, 1), step, window)
     expected = torch.cat([golden("ditto", "lmdm.out_uncond"), golden("ditto", "lmdm.out_cond")])
     torch.testing.assert_close(out, expected, atol=2e-4, rtol=0)
+    # Guided by 2, and the noise that this clean motion leaves.
+    clean = Guidance(audio=2.0).combine(out[:, None])
+    torch.testing.assert_close(clean, golden("ditto", "lmdm.x_start"), atol=4e-4, rtol=0)
+    left = Schedule.named("ditto", 1000).alpha_bars[step].item()
+    noise = (golden("ditto", "lmdm.x", 1, 80, 265) - left**0.5 * clean) / (1 - left) ** 0.5
+    torch.testing.assert_close(noise, golden("ditto", "lmdm.pred_noise"), atol=1e-3, rtol=0)
 
 
 def test_ditto_names_the_shape_it_wants():

@@ -30,7 +30,14 @@ def tiny_tensors():
 
 @pytest.mark.parametrize("name", ["hubert", "wav2vec2"])
 def test_encoder_goldens(name):
-    frames = speech_encoder(tiny_tensors(), name, heads=4).frames(golden("basic", f"audio.{name}.wav"))
+    encoder, sound = speech_encoder(tiny_tensors(), name, heads=4), golden("basic", f"audio.{name}.wav")
+    convolved = encoder.network.feature_extractor(pad_to_units(sound))
+    torch.testing.assert_close(
+        convolved[..., ::5], golden("basic", f"audio.{name}.conv_features"), atol=ONE_CALL, rtol=0
+    )
+    hidden = golden("basic", f"audio.{name}.last_hidden_50fps")
+    torch.testing.assert_close(encoder.units(sound), hidden, atol=ONE_CALL, rtol=0)
+    frames = encoder.frames(sound)
     mapped = F.linear(frames, weight("audio_feature_map.weight", (64, 48)), weight("audio_feature_map.bias", (64,)))
     torch.testing.assert_close(mapped, golden("basic", f"audio.{name}.mapped_25fps"), atol=ONE_CALL, rtol=0)
 
@@ -61,6 +68,14 @@ def test_interpolation_goldens(case):
     halved, ends = golden("basic", f"interp.{case}.y_align_false"), golden("basic", f"interp.{case}.y_align_true")
     torch.testing.assert_close(pair_mean(x), halved, atol=1e-6, rtol=0)
     torch.testing.assert_close(stretched(x, ends.shape[1]), ends, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("case", "frames"), [("odd", 199), ("short", 7)])
+def test_interpolation_goldens_of_odd_lengths(case, frames):
+    """hazard-10's way; the mean of pairs is for even lengths alone."""
+    ends = golden("basic", f"interp.{case}.y_align_true")
+    made = stretched(golden("basic", f"interp.{case}.x", 2, frames, 6), ends.shape[1])
+    torch.testing.assert_close(made, ends, atol=1e-6, rtol=0)
 
 
 def test_levels_agree_with_their_definitions():

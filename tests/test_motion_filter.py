@@ -50,6 +50,26 @@ def test_the_other_smoothers_are_scipys():
     assert_near(savitzky_golay(values), torch.from_numpy(savgol_filter(values.numpy(), 13, 2, axis=0)), 1e-6)
 
 
+def test_the_head_follows_as_joyvasa_lets_it():
+    """By 0.01 of the way in each frame, written out; faces are left alone."""
+    motion = moving(30)
+    followed = filter_motion(motion, FilterOptions(smoothing="exponential", width=100 / float(motion.fps)))
+    for name in ("rotation", "scale", "translation"):
+        values = getattr(motion, name)
+        expected = [values[0]]
+        for value in values[1:]:
+            expected.append(0.01 * value + 0.99 * expected[-1])
+        assert_near(getattr(followed, name), torch.stack(expected), 1e-4)
+    assert_near(followed.expression, motion.expression, 1e-7)
+
+
+def test_a_head_that_turns_past_180_degrees_follows_the_short_way():
+    turn = torch.tensor([[0.0, angle, 0.0] for angle in (178.0, 179.0, -180.0, -179.0, -178.0)])
+    motion = replace(MotionSequence.still(5, 25), rotation=turn)
+    followed = filter_motion(motion, FilterOptions(smoothing="exponential", width=0.08)).rotation[:, 1]
+    assert ((followed >= 178) & (followed <= 182)).all()
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 12])
 def test_short_clips_are_smoothed_over_what_they_have(frames):
     """Pitfall 6: the original asks scipy for a window longer than the clip, or not longer than its degree."""

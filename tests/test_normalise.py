@@ -44,6 +44,16 @@ def test_joyvasa_normalisation_by_its_formula():
     torch.testing.assert_close(vectors[:, 68:69], yaw)
 
 
+def test_joyvasa_normalisation_golden():
+    """Frame 3 of the raw motion of the driver's goldens."""
+    values = {name: golden("joyvasa", f"e2e.raw_legacy.out.{name}")[3:4] for name in ("exp", *BOUNDED)}
+    turns = torch.cat([values[name] for name in ("pitch", "yaw", "roll")], 1)
+    motion = MotionSequence(values["exp"], turns, values["scale"], values["t"], Fraction(25), MotionFrame.neutral())
+    expected = torch.cat([golden("joyvasa", f"train.norm.{part}") for part in ("exp", "pose")])
+    vectors = JoyvasaSpace.from_template(template()).normalised(motion)
+    torch.testing.assert_close(vectors[0], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_generated_heads_set_out_from_the_portraits_pose_and_are_measured_against_the_mean_face():
     space = JoyvasaSpace.from_template(template())
     motion = space.motion(torch.randn(4, 70), Fraction(25))

@@ -137,10 +137,10 @@ def test_long_sampling_golden():
 
 @pytest.mark.parametrize(
     ("case", "steps"),
-    [("sample50_legacy", 50), ("start", 10)],
+    [("sample50_legacy", 50), ("sample50_fixed", 50), ("start", 10)],
 )
 def test_joyvasa_sampling_goldens(case, steps):
-    network = denoiser("joyvasa", **JOYVASA)
+    network = denoiser("joyvasa", position="sequential" if case.endswith("fixed") else "legacy", **JOYVASA)
     context_motion, context_audio = network.start(1)
     if case != "start":
         context_motion = golden("joyvasa", f"{case}.prev_motion", 1, 5, 70)
@@ -271,15 +271,23 @@ def test_threshold_limits_each_of_the_batch_by_itself():
 
 
 @pytest.mark.parametrize("name", ["cosine", "linear", "quadratic", "sigmoid"])
-@pytest.mark.parametrize("steps", [10, 500])
+@pytest.mark.parametrize("steps", [10, 50, 500])
 def test_schedule_goldens(name, steps):
     schedule = Schedule.named(name, steps)
+    betas = golden("basic", f"sched.{name}.{steps}.betas").double()
+    # The last steps are ratios of what single precision holds few digits of.
+    torch.testing.assert_close(schedule.betas, betas, rtol=3e-5, atol=2e-6)
     bars = golden("basic", f"sched.{name}.{steps}.alpha_bars").double()
     torch.testing.assert_close(schedule.alpha_bars, bars, rtol=1e-5, atol=2e-6)
     sigmas = torch.tensor([schedule.sigma(t) for t in range(1, steps + 1)])
     expected = golden("basic", f"sched.{name}.{steps}.sigmas_inflex")[1:]
     # The reference takes 1 - ᾱ in single precision, which leaves four digits at the first steps.
     torch.testing.assert_close(sigmas, expected, rtol=2e-4, atol=4e-6)
+
+
+def test_dittos_schedule_golden():
+    expected = golden("ditto", "sched.alphas_cumprod").double()
+    torch.testing.assert_close(Schedule.named("ditto", 1000).alpha_bars[1:], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_flexible_noise_reaches_from_the_posterior_to_beta():
@@ -309,7 +317,7 @@ def test_options_say_what_is_wrong(make, message):
         make()
 
 
-@pytest.mark.parametrize(("window", "context"), [(0, 10), (1, 67)])
+@pytest.mark.parametrize(("window", "context"), [(0, 10), (1, 67), (2, 67), (3, 67)])
 def test_hazard_10_window_goldens(window, context):
     """Ten of fifty steps from unit noise, with the unguided prediction of the last one beside the motion."""
     network = denoiser("difflivehead", **DIFFLIVEHEAD)
@@ -318,7 +326,9 @@ def test_hazard_10_window_goldens(window, context):
     inputs = WindowInput(
         mapped[:, context:],
         mapped[:, :context],
-        still if window == 0 else torch.cat((still, golden("hazard10", "stream.w0.gen")), 1)[:, -context:],
+        torch.cat([still, *(golden("hazard10", f"stream.w{before}.gen") for before in range(window))], 1)[
+            :, -context:
+        ],
         shape=golden("hazard10", "stream.shape"),
         mouth_open_ratio=golden("hazard10", "stream.mouth", 1, 1),
         mean_expression=golden("hazard10", "stream.mean_exp"),

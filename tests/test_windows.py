@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_generators import held
 
+from talking_head.diffpose import normalise
 from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.hearing import StreamingEar
 from talking_head.diffpose.normalise import JoyvasaSpace
@@ -22,6 +23,8 @@ from talking_head.diffpose.windows import (
     silent_context,
     trained_plan,
 )
+from talking_head.lp_core.keypoints import rotation_matrix
+from talking_head.lp_core.motion_filter import following_head
 
 SAMPLED = 1e-4
 
@@ -53,10 +56,16 @@ LEAD, TAIL = 2 * SAMPLES_PER_FRAME, SAMPLES_PER_FRAME
 
 @pytest.mark.parametrize(
     ("case", "position", "lead", "tail"),
-    [("flp_legacy", "legacy", 0, 0), ("raw_fixed", "sequential", LEAD, TAIL)],
+    [
+        ("flp_legacy", "legacy", 0, 0),
+        ("raw_fixed", "sequential", LEAD, TAIL),
+        ("raw_legacy", "legacy", LEAD, TAIL),
+        ("smooth_legacy", "legacy", LEAD, TAIL),
+    ],
 )
-def test_joyvasa_driver_goldens(case, position, lead, tail, encoder):
+def test_joyvasa_driver_goldens(case, position, lead, tail, encoder, monkeypatch):
     """Windows side by side, each heard by itself, as FasterLivePortrait and JoyVASA drive them."""
+    monkeypatch.setattr(normalise, "SMALLEST_SCALE", -10.0)  # which random weights fall below
     model = model_of("joyvasa", **JOYVASA)
     network = denoiser("joyvasa", position=position, **JOYVASA)
     model = replace(model, card=replace(model.card, layout=network.layout), denoiser=network)
@@ -70,11 +79,15 @@ def test_joyvasa_driver_goldens(case, position, lead, tail, encoder):
     count = ear.samples // SAMPLES_PER_FRAME
     assert len(expected["exp"]) == count <= len(vectors) <= count + 1
     motion = joyvasa_space().motion(vectors[:count], Fraction(25))
+    if case == "smooth_legacy":
+        motion = following_head(motion, 0.01)
     torch.testing.assert_close(motion.expression, expected["exp"], atol=SAMPLED, rtol=0)
     torch.testing.assert_close(motion.scale, expected["scale"], atol=SAMPLED, rtol=0)
     torch.testing.assert_close(motion.translation, expected["t"], atol=SAMPLED, rtol=0)
     turns = torch.cat([golden("joyvasa", f"e2e.{case}.out.{name}") for name in ("pitch", "yaw", "roll")], 1)
     torch.testing.assert_close(motion.rotation, turns, atol=1e-3, rtol=0)
+    matrices = golden("joyvasa", f"e2e.{case}.out.R")
+    torch.testing.assert_close(rotation_matrix(motion.rotation), matrices, atol=SAMPLED, rtol=0)
 
 
 def joyvasa_space():
