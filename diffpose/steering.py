@@ -54,10 +54,10 @@ def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatisti
     motion = retarget_lips(motion, gain=wanted.lips * gains.mouth_amplitude)
     motion = scale_brows(motion, wanted.brows * gains.brow_activity)
     motion = retarget_eyes(motion, gain=wanted.blinks)
-    axes = (gains.head_pitch, gains.head_yaw, gains.head_roll)
-    overall = math.prod(axes) ** (1 / 3)
+    pitch, yaw, roll = gains.head_pitch, gains.head_yaw, gains.head_roll
+    overall = (pitch * yaw * roll) ** (1 / 3)
     motion = head_pose(motion, gain=wanted.head * (wanted.pose != "still") * overall)
-    motion = scale_pose(motion, tuple(axis / overall for axis in axes))
+    motion = scale_pose(motion, (pitch / overall, yaw / overall, roll / overall))
     if wanted.look == "viewer" and not wanted.lips_only:
         return move_pupils(motion, gain=0.0, contact=min(wanted.gaze, 1.0))
     return move_pupils(motion, gain=wanted.gaze * gains.gaze_spread)
