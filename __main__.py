@@ -95,6 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_models_options(models)
     models.set_defaults(run=_models)
 
+    convert = commands.add_parser("convert", help="a published motion network to safetensors, read safely and once")
+    convert.add_argument("checkpoint", type=Path, help="JoyVASA's, DiffPoseTalk's, hazard-10's or Ditto's file")
+    convert.add_argument("output", type=Path, help="the .safetensors file to write")
+    convert.add_argument(
+        "--pe-mode",
+        choices=("legacy", "sequential"),
+        help="how it numbers frames, which no published file tells; legacy when not given",
+    )
+    convert.set_defaults(run=_convert)
+
     doctor = commands.add_parser("doctor", help="what is installed, which weights are here, what to do")
     _add_models_folders(doctor)
     doctor.set_defaults(run=_doctor)
@@ -530,6 +540,13 @@ def _models(given: argparse.Namespace) -> None:
         print(line)  # noqa: T201 the table is what was asked for
     searched = dict.fromkeys(str(folder) for entry in entries for folder in _folders_of(entry, given))
     _say(f"looked in {', '.join(searched)}.")
+
+
+def _convert(given: argparse.Namespace) -> None:
+    from .diffpose.weights import convert
+
+    convert(given.checkpoint, given.output, given.pe_mode)
+    _say(f"wrote {given.output}")
 
 
 def _doctor(given: argparse.Namespace) -> None:

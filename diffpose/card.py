@@ -44,7 +44,7 @@ class DiffusionCard:
 
     Attributes:
         kind: the project the network comes from, which fixes the meaning of its motion vector.
-        layout: sizes and switches; `position` is the pe_mode.
+        layout: sizes and switches; `position` is written as `pe_mode`.
         target: whether the network predicts clean motion or noise.
         speech: how it wants its sound.
     """

@@ -1,17 +1,16 @@
 """Checkpoints of the DiffPoseTalk family, loaded whole, and converted once to safetensors.
 
 A converted file holds the tensors under this package's names, and as JSON in its metadata what they do not tell:
-the kind of network, its layout (`position` is the pe_mode), and how it wants its speech.
-
-    python -m talking_head.diffpose.weights published.pt converted.safetensors
+the kind of network, its layout (in which frames are numbered by `pe_mode`), and how it wants its speech.
+`talking-head convert` writes one.
 """
 
-import argparse
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -37,6 +36,7 @@ from .style_encoder import StyleEncoder, StyleEncoderLayout
 from .transformer import PositionMode
 
 FORMAT = "talking-head diffusion 1"
+PE_MODE = "pe_mode"  # what everybody calls how frames are numbered
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -88,7 +88,7 @@ def load_style_encoder(path: str | os.PathLike[str]) -> StyleEncoder:
     """
     container = read_container(path)
     if _is_converted(container):
-        layout = StyleEncoderLayout(**_converted_card(container, "style_encoder")["layout"])
+        layout = StyleEncoderLayout(**_layout(_converted_card(container, "style_encoder")))
         return _filled(StyleEncoder(layout), container.tensors, container)
     _expect(container, published_kind(container), "style_encoder")
     tensors = canonical(container.tensors)
@@ -103,7 +103,7 @@ def load_lmdm(path: str | os.PathLike[str]) -> Lmdm:
     """
     container = read_container(path)
     if _is_converted(container):
-        layout = LmdmLayout(**_converted_card(container, "ditto")["layout"])
+        layout = LmdmLayout(**_layout(_converted_card(container, "ditto")))
         return _filled(Lmdm(layout), container.tensors, container)
     _expect(container, published_kind(container), "ditto")
     tensors = canonical(container.tensors)
@@ -129,7 +129,12 @@ def convert(
         source: the checkpoint.
         target: the .safetensors file to write, whole or not at all.
         pe_mode: see load_diffusion.
+
+    Raises:
+        CheckpointError: as load_diffusion; or a target of another kind of file.
     """
+    if Path(target).suffix != ".safetensors":
+        raise CheckpointError(f"A converted checkpoint is a .safetensors file; got {target}.")
     kind = kind_of(source)
     if kind in DENOISER_KINDS:
         save_diffusion(load_diffusion(source, pe_mode), target)
@@ -161,10 +166,11 @@ def _published_diffusion(container: Container) -> DiffusionModel:
 
 def _converted_diffusion(container: Container) -> DiffusionModel:
     fields = _converted_card(container, *DENOISER_KINDS)
-    token = TokenLayout(**fields["layout"].pop("token"))
+    layout = _layout(fields)
+    token = TokenLayout(**layout.pop("token"))
     card = DiffusionCard(
         kind=fields["kind"],
-        layout=DenoiserLayout(**fields["layout"], token=token),
+        layout=DenoiserLayout(**layout, token=token),
         target=fields["target"],
         speech=SpeechSettings(**fields["speech"]),
     )
@@ -190,6 +196,22 @@ def _is_converted(container: Container) -> bool:
 
 def _read_card(container: Container) -> dict[str, Any]:
     return json.loads(container.metadata["card"])
+
+
+def _layout(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a layout as a converted file has them, where pe_mode is the name of `position`."""
+    fields = dict(card["layout"])
+    if PE_MODE in fields:
+        fields["position"] = fields.pop(PE_MODE)
+    return fields
+
+
+def _written(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The same the other way round."""
+    layout = dict(card["layout"])
+    if "position" in layout:
+        layout[PE_MODE] = layout.pop("position")
+    return {**card, "layout": layout}
 
 
 def _converted_card(container: Container, *kinds: Kind) -> dict[str, Any]:
@@ -228,21 +250,4 @@ def _write(path: str | os.PathLike[str], card: Mapping[str, Any], tensors: Mappi
 
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     with appearing_whole(path) as part:
-        save_file(contiguous, part, metadata={"format": FORMAT, "card": json.dumps(card)})
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Convert a checkpoint from the command line."""
-    parser = argparse.ArgumentParser(description="Convert a published checkpoint to safetensors.")
-    parser.add_argument("source", help="published checkpoint")
-    parser.add_argument("target", help="safetensors file to write")
-    parser.add_argument("--pe-mode", choices=("legacy", "sequential"), help="how its frames are numbered")
-    options = parser.parse_args(arguments)
-    try:
-        convert(options.source, options.target, options.pe_mode)
-    except ValueError as error:
-        parser.error(str(error))
-
-
-if __name__ == "__main__":
-    main()
+        save_file(contiguous, part, metadata={"format": FORMAT, "card": json.dumps(_written(card))})

@@ -1,3 +1,4 @@
+import importlib
 import json
 import pickle
 from argparse import Namespace
@@ -29,12 +30,12 @@ from talking_head.diffpose.weights import (
     load_diffusion,
     load_lmdm,
     load_style_encoder,
-    main,
     save_diffusion,
 )
 from talking_head.lp_core.checkpoint import CheckpointError
 
 TINY = {"width": 16, "layers": 2}
+main = importlib.import_module("talking_head.__main__").main
 
 
 def tables(context, new, token, width, steps=10, time_rows=501):
@@ -314,9 +315,21 @@ def test_settings_beside_a_network_must_be_an_object(tmp_path):
 
 
 def test_the_command_converts_and_complains(tmp_path, capsys):
-    source = joyvasa(tmp_path / "model.pt")
-    main([str(source), str(tmp_path / "out.safetensors"), "--pe-mode", "sequential"])
-    assert load_diffusion(tmp_path / "out.safetensors").card.layout.position == "sequential"
-    with pytest.raises(SystemExit):
-        main([str(tmp_path / "none.pt"), str(tmp_path / "out.safetensors")])
+    source, target = joyvasa(tmp_path / "model.pt"), tmp_path / "out.safetensors"
+    assert main(["convert", str(source), str(target), "--pe-mode", "sequential"]) == 0
+    assert load_diffusion(target).card.layout.position == "sequential"
+    assert str(target) in capsys.readouterr().out
+    assert main(["convert", str(tmp_path / "none.pt"), str(tmp_path / "other.safetensors")]) == 1
     assert "does not exist" in capsys.readouterr().err
+    assert main(["convert", str(source), str(tmp_path / "out.pt")]) == 1
+    assert "is a .safetensors file" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.pt", "out.safetensors"]
+
+
+@pytest.mark.parametrize("kind", ["joyvasa", "diffposetalk", "difflivehead", "style_encoder"])
+def test_a_converted_file_tells_its_pe_mode(kind, tmp_path):
+    target = tmp_path / "converted.safetensors"
+    convert(PUBLISHED[kind](tmp_path / "model.pt"), target)
+    layout = json.loads(read_container(target).metadata["card"])["layout"]
+    assert layout["pe_mode"] == ("learnable" if kind == "diffposetalk" else "legacy")
+    assert "position" not in layout
