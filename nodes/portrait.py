@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..lp_core.crop import CropOptions, apply_affine
+from ..lp_core.device import PRECISIONS
 from ..lp_core.face import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
 from ..lp_core.picture import limited
 from ..lp_core.portrait import Portrait
@@ -71,6 +72,10 @@ class LoadPortrait(Node):
                     "The picture shows an animal: LivePortrait's networks for animals draw it, and face_box or the "
                     "mask must say where its face is."
                 )}),
+                "precision": (list(PRECISIONS), {"default": PRECISIONS[0], "tooltip": (
+                    "Number format of liveportrait's drawing: auto is fp16 on CUDA, bf16 on CPUs that compute in it "
+                    "and fp32 elsewhere. fp32 is the most exact, and helps where fp16 overflows."
+                )}),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": (
@@ -92,6 +97,7 @@ class LoadPortrait(Node):
         crop_y: float,
         upright: bool,
         animal: bool,
+        precision: str,
         mask: Tensor | None = None,
     ) -> dict[str, Any]:
         """The portrait, its crop with landmarks (1, 512, 512, 3) and how many faces the page is shown."""
@@ -105,7 +111,7 @@ class LoadPortrait(Node):
         counted = _counted(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
         drawn_by = "liveportrait" if animal and renderer == "auto" else renderer
-        drawer = host.renderer(drawn_by, animal)
+        drawer = host.renderer(drawn_by, animal, precision)
         tell_renderer(drawn_by, animal)
         portrait = drawer.portrait(picture, counted[face_index], framing)
         preview = _crop_with_landmarks(portrait)

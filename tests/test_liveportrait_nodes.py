@@ -52,6 +52,13 @@ def run(node_id: str, **given):
     return result["result"] if isinstance(result, dict) else result
 
 
+def test_the_precision_is_the_networks(image, motion):
+    exact, coarse = (run("LoadPortrait", image=image, precision=name)[0] for name in ("fp32", "bf16"))
+    assert 0 < change(drawn(exact, motion[:1]), drawn(coarse, motion[:1])) < 0.2
+    with pytest.raises(ValueError, match="slower in fp16"):
+        run("LoadPortrait", image=image, precision="fp16")
+
+
 def drawn(portrait, motion, **given) -> torch.Tensor:
     return run("LivePortraitRender", portrait=portrait, motion=motion, **given)[0]
 
