@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..diffpose.ditto_installed import DITTO
 from ..diffpose.installed import DIFFUSION
 from ..diffpose.talker.installed import TALKER
 from ..lp_core.doctor import diagnosis
@@ -34,7 +35,7 @@ class Doctor(Node):
         """The report, which the page shows."""
         weights = [
             *((entry, host.model_folders("liveportrait")) for entry in LIVEPORTRAIT),
-            *((entry, host.model_folders("diffpose")) for entry in (*DIFFUSION, *TALKER)),
+            *((entry, host.model_folders("diffpose")) for entry in (*DIFFUSION, *TALKER, *DITTO)),
         ]
         report = "\n".join(diagnosis(weights))
         return {"ui": {"text": [report]}, "result": (report,)}

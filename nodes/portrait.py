@@ -73,8 +73,8 @@ class LoadPortrait(Node):
                     "mask must say where its face is."
                 )}),
                 "precision": (list(PRECISIONS), {"default": PRECISIONS[0], "tooltip": (
-                    "Number format of liveportrait's drawing: auto is fp16 on CUDA, bf16 on CPUs that compute in it "
-                    "and fp32 elsewhere. fp32 is the most exact, and helps where fp16 overflows."
+                    "Number format of liveportrait's drawing: auto is fp16 on CUDA, bf16 on CPUs that compute in "
+                    "it and fp32 elsewhere. fp32 is the most exact, and helps where fp16 overflows."
                 )}),
             },
             "optional": {

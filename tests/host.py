@@ -80,6 +80,7 @@ class Host:
         self.interrupted = threading.Event()
         self.free_memory = 2**40  # bytes
         self.memory = ModelMemory()
+        self.model_folders: dict[str, list[str]] = {}  # as extra_model_paths.yaml has filled them before packs come
         self.running = ""  # id of the node at work
         self.progress: list[tuple[int, int, Any]] = []
         self.sent: list[tuple[str, dict]] = []  # events of packs for the page
@@ -112,6 +113,12 @@ class Host:
                 del sys.modules[name]
             else:
                 sys.modules[name] = hidden
+
+    def add_model_folder(self, name: str, path: str) -> None:
+        """What `add_model_folder_path` does: folders of the same name stay before it."""
+        folders = self.model_folders.setdefault(name, [])
+        if path not in folders:
+            folders.append(path)
 
     def stop_when_asked(self) -> None:
         """What `throw_exception_if_processing_interrupted` does."""
@@ -369,14 +376,13 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
 
     cpu = torch.device("cpu")
     folders = {kind: str(path) for kind, path in host.folders.items()}
-    model_folders: dict[str, list[str]] = {}
     contents: dict[str, dict[str, Any]] = {
         "folder_paths": {
             "models_dir": folders["models"],
             "get_directory_by_type": folders.get,
             "get_save_image_path": _save_image_path,
-            "add_model_folder_path": lambda name, path: model_folders.setdefault(name, []).append(path),
-            "get_folder_paths": model_folders.__getitem__,
+            "add_model_folder_path": host.add_model_folder,
+            "get_folder_paths": host.model_folders.__getitem__,
         },
         "comfy": {},
         "comfy.utils": {"ProgressBar": ProgressBar},
