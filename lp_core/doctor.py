@@ -11,7 +11,8 @@ from .formats import available_formats
 from .weights import Finding, State, WeightEntry, check
 
 PACKAGES = (
-    "torch", "numpy", "scipy", "safetensors", "av", "pillow", "librosa", "soxr", "scikit-image", "kornia", "transformers",
+    "torch", "numpy", "scipy", "safetensors", "av", "pillow", "librosa", "soxr", "scikit-image", "kornia",
+    "transformers",
 )  # fmt: skip
 OPTIONAL = ("onnxruntime", "mediapipe")
 

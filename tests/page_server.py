@@ -21,7 +21,7 @@ from conftest import ROOT
 from host import Host, load_as_comfyui
 
 SILENT_ANSWERS: dict[str, Any] = {
-    "/features": {"max_upload_size": 1 << 27}, "/users": {"storage": "server", "migrated": True}, "/i18n": {},
+    "/features": {"max_upload_size": 1 << 27}, "/users": {"storage": "server", "migrated": True},
     "/global_subgraphs": {}, "/node_replacements": {}, "/experiment/models": [], "/workflow_templates": {},
     "/embeddings": [], "/models": [], "/queue": {"queue_running": [], "queue_pending": []},
     "/jobs": {"jobs": [], "pagination": {"offset": 0, "limit": 0, "total": 0, "has_more": False}},
@@ -35,6 +35,11 @@ SETTINGS = {
 }
 JPEG_PREVIEW = struct.pack(">II", 1, 1)  # a binary message: event 1, a picture; format 1, JPEG
 EXTENSIONS = "/extensions/talking_head"
+
+
+def _joined(folder: Path) -> dict[str, Any]:
+    texts = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.json")}
+    return texts.pop("main", {}) | texts
 
 
 class PageServer:
@@ -99,6 +104,7 @@ class PageServer:
         table.get("/system_stats")(self._system)
         table.get("/extensions")(self._scripts)
         table.get("/object_info")(self._nodes)
+        table.get("/i18n")(self._texts)
         table.get("/settings")(self._get_settings)
         table.post("/settings")(self._set_settings)
         table.post("/settings/{id}")(self._set_setting)
@@ -133,6 +139,11 @@ class PageServer:
 
     async def _nodes(self, _request: web.Request) -> web.Response:
         return web.json_response(self.host.object_info())
+
+    async def _texts(self, _request: web.Request) -> web.Response:
+        """Files of a language joined as core joins them: main.json, and each other one under its name."""
+        languages = sorted((ROOT / "locales").iterdir())
+        return web.json_response({folder.name: _joined(folder) for folder in languages})
 
     async def _get_settings(self, _request: web.Request) -> web.Response:
         return web.json_response(self._settings)

@@ -10,6 +10,8 @@ from page_server import PageServer
 from PIL import Image
 from test_workflows import WORKFLOWS, read, shortened
 
+import locales
+
 # A real browser on a busy machine does not always bring up the page in time; it is then opened anew, twice at most.
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
 
@@ -48,6 +50,32 @@ def _no_errors(comfy):
     comfy.errors.clear()
     yield
     assert not comfy.errors
+
+
+def test_chinese_users_read_chinese(comfy):
+    """A node's title, inputs and widgets on a page that is set to Chinese."""
+    settings = f"{comfy.url}/api/settings"
+    comfy.page.request.post(settings, data={"Comfy.Locale": "zh"})
+    try:
+        comfy.open()
+        comfy.load(read(EDITING))
+        node = comfy.node("LoadPortrait")
+        shown = comfy.js(
+            """(id) => {
+                const { title, inputs, widgets } = app.canvas.graph.getNodeById(id);
+                const label = (slot) => [slot.name, slot.label ?? slot.localized_name];
+                const named = (slots) => Object.fromEntries(slots.map(label));
+                return { title, ...named(inputs), ...named(widgets) };
+            }""",
+            node,
+        )
+    finally:
+        comfy.page.request.post(settings, data={"Comfy.Locale": "en"})
+        comfy.open()
+    texts = locales.read("zh", "nodeDefs")["LoadPortrait"]
+    assert shown["title"] == texts["display_name"]
+    for name in ("image", "renderer", "precision"):
+        assert shown[name] == texts["inputs"][name]["name"]
 
 
 def in_editor(comfy: ComfyPage):
