@@ -9,6 +9,7 @@ DenoiserKind = Literal["joyvasa", "diffposetalk", "difflivehead"]
 Kind = Literal["joyvasa", "diffposetalk", "difflivehead", "style_encoder", "ditto"]
 Level = Literal["as_is", "utterance", "window"]
 Padding = Literal["zero", "replicate"]
+Halving = Literal["pairs", "ends"]
 DENOISER_KINDS: tuple[DenoiserKind, ...] = get_args(DenoiserKind)
 KIND_NAMES: dict[Kind, str] = {
     "joyvasa": "JoyVASA's motion generator",
@@ -29,6 +30,7 @@ class SpeechSettings:
         level: whether the sound is brought to zero mean and unit deviation, and over what.
         scope: whether the encoder hears the whole utterance or one window at a time.
         padding: what follows the end of the sound in the last window.
+        halving: how 50 features a second become 25: the mean of each pair, or linearly between the two ends.
     """
 
     encoder: Literal["hubert", "wav2vec2"]
@@ -36,6 +38,7 @@ class SpeechSettings:
     level: Level
     scope: Literal["window", "utterance"]
     padding: Padding = "zero"
+    halving: Halving = "pairs"
 
 
 @dataclass(frozen=True)

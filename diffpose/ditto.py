@@ -97,8 +97,10 @@ class DittoSource:
         return cls(encoded(rest), keypoints)
 
     @classmethod
-    def of(cls, portrait: Portrait) -> "DittoSource":
-        """A portrait's face; LivePortrait's renderer knows it as Ditto does."""
+    def of(cls, portrait: Portrait | None) -> "DittoSource":
+        """A portrait's face where LivePortrait's networks have read it, as Ditto knows it; else a usual one."""
+        if portrait is None or portrait.renderer.name != "liveportrait":
+            return cls.typical()
         return cls(encoded(portrait.rest.to("cpu")), portrait.keypoints.detach().cpu().flatten())
 
 

@@ -80,9 +80,7 @@ def installed_ditto(
         )
     paths = [str(check(entry, folders).path) for entry in DITTO]
     network, encoder, ready = _loaded(paths[0], paths[1], str(device), placement)
-    known = portrait is not None and portrait.renderer.name == "liveportrait"
-    source = DittoSource.of(portrait) if known and portrait else None
-    return DittoGenerator(network, encoder, source, options, ready)
+    return DittoGenerator(network, encoder, DittoSource.of(portrait), options, ready)
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..lp_core.device import Placement, placed_for_good
-from .card import Level
+from .card import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second
 FPS = 25  # video frames a second
@@ -111,13 +111,14 @@ class SpeechEncoder:
         """Units (N, T, C) as they leave the encoder; one that hears everybody as a speaker changes them here."""
         return units
 
-    def frames(self, sound: Tensor) -> Tensor:
+    def frames(self, sound: Tensor, halving: Halving = "pairs") -> Tensor:
         """Features (N, S // 640, C) float32, 25 frames a second, of sound (N, S) heard in one piece.
 
         Raises:
             ValueError: less than one frame of sound, 640 samples.
         """
-        return pair_mean(self._units_of_frames(sound))
+        units = self._units_of_frames(sound)
+        return pair_mean(units) if halving == "pairs" else stretched(units, units.shape[1] // 2)
 
     def utterance(self, sound: Tensor) -> Tensor:
         """Features like `frames`, of sound of any length."""

@@ -98,7 +98,18 @@ def whole_motion(
         seed: of the small expressions.
     """
     moved = (*map(stream.push, audio.mono_pieces(SAMPLE_RATE)), stream.finish())
-    motion = join([piece for piece in moved if piece is not None])
+    return as_wanted(join([piece for piece in moved if piece is not None]), audio, fps, wanted, gains, seed)
+
+
+def as_wanted(
+    motion: MotionSequence,
+    audio: Audio,
+    fps: float | Fraction,
+    wanted: MotionOptions,
+    gains: MotionStatistics,
+    seed: int,
+) -> MotionSequence:
+    """A network's whole motion of a voice, steered; see `whole_motion`."""
     motion = timed(motion, audio, frame_rate(fps), wanted.lip_lead_ms)
     speech = analyse_pieces(audio.mono_pieces(SAMPLE_RATE))
     if wanted.rest_in_silence:

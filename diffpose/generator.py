@@ -93,7 +93,7 @@ def choose_generator(
         name, why = automatic_generator(places)
         _say_once(why)
     if name == "diffusion":
-        return _diffusion(places, choose_device(device), sampling, speaker, placement)
+        return _diffusion(places, choose_device(device), sampling, speaker, portrait, placement)
     if name == "talker":
         from .talker.installed import installed_talker
 
@@ -110,12 +110,21 @@ def _diffusion(
     device: torch.device,
     sampling: SampleOptions | None,
     speaker: "Projection | None",
+    portrait: "Portrait | None",
     placement: Placement,
 ) -> MotionGenerator:
+    """JoyVASA's networks; where they are not there but somebody's own DiffLiveHead is, that."""
+    from .difflivehead_installed import installed_livehead, livehead_file
     from .encoders import ProjectedEncoder
     from .generate import DiffusionGenerator
-    from .installed import load_installed
+    from .installed import load_installed, unusable_weights
 
+    if unusable_weights(folders) and livehead_file(folders):
+        if speaker is not None:
+            raise ValueError(
+                "DiffLiveHead hears by wav2vec2, with which no speaker is built; disconnect the speaker."
+            )
+        return installed_livehead(folders, device, portrait, sampling, placement)
     model, encoder, space = load_installed(folders, device, placement)
     heard = encoder if speaker is None else ProjectedEncoder(encoder, speaker)
     return DiffusionGenerator(model, heard, space, sampling)

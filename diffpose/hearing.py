@@ -122,7 +122,7 @@ class StreamingEar:
     def features(self, start: int, end: int) -> Tensor:
         """See Ear."""
         heard = self._arrived.frames(max(min(end - self._hearing, start), 0), end)
-        return self._encoder.frames(at_level(heard, self._speech.level))[:, start - end :]
+        return self._encoder.frames(at_level(heard, self._speech.level), self._speech.halving)[:, start - end :]
 
     def forget(self, frame: int) -> None:
         """See Ear."""

@@ -212,6 +212,7 @@ def _speech(arguments: Arguments, kind: DenoiserKind, encoder: Mapping[str, Tens
         level=LEVELS[kind],
         scope="utterance" if kind == "diffposetalk" else "window",
         padding="replicate" if arguments.get("pad_mode") == "replicate" else "zero",
+        halving="ends" if kind == "difflivehead" else "pairs",
     )
 
 

@@ -247,10 +247,15 @@ def sample(
     predictor: Predictor, noise: Tensor, draw: NoiseSource, schedule: Schedule, options: SampleOptions
 ) -> Tensor:
     """The motion (N, L, d) at the end of `walk`."""
-    motion = noise
-    for state in walk(predictor, noise, draw, schedule, options):
-        motion = state.motion
-    return motion
+    return arrived(predictor, noise, draw, schedule, options).motion
+
+
+def arrived(
+    predictor: Predictor, noise: Tensor, draw: NoiseSource, schedule: Schedule, options: SampleOptions
+) -> DenoisingState:
+    """The last state of `walk`."""
+    *_, last = walk(predictor, noise, draw, schedule, options)
+    return last
 
 
 def _move(

@@ -18,7 +18,7 @@ from torch import Tensor
 from .denoiser import WindowInput
 from .features import SAMPLES_PER_FRAME, SpeechEncoder
 from .hearing import Ear
-from .samplers import NoiseSource, SampleOptions, clean_from_noise, guided, sample
+from .samplers import DenoisingState, NoiseSource, SampleOptions, arrived, clean_from_noise, guided
 from .weights import DiffusionModel
 
 
@@ -120,6 +120,8 @@ class WindowedMotion:
         draw: noise of shape (1, plan.frames, d); see samplers.seeded_noise.
         person: whose motion it is, where the network is told.
         silence: mapped features (1, P, D) before the start, for networks without learned start tokens.
+        centred: the motion of each window is given less the mean of what the network last expected without being
+            guided, as hazard-10 does: what is left is what the voice moves.
     """
 
     def __init__(
@@ -131,7 +133,9 @@ class WindowedMotion:
         draw: NoiseSource,
         person: Person | None = None,
         silence: Tensor | None = None,
+        centred: bool = False,
     ) -> None:
+        self._centred = centred
         self._model, self._ear, self._plan, self._options = model, ear, plan, options
         self._person = person or Person()
         # Every window sets out from the same noise, as in the published drivers.
@@ -165,7 +169,8 @@ class WindowedMotion:
         heard = self._ear.features(self._next, self._next + self._plan.frames)
         self._model.ready(0)  # hearing may have put the denoiser off its device
         audio = self._model.denoiser.audio_map(heard.to(self._past.audio))
-        motion = _faded(self._past.guess, self._denoised(audio), self._plan.fade)
+        denoised = self._denoised(audio)
+        motion = _faded(self._past.guess, denoised.motion, self._plan.fade)
         hop, context = self._plan.hop, self._model.card.layout.context_frames
         self._past = Past(
             motion=torch.cat((self._past.motion, motion[:, :hop]), 1)[:, -context:],
@@ -174,10 +179,11 @@ class WindowedMotion:
         )
         self._next += hop
         self._ear.forget(self._next)
-        return motion[0, :hop].cpu()
+        resting = denoised.prediction.unconditional.mean(1) if self._centred else 0
+        return (motion[0, :hop] - resting).cpu()
 
-    def _denoised(self, audio: Tensor) -> Tensor:
-        """Motion (1, frames, d) of the next window, under mapped features of the same length."""
+    def _denoised(self, audio: Tensor) -> DenoisingState:
+        """The end of denoising the next window, (1, frames, d), under mapped features of the same length."""
         model, guidance = self._model, self._options.guidance
         flags = torch.arange(self._plan.frames) + self._next < self._ear.samples // SAMPLES_PER_FRAME
         inputs = WindowInput(
@@ -187,7 +193,7 @@ class WindowedMotion:
         predictor = guided(lambda motion, step: model.denoiser.new_frames(motion, step, window), guidance)
         if model.card.target == "noise":
             predictor = clean_from_noise(predictor, model.schedule)
-        return sample(predictor, self._noise.to(audio), self._draw, model.schedule, self._options)
+        return arrived(predictor, self._noise.to(audio), self._draw, model.schedule, self._options)
 
 
 def silent_context(model: DiffusionModel, encoder: SpeechEncoder) -> Tensor | None:

@@ -205,6 +205,20 @@ def test_windows_fade_over_what_they_share(small):
     assert steps_at_seams(6) < steps_at_seams(0)
 
 
+def test_centred_motion_is_less_a_constant_in_every_window(small):
+    """The network's own motion goes on as it is: only what is given is centred."""
+
+    def made(centred):
+        ear, plan = CountingEar(), WindowPlan(hop=6)
+        ear.samples = 18 * SAMPLES_PER_FRAME
+        draw = seeded_noise(3, (1, 6, 70))
+        return WindowedMotion(small, ear, plan, SampleOptions(steps=2), draw, centred=centred).rest()
+
+    apart = (made(False) - made(True)).unflatten(0, (3, 6))
+    torch.testing.assert_close(apart, apart[:, :1].expand_as(apart), atol=1e-5, rtol=0)
+    assert (apart[0, 0] - apart[1, 0]).abs().max() > 1e-3
+
+
 def test_a_network_without_start_tokens_begins_in_silence(encoder):
     sizes = JOYVASA | {"layers": 1, "width": 16, "start": False}
     model = model_of("joyvasa", **sizes)

@@ -1,0 +1,74 @@
+"""Private weights of hazard-10's DiffLiveHead in the models folders, and the generator made of them.
+
+None are published, so they have no entry in the registry: the network lies in models/diffpose as
+difflivehead.safetensors (see `talking-head convert`), or in a folder difflivehead with its config.json, and the
+stock wav2vec2-base-960h beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ..lp_core.device import Placement, placed_for_good
+from ..lp_core.portrait import Portrait
+from .container import read_container
+from .difflivehead import LiveHeadPerson
+from .difflivehead_generate import LiveHeadGenerator
+from .ditto import DittoSource
+from .features import SpeechEncoder, speech_encoder
+from .samplers import SampleOptions
+from .weights import DiffusionModel, load_diffusion
+
+NETWORKS = ("difflivehead.safetensors", "difflivehead/difflivehead.pth", "difflivehead/difflivehead.pt")
+ENCODERS = ("wav2vec2-base-960h/model.safetensors", "wav2vec2-base-960h.safetensors")
+
+
+def livehead_file(folders: Sequence[Path]) -> Path | None:
+    """The network's file; None where there is none."""
+    return _first(folders, NETWORKS)
+
+
+def installed_livehead(
+    folders: Sequence[Path],
+    device: torch.device,
+    portrait: Portrait | None = None,
+    options: SampleOptions | None = None,
+    placement: Placement = placed_for_good,
+) -> LiveHeadGenerator:
+    """DiffLiveHead's generator of the files in the models folders; its networks are kept for later calls.
+
+    Args:
+        folders: models folders, best first, that `livehead_file` finds the network in.
+        device: where the networks compute.
+        portrait: who is going to speak; only LivePortrait's networks read a face as it knows it.
+        options: how windows are sampled.
+        placement: who brings networks to the device.
+
+    Raises:
+        FileNotFoundError: the speech encoder is not there.
+        CheckpointError: a file is not what its name says.
+    """
+    network, encoder = livehead_file(folders), _first(folders, ENCODERS)
+    if network is None or encoder is None:
+        searched = " or ".join(map(str, folders)) or "a models folder, of which none was given"
+        raise FileNotFoundError(
+            f"hazard-10's DiffLiveHead needs {NETWORKS[0]} and, from https://huggingface.co/facebook/"
+            f"wav2vec2-base-960h, {ENCODERS[0]} in {searched}."
+        )
+    model, hearing = _loaded(str(network), str(encoder), str(device), placement)
+    return LiveHeadGenerator(model, hearing, LiveHeadPerson(DittoSource.of(portrait).keypoints), options)
+
+
+def _first(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    places = (folder / name for folder in folders for name in names)
+    return next((place for place in places if place.is_file()), None)
+
+
+@lru_cache(maxsize=1)
+def _loaded(network: str, encoder: str, device: str, placement: Placement) -> tuple[DiffusionModel, SpeechEncoder]:
+    model, tensors = load_diffusion(network), read_container(encoder).tensors
+    hearing = speech_encoder(tensors, model.card.speech.encoder, None, device, placement)
+    return replace(model, ready=placement(model.denoiser, torch.device(device))), hearing
