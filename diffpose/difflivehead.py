@@ -51,9 +51,12 @@ class Latents:
 
     def frames(self, start: int, end: int) -> "Latents":
         """Frames start … end; past the clip's end they are all zero, as in training."""
-        parts = (self.keypoints, self.expression, self.pose, self.mouth[:, None])
-        cut = [F.pad(part[start:end], (0, 0, 0, end - max(min(end, len(part)), start))) for part in parts]
-        return Latents(*cut[:3], cut[3][:, 0])
+        lacking = max(end - max(len(self.mouth), start), 0)
+
+        def cut(part: Tensor) -> Tensor:
+            return F.pad(part[start:end].mT, (0, lacking)).mT
+
+        return Latents(cut(self.keypoints), cut(self.expression), cut(self.pose), cut(self.mouth[:, None])[:, 0])
 
 
 @dataclass(frozen=True, eq=False)
