@@ -282,7 +282,10 @@ def test_networks_equal_their_plain_form():
     features = plain_warping(state("warping_module"), volume, source, driving)
     assert_close(warping(volume, source, driving).features, features, 5e-5)
     picture = plain_decoder(state("spade_generator"), features)
-    assert_close(network(SpadeDecoder)(features), picture, 5e-6)
+    decoder = deepcopy(network(SpadeDecoder))
+    decoder.prepare(torch.device("cpu"), torch.float32)
+    for net, tolerance in ((network(SpadeDecoder), 5e-6), (decoder, 5e-5)):
+        assert_close(net(features), picture, tolerance)
 
 
 @pytest.mark.parametrize(
@@ -307,8 +310,27 @@ def test_heads_by_spectra_equal_their_convolutions(size):
     assert_close(hidden, occlusion(volume.flatten(1, 2)), 1e-5)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (7, 5), (64, 64)])
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (64, 64), (130, 9), (1, 1), (5, 9, 7), (1, 4, 4), (3, 65, 8)])
 def test_winograds_convolution_equals_the_definition(size):
-    plain = nn.Conv2d(6, 4, 3, padding=1)
+    plain = (nn.Conv3d if len(size) == 3 else nn.Conv2d)(6, 4, 3, padding=1)
     x = torch.randn(2, 6, *size)
     assert_close(WinogradConvolution(plain)(x), plain(x), 2e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kind", [WarpingNetwork, SpadeDecoder])
+def test_a_cpu_does_wide_convolutions_of_large_pictures_by_fewer_products(kind, dtype):
+    net = deepcopy(network(kind))
+    for _ in range(2):  # the second time changes nothing
+        net.prepare(torch.device("cpu"), dtype)
+    replaced = {name for name, module in net.named_modules() if isinstance(module, WinogradConvolution)}
+    if kind is WarpingNetwork:
+        always = {"third.conv", "dense_motion_network.hourglass.decoder.conv"}
+        first = {"dense_motion_network.hourglass.encoder.down_blocks.0.conv"}
+        assert replaced == (always if dtype is torch.bfloat16 else always | first)
+    else:
+        assert {"fc", "G_middle_0.conv_0", "G_middle_5.conv_1"} <= replaced
+        assert ("up_1.norm_0.both" in replaced) is (dtype is torch.float32)
+    on_gpu = deepcopy(network(kind))
+    on_gpu.prepare(torch.device("cuda"), dtype)
+    assert not any(isinstance(module, WinogradConvolution) for module in on_gpu.modules())

@@ -4,7 +4,9 @@ LivePortrait's networks spend nearly all of their time in convolutions, and some
 was just enlarged by repetition, the 7 × 7 × 7 one that makes the motions' masks, and those of many channels.
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
@@ -145,16 +147,19 @@ class FourierHeads(nn.Module):
 
 
 class WinogradConvolution(nn.Module):
-    """A 3 × 3 convolution that keeps the size, by a quarter of the products: 36 for 4 × 4 pixels, not 144.
+    """A convolution that keeps the size, 3 × 3 in height and width, by a quarter of the products.
 
-    Its rounding errors are some ten times those of the definition in float32, and thousandths of bfloat16's. For
-    hundreds of channels on a CPU it takes half the time of the definition, as much as bfloat16.
+    36 make 4 × 4 pixels, not 144; depth, where there is one, keeps its taps. Rounding errors are some ten times
+    those of the definition in float32, and thousandths of bfloat16's. For a hundred channels and more on a CPU it
+    takes half the time of the definition, as much as bfloat16.
 
     Source: Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", F(4 × 4, 3 × 3):
     Y = A' [ (G g G') ∘ (B' d B) ] A, here with each pair of small matrices as one Kronecker product.
     """
 
     TILE, PATCH = 4, 6  # pixels a side that a tile gives, and that it needs
+    BAND = 64  # rows that are worked on at once
+    WIDE, WIDE_IN_HALF = 64, 512  # channels in and out from which it pays, against single and half precision
     INPUT = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
              (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))  # fmt: skip
     KERNEL = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # in 24ths
@@ -163,28 +168,61 @@ class WinogradConvolution(nn.Module):
     to_products: Tensor
     from_products: Tensor
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
+    def __init__(self, convolution: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__()
+        weight = convolution.weight.double()
+        by_depth = weight if weight.ndim == 5 else weight[:, :, None]
         of_kernel = torch.tensor(self.KERNEL, dtype=torch.float64) / 24
-        kernels = torch.einsum("ai,bj,ocij->aboc", of_kernel, of_kernel, convolution.weight.double())
-        self.register_buffer("kernels", kernels.flatten(0, 1).to(convolution.weight.dtype).contiguous())
-        self.register_buffer("to_products", _squared(self.INPUT))
+        kernels = torch.einsum("ai,bj,octij->taboc", of_kernel, of_kernel, by_depth).flatten(1, 2)
+        self.register_buffer("kernels", kernels.to(convolution.weight.dtype).contiguous())
+        self.register_buffer("to_products", _squared(self.INPUT).reshape(-1, 1, self.PATCH, self.PATCH))
         self.register_buffer("from_products", _squared(self.OUTPUT))
         self.bias = nn.Parameter(bias_of(convolution), requires_grad=False)
 
+    @classmethod
+    def suits(cls, convolution: nn.Conv2d | nn.Conv3d, half: bool) -> bool:
+        """Whether this is faster on a CPU than the definition, which may be computed in half precision or not."""
+        channels = min(convolution.in_channels, convolution.out_channels)
+        return set(convolution.kernel_size) == {3} and channels >= (cls.WIDE_IN_HALF if half else cls.WIDE)
+
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, outputs, H, W)."""
-        frames, channels, height, width = x.shape
-        rows, columns = -(-height // self.TILE), -(-width // self.TILE)
-        padded = F.pad(x, (1, 1 + columns * self.TILE - width, 1, 1 + rows * self.TILE - height))
-        patches = F.unfold(padded, self.PATCH, stride=self.TILE).unflatten(1, (channels, -1))
-        products = [
-            torch.bmm(self.kernels, torch.matmul(self.to_products, some).transpose(0, 1)) for some in patches
-        ]
-        tiles = [torch.mm(self.from_products, some.flatten(1)) for some in products]
-        size = (frames, self.TILE, self.TILE, -1, rows, columns)
-        pixels = torch.stack(tiles).reshape(size).permute(0, 3, 4, 1, 5, 2).flatten(4).flatten(2, 3)
-        return pixels[..., :height, :width] + self.bias.reshape(-1, 1, 1)
+        """(B, inputs, ..., H, W) to (B, outputs, ..., H, W); few slices and rows are worked on at once."""
+        height, width = x.shape[-2:]
+        volumes = x if x.ndim == 5 else x[:, :, None]
+        padded = F.pad(volumes, (1, 1 + -width % self.TILE, 1, 1 + -height % self.TILE))
+        bands = [padded[..., top : top + self.BAND + 2, :] for top in range(0, height, self.BAND)]
+        frames = [torch.cat([self._convolved(part) for part in parts], 2) for parts in zip(*bands, strict=True)]
+        pixels = torch.stack(frames)[..., :height, :width] + self.bias.reshape(-1, 1, 1, 1)
+        return pixels if x.ndim == 5 else pixels[:, :, 0]
+
+    def _convolved(self, volume: Tensor) -> Tensor:
+        """A band (inputs, D, H + 2, W + 2) of one frame to (outputs, D, H, W), without bias."""
+        taps = len(self.kernels)
+        patches = (self._patches(part) for part in volume.unbind(1))
+        near = deque([None] * (taps - taps // 2) + list(islice(patches, taps // 2)), maxlen=taps)
+        slices = []
+        for _ in range(volume.shape[1]):
+            near.append(next(patches, None))
+            slices.append(self._pixels(self._products(near), volume.shape[-1] // self.TILE))
+        return torch.stack(slices, 1)
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """B' d B of every tile of a slice (inputs, H + 2, W + 2): (36, inputs, tiles)."""
+        return F.conv2d(x[:, None], self.to_products, stride=self.TILE).flatten(2).transpose(0, 1)
+
+    def _products(self, near: Iterable[Tensor | None]) -> Tensor:
+        """The products of the slices that stand at the taps, added up: (36, outputs, tiles)."""
+        (kernel, patches), *others = [pair for pair in zip(self.kernels, near, strict=True) if pair[1] is not None]
+        total = torch.bmm(kernel, patches)
+        for kernel, patches in others:
+            total.baddbmm_(kernel, patches)
+        return total
+
+    def _pixels(self, products: Tensor, columns: int) -> Tensor:
+        """The slice (outputs, H, W) of `columns` tiles in a row that products stand for."""
+        tiles = torch.mm(self.from_products, products.flatten(1))
+        pixels = tiles.reshape(self.TILE, self.TILE, len(self.bias), -1, columns).permute(2, 3, 0, 4, 1)
+        return pixels.flatten(3).flatten(1, 2)
 
 
 def bias_of(convolution: nn.Conv2d | nn.Conv3d) -> Tensor:

@@ -1,5 +1,6 @@
 """LivePortrait's decoder G: warped features to a picture."""
 
+import re
 from itertools import pairwise
 
 import torch
@@ -7,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import Foldable, PublishedNetwork, Shapes, SpectralConv2d, applied, count
-from .convolutions import RepeatedConvolution, WinogradConvolution, bias_of
+from .convolutions import RepeatedConvolution, bias_of
 
 SLOPE = 0.2  # of every leaky ReLU here
-BEARS_BFLOAT16 = ("G_middle_", "up_")  # not the first and the last convolution
+BEARS_BFLOAT16 = re.compile("G_middle_|up_")  # not the first and the last convolution
 
 
 class SpadeDecoder(PublishedNetwork):
@@ -29,6 +30,7 @@ class SpadeDecoder(PublishedNetwork):
     title = "decoder"
     signature = "G_middle_0.conv_0.weight_orig"
     bears_bfloat16 = BEARS_BFLOAT16
+    sees_large_pictures = re.compile("")
 
     def __init__(
         self,
@@ -65,18 +67,6 @@ class SpadeDecoder(PublishedNetwork):
             hidden=shapes["G_middle_0.norm_0.mlp_shared.0.weight"][0],
             upscale=round((shapes["conv_img.0.weight"][0] / 3) ** 0.5),
         )
-
-    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
-        """See `PublishedNetwork`.
-
-        On a CPU the widest convolutions of the bfloat16 form are done by fewer products in float32, which takes as
-        long as bfloat16 and loses nothing.
-        """
-        if device.type == "cpu" and dtype == torch.bfloat16:
-            for block in self.children():
-                if isinstance(block, SpadeBlock) and not block.doubling:
-                    block.use_fewer_products()
-        super().prepare(device, dtype)
 
     def forward(self, features: Tensor) -> Tensor:
         """Warped features (B, 256, 64, 64) to pictures (B, 3, 512, 512), RGB in [0, 1]."""
@@ -127,13 +117,6 @@ class SpadeBlock(Foldable):
         y = applied(self.conv_0, F.leaky_relu(self.norm_0(normal, labels[0]), SLOPE))
         y = applied(self.conv_1, F.leaky_relu(self.norm_1(F.instance_norm(y), labels[1]), SLOPE))
         return shortcut + y
-
-    def use_fewer_products(self) -> None:
-        """Do both convolutions by Winograd's way from now on; a second call changes nothing."""
-        for name in ("conv_0", "conv_1"):
-            convolution = self.get_submodule(name)
-            if isinstance(convolution, nn.Conv2d):
-                self.add_module(name, WinogradConvolution(convolution))
 
     def _norms(self) -> "list[Spade]":
         return [self.norm_0, self.norm_1, *([self.norm_s] if self.has_shortcut else [])]

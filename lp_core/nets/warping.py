@@ -1,5 +1,6 @@
 """LivePortrait's warping network W: the source's features, moved from its keypoints to the driving ones."""
 
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,11 +23,9 @@ from .blocks import (
 )
 from .convolutions import FourierHeads
 
-HOURGLASS = "dense_motion_network.hourglass."
-BEARS_BFLOAT16 = (  # not the last two steps of the way back: their roundings alone show as a third of a grey level
-    f"{HOURGLASS}encoder.",
-    *(f"{HOURGLASS}decoder.up_blocks.{index}." for index in range(4)),
-)
+# Not the last two steps of the way back: their roundings alone show as a third of a grey level.
+BEARS_BFLOAT16 = re.compile(r"dense_motion_network\.hourglass\.(encoder|decoder\.up_blocks\.[0-3])\.")
+SEES_LARGE_PICTURES = re.compile(r"third|dense_motion_network\.hourglass\.(encoder\.down_blocks\.0|decoder\.conv)")
 KEYPOINT_VARIANCE = 0.01  # of the Gaussian drawn around each keypoint, in squared crop units
 Size3 = tuple[int, int, int]  # depth, height, width
 
@@ -66,6 +65,7 @@ class WarpingNetwork(PublishedNetwork):
     title = "warping network"
     signature = "dense_motion_network.mask.weight"
     bears_bfloat16 = BEARS_BFLOAT16
+    sees_large_pictures = SEES_LARGE_PICTURES
 
     def __init__(
         self,
