@@ -65,9 +65,10 @@ class PublishedNetwork(nn.Module):
     def _use_fewer_products(self, dtype: torch.dtype) -> None:
         """Do wide convolutions by Winograd's way where it is faster; a second call changes nothing."""
         for name, module in list(self.named_modules()):
+            if not (isinstance(module, Convolution) and self.sees_large_pictures.match(name)):
+                continue
             half = dtype == torch.bfloat16 and bool(self.bears_bfloat16.match(name))
-            sees_much = isinstance(module, Convolution) and self.sees_large_pictures.match(name)
-            if sees_much and WinogradConvolution.suits(module, half):
+            if WinogradConvolution.suits(module, half):
                 parent, _, own = name.rpartition(".")
                 self.get_submodule(parent).add_module(own, WinogradConvolution(module))
 

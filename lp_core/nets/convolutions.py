@@ -212,7 +212,8 @@ class WinogradConvolution(nn.Module):
 
     def _products(self, near: Iterable[Tensor | None]) -> Tensor:
         """The products of the slices that stand at the taps, added up: (36, outputs, tiles)."""
-        (kernel, patches), *others = [pair for pair in zip(self.kernels, near, strict=True) if pair[1] is not None]
+        standing = ((kernel, part) for kernel, part in zip(self.kernels, near, strict=True) if part is not None)
+        (kernel, patches), *others = standing
         total = torch.bmm(kernel, patches)
         for kernel, patches in others:
             total.baddbmm_(kernel, patches)
