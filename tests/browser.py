@@ -1,5 +1,6 @@
 """ComfyUI's page in headless Chromium, for tests: workflows are loaded, run, dragged on and looked at."""
 
+import base64
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +24,25 @@ FLAGS = (
 READY = """() => {
     const app = window.app ?? window.comfyAPI?.app?.app;
     const known = window.LiteGraph?.registered_node_types;
-    const isReady = app?.canvas?.graph && known?.ExpressionEdit && app.extensionManager;
+    const colours = window.LGraphCanvas?.link_type_colors;  // given in `setup`, which comes last
+    const isReady = app?.canvas?.graph && known?.ExpressionEdit && app.extensionManager && colours?.MOTION;
     if (isReady) window.app = app;
     return !!isReady;
+}"""
+FIT = """(id) => {
+    const MARGIN = 120;
+    const { canvas, graph: { _nodes: nodes } } = app.canvas;
+    const chosen = id === null ? nodes : nodes.filter((node) => String(node.id) === String(id));
+    const boxes = chosen.map((node) => node.getBounding());
+    const [left, top] = [0, 1].map((axis) => Math.min(...boxes.map((box) => box[axis])));
+    const [right, bottom] = [0, 1].map((axis) => Math.max(...boxes.map((box) => box[axis] + box[axis + 2])));
+    const [width, height] = [canvas.offsetWidth - 2 * MARGIN, canvas.offsetHeight - 2 * MARGIN];
+    const scale = Math.min(width / (right - left), height / (bottom - top), 1.5);
+    app.canvas.ds.scale = scale;
+    app.canvas.ds.offset[0] = (MARGIN + width / 2) / scale - (left + right) / 2;
+    app.canvas.ds.offset[1] = (MARGIN + height / 2) / scale - (top + bottom) / 2;
+    app.canvas.setDirty(true, true);
+    return new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve())));
 }"""
 RUN = """() => new Promise((resolve) => {
     const api = app.api ?? window.comfyAPI.api.api, shown = {}, kinds = {};
@@ -42,6 +60,28 @@ RUN = """() => new Promise((resolve) => {
     for (const name of ends) api.addEventListener(name, end);
     app.queuePrompt(0, 1);
 })"""
+BOXES = """() => app.canvas.graph._nodes.map((node) => {
+    const drawn = document.querySelector(`[data-node-id="${node.id}"]`);
+    if (!drawn) return [node.id, [...(node.boundingRect ?? node.getBounding())]];
+    const { scale, offset } = app.canvas.ds;
+    const [seen, canvas] = [drawn.getBoundingClientRect(), app.canvas.canvas.getBoundingClientRect()];
+    const [x, y] = [seen.left - canvas.left, seen.top - canvas.top];
+    return [node.id, [x / scale - offset[0], y / scale - offset[1], seen.width / scale, seen.height / scale]];
+})"""
+MEDIA = """() => {
+    const inNodes = (media) => media.closest("[data-node-id], .dom-widget");
+    const shown = [...document.querySelectorAll("img, video")].filter(inNodes);
+    const drawn = app.canvas.graph._nodes.flatMap((node) => node.imgs ?? []);
+    const isThere = (media) => media.tagName === "VIDEO" ? media.readyState >= 1 : media.naturalWidth > 0;
+    return [...shown, ...drawn].every(isThere);
+}"""
+DROP = """([content, name, type]) => {
+    const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], name, { type }));
+    const at = { bubbles: true, cancelable: true, dataTransfer, clientX: 700, clientY: 500 };
+    for (const event of ["dragover", "drop"]) app.canvas.canvas.dispatchEvent(new DragEvent(event, at));
+}"""
 NOISE = (
     "graph accessed before initialization",
     "net::ERR_",
@@ -51,6 +91,7 @@ NOISE = (
     "Network Error",
     "AxiosError",
 )
+LIVE_PICTURE = "/talking_head/expression"
 SECONDS = 90  # until a test gives up waiting
 
 
@@ -68,8 +109,17 @@ class ComfyPage:
         self.page = page
         self.url = url
         self.errors: list[str] = []
+        self._asked = self._answered = 0  # pictures for the editor
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._hear)
+        page.on("request", lambda request: self._count(request, asked=1))
+        for end in ("requestfinished", "requestfailed"):
+            page.on(end, lambda request: self._count(request, answered=1))
+
+    def _count(self, request: Any, asked: int = 0, answered: int = 0) -> None:
+        if request.url.endswith(LIVE_PICTURE):
+            self._asked += asked
+            self._answered += answered
 
     def _hear(self, message: Any) -> None:
         if message.type == "error" and not any(noise in message.text for noise in NOISE):
@@ -79,7 +129,6 @@ class ComfyPage:
         """Load the page, anew if it is open already."""
         self.page.goto(self.url, wait_until="domcontentloaded")
         self.page.wait_for_function(READY)
-        self.page.wait_for_timeout(500)  # the extensions' setup comes after the nodes
 
     def js(self, script: str, *given: Any) -> Any:
         """What a script gives in the page."""
@@ -90,14 +139,9 @@ class ComfyPage:
         self.js("(workflow) => app.loadGraphData(workflow)", workflow)
         self.fit()
 
-    def fit(self, node: int | None = None) -> None:
+    def fit(self, node: int | str | None = None) -> None:
         """Zoom to all nodes, or to one."""
-        choose = "app.canvas.selectNode(app.canvas.graph.getNodeById(id))" if node else "app.canvas.deselectAll()"
-        self.js(
-            f"async (id) => {{ {choose}; await app.extensionManager.command.execute('Comfy.Canvas.FitView'); }}",
-            node,
-        )
-        self.page.wait_for_timeout(700)  # the view glides
+        self.js(FIT, node)
 
     def saved(self) -> dict:
         """The workflow as the page saves it."""
@@ -107,14 +151,33 @@ class ComfyPage:
         """Run the workflow; gives its status, what nodes showed, and how often each kind of event came."""
         return self.js(RUN)
 
-    def node(self, kind: str) -> int:
+    def node(self, kind: str) -> int | str:
         """The id of the only node of that kind in the graph that is open."""
         return self.js("(kind) => app.canvas.graph._nodes.find((node) => node.type === kind).id", kind)
 
-    def widgets(self, node: int) -> dict[str, Any]:
+    def has_node(self, kind: str) -> bool:
+        """Whether the graph that is open has a node of that kind."""
+        return self.js("(kind) => app.canvas.graph._nodes.some((node) => node.type === kind)", kind)
+
+    def widgets(self, node: int | str) -> dict[str, Any]:
         """The values of a node's widgets, by name."""
         script = "(id) => app.canvas.graph.getNodeById(id).widgets.map((widget) => [widget.name, widget.value])"
         return dict(self.js(script, node))
+
+    def boxes(self) -> dict[int, tuple[float, float, float, float]]:
+        """Left, top, width and height of every node as it is seen, title included, in the graph's pixels."""
+        return {int(node): tuple(box) for node, box in self.js(BOXES)}
+
+    def media_shown(self) -> None:
+        """Wait until pictures and videos in nodes are there, and nodes have made room for them."""
+        seen = [self.boxes()]
+
+        def stands_still() -> bool:
+            self.page.wait_for_timeout(300)
+            seen.append(self.boxes())
+            return self.js(MEDIA) and seen[-1] == seen[-2]
+
+        self.until(stands_still, "pictures and videos in the nodes")
 
     def panel(self, name: str) -> Any:
         """One of our panels in a node."""
@@ -134,9 +197,24 @@ class ComfyPage:
     def seen(self, panel: Any) -> torch.Tensor:
         """What a panel's first canvas shows."""
         data = panel.locator("canvas").first.evaluate("(canvas) => canvas.toDataURL()")
-        import base64
-
         return pixels_of(base64.b64decode(data.partition(",")[2]))
+
+    def settled(self, panel: Any) -> torch.Tensor:
+        """What a panel shows once the server has answered all that the page asked for."""
+        seen = [self.seen(panel)]
+
+        def stands_still() -> bool:
+            self.page.wait_for_timeout(200)
+            seen.append(self.seen(panel))
+            return self._asked == self._answered and torch.equal(seen[-1], seen[-2])
+
+        self.until(stands_still, "a picture that stands still")
+        return seen[-1]
+
+    def drop(self, file: Path, kind: str) -> None:
+        """Drop a file on the canvas."""
+        given = [base64.b64encode(file.read_bytes()).decode(), file.name, kind]
+        self.js(DROP, given)
 
     def until(self, holds: Callable[[], Any], what: str) -> Any:
         """Wait for something to hold, and give it."""

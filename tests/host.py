@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import core_diffusion
 import torch
 from aiohttp import web
 from conftest import ROOT
@@ -86,7 +87,7 @@ class Host:
         self.sent: list[tuple[str, dict]] = []  # events of packs for the page
         self.tell: Callable[[str, Any], None] = lambda _event, _content: None  # hears what the page is told
         self.arguments = types.SimpleNamespace(disable_metadata=False)
-        self.classes: dict[str, Any] = {node.__name__: node for node in (LoadImage, LoadAudio, PreviewImage)}
+        self.classes: dict[str, Any] = {node.__name__: node for node in CORE_NODES}
         self.titles: dict[str, str] = {}
         if pack is not None:
             self.add(pack)
@@ -157,7 +158,7 @@ class Host:
 
     def module_of(self, name: str) -> str:
         """Where a node comes from, as the page is told."""
-        return "nodes" if self.classes[name].__module__ == __name__ else "custom_nodes.talking_head"
+        return "nodes" if self.classes[name] in CORE_NODES else "custom_nodes.talking_head"
 
     def prompt_of(self, workflow: dict) -> dict[str, dict]:
         """The API-format prompt of a workflow in the frontend's own format, for plain widgets."""
@@ -588,3 +589,6 @@ class PreviewImage:
 
     def show(self, images):
         return {"ui": {"images": [{"shape": list(images.shape)}]}}
+
+
+CORE_NODES = (LoadImage, LoadAudio, PreviewImage, *core_diffusion.NODES)

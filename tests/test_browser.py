@@ -1,6 +1,9 @@
 """The pack on ComfyUI's real page, in both of its renderers: workflows run, videos play, the editor is dragged."""
 
 import json
+from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +11,7 @@ from browser import ComfyPage, chromium
 from conftest import ROOT
 from page_server import PageServer
 from PIL import Image
-from test_workflows import WORKFLOWS, read, shortened
+from test_workflows import WORKFLOWS, has, prepare, read, shortened
 
 import locales
 
@@ -16,6 +19,7 @@ import locales
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
 
 RENDERERS = {"litegraph": False, "vue": True}  # the canvas that ComfyUI has always had, and Nodes 2.0
+SECONDS = 0.4  # of the demo sounds: enough to see that all is there
 EDITING = ROOT / "workflows" / "expression_editing.json"
 NOSE, BESIDE = (0.5, 0.55), (0.06, 0.5)  # places on the demo portrait's crop
 
@@ -29,9 +33,8 @@ def browser():
 @pytest.fixture(scope="module")
 def server(browser, tmp_path_factory):
     with PageServer(tmp_path_factory.mktemp("comfyui")) as running:
-        for file in (ROOT / "workflows").iterdir():
-            if file.stem.startswith("demo_"):
-                shortened(file.name, running.host.folders["input"])
+        for file in (ROOT / "workflows").glob("demo_*"):  # the page lists what there is when it opens
+            shortened(file.name, running.host.folders["input"], SECONDS)
         yield running
 
 
@@ -78,10 +81,18 @@ def test_chinese_users_read_chinese(comfy):
         assert shown[name] == texts["inputs"][name]["name"]
 
 
-def in_editor(comfy: ComfyPage):
-    """The editor of the editing workflow after a run, and its node."""
-    workflow = read(EDITING)
+def opened(comfy: ComfyPage, server: PageServer, path: Path) -> dict:
+    """A workflow on the page, with all that it loads in the server's folders."""
+    workflow = read(path)
+    prepare(workflow, server.host, 1.1 if has(workflow, "StyleEncode") else SECONDS)
     comfy.load(workflow)
+    return workflow
+
+
+@pytest.fixture
+def in_editor(comfy, server) -> tuple[Any, int | str]:
+    """The editor of the editing workflow after a run, and its node."""
+    opened(comfy, server, EDITING)
     assert comfy.run()["status"] == "success"
     node = comfy.node("ExpressionEdit")
     comfy.fit(node)
@@ -94,9 +105,21 @@ def portrait_is_seen(comfy: ComfyPage, panel) -> bool:
     return float(comfy.seen(panel).std()) > 0.15
 
 
+def covering(boxes: dict[int, tuple[float, float, float, float]]) -> list[tuple[int, int]]:
+    """Pairs of nodes of which one lies over a part of the other."""
+
+    def meet(one: tuple, other: tuple) -> bool:
+        return all(
+            one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2] for axis in (0, 1)
+        )
+
+    return [pair for pair in combinations(boxes, 2) if meet(*(boxes[node] for node in pair))]
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_runs_and_its_video_plays(comfy, path):
-    comfy.load(read(path))
+def test_a_workflow_runs_its_video_plays_and_no_node_covers_another(comfy, server, path):
+    opened(comfy, server, path)
+    assert not covering(comfy.boxes())
     outcome = comfy.run()
     assert outcome["status"] == "success", outcome["detail"]
     (video,) = (shown for shown in outcome["shown"].values() if shown.get("animated"))
@@ -104,11 +127,14 @@ def test_a_workflow_runs_and_its_video_plays(comfy, path):
     playing = comfy.page.locator("video").last
     playing.wait_for(state="attached")
     comfy.until(lambda: playing.evaluate("(video) => video.readyState >= 2 && video.videoWidth"), "the video")
-    assert playing.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [512, 512]
+    width = 1024 if path.stem == "several_speakers" else 512
+    assert playing.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [width, 512]
+    comfy.media_shown()
+    assert not covering(comfy.boxes())
 
 
-def test_frames_are_seen_while_they_are_drawn(comfy):
-    workflow = read(EDITING)
+def test_frames_are_seen_while_they_are_drawn(comfy, server):
+    workflow = opened(comfy, server, EDITING)
     speech = next(node for node in workflow["nodes"] if node["type"] == "AudioToMotion")
     kept = [
         value + 1 if value == 0 and not isinstance(value, bool) else value for value in speech["widgets_values"]
@@ -121,8 +147,8 @@ def test_frames_are_seen_while_they_are_drawn(comfy):
     assert events["b_preview"] >= 3
 
 
-def test_dragging_the_portrait_moves_sliders_and_the_portrait_answers(comfy):
-    panel, node = in_editor(comfy)
+def test_dragging_the_portrait_moves_sliders_and_the_portrait_answers(comfy, in_editor):
+    panel, node = in_editor
     rest = comfy.seen(panel)
     comfy.drag(panel, NOSE, (0.08, 0.03))
     turned = comfy.widgets(node)
@@ -137,8 +163,8 @@ def test_dragging_the_portrait_moves_sliders_and_the_portrait_answers(comfy):
     comfy.until(lambda: (comfy.seen(panel) - rest).abs().mean() < 0.004, "the portrait at rest")
 
 
-def test_what_was_dragged_is_what_runs(comfy):
-    panel, node = in_editor(comfy)
+def test_what_was_dragged_is_what_runs(comfy, in_editor):
+    panel, node = in_editor
     comfy.drag(panel, NOSE, (-0.08, 0))
     yaw = comfy.widgets(node)["rotate_yaw"]
     prompt = comfy.js("async () => (await app.graphToPrompt()).output")
@@ -151,24 +177,11 @@ def alike(picture, other, error):
     return picture.shape == other.shape and (picture - other).abs().mean() < error
 
 
-def settled(comfy, panel):
-    """The panel once the live portrait has answered: what is seen twice, a second apart."""
-    seen = [comfy.seen(panel)]
-
-    def unchanged():
-        comfy.page.wait_for_timeout(1000)
-        seen.append(comfy.seen(panel))
-        return alike(*seen[-2:], 1e-3)
-
-    comfy.until(unchanged, "a portrait that stands still")
-    return seen[-1]
-
-
-def test_an_expression_survives_saving_and_reloading(comfy):
-    panel, node = in_editor(comfy)
+def test_an_expression_survives_saving_and_reloading(comfy, in_editor):
+    panel, node = in_editor
     comfy.drag(panel, NOSE, (0.06, 0))
     before, saved = comfy.widgets(node), comfy.saved()
-    turned = settled(comfy, panel)
+    turned = comfy.settled(panel)
     comfy.open()
     comfy.load(json.loads(json.dumps(saved)))
     after = comfy.widgets(node)
@@ -180,8 +193,8 @@ def test_an_expression_survives_saving_and_reloading(comfy):
     comfy.until(lambda: alike(comfy.seen(again), turned, 0.02), "the turned portrait without another run")
 
 
-def test_the_editor_works_in_a_subgraph(comfy):
-    _, node = in_editor(comfy)
+def test_the_editor_works_in_a_subgraph(comfy, in_editor):
+    _, node = in_editor
     comfy.js("(id) => { app.canvas.graph.convertToSubgraph(new Set([app.canvas.graph.getNodeById(id)])); }", node)
     saved = comfy.saved()
     comfy.load(saved)
@@ -189,7 +202,7 @@ def test_the_editor_works_in_a_subgraph(comfy):
     comfy.js(
         "() => { const n = app.graph._nodes.find((n) => n.subgraph); app.canvas.openSubgraph(n.subgraph, n); }"
     )
-    comfy.page.wait_for_timeout(500)
+    comfy.until(lambda: comfy.has_node("ExpressionEdit"), "the subgraph's nodes")
     inner = comfy.node("ExpressionEdit")
     comfy.fit(inner)
     panel = comfy.panel("expression")
@@ -198,8 +211,8 @@ def test_the_editor_works_in_a_subgraph(comfy):
     assert comfy.widgets(inner)["rotate_yaw"] > 3
 
 
-def test_keyframes_are_set_seen_and_removed_on_the_timeline(comfy):
-    panel, node = in_editor(comfy)
+def test_keyframes_are_set_seen_and_removed_on_the_timeline(comfy, in_editor):
+    panel, node = in_editor
     keys = json.loads(comfy.widgets(node)["keyframes"])
     timeline = panel.locator("canvas").nth(1)
     box = timeline.bounding_box()
@@ -213,8 +226,8 @@ def test_keyframes_are_set_seen_and_removed_on_the_timeline(comfy):
     assert json.loads(comfy.widgets(node)["keyframes"]) == keys
 
 
-def test_expressions_are_saved_in_the_user_s_folder(comfy, server):
-    panel, node = in_editor(comfy)
+def test_expressions_are_saved_in_the_user_s_folder(comfy, server, in_editor):
+    panel, node = in_editor
     choice = panel.locator("select").last
     choice.select_option("built in/wink")
     assert comfy.widgets(node)["wink"] == 20
@@ -268,8 +281,8 @@ def test_a_click_on_a_face_chooses_it(comfy, server):
     assert comfy.run()["shown"][str(node)]["talking_head_faces"][0]["chosen"] == 1
 
 
-def test_curves_are_drawn_over_the_sound(comfy):
-    comfy.load(read(EDITING))
+def test_curves_are_drawn_over_the_sound(comfy, server):
+    opened(comfy, server, EDITING)
     comfy.fit(comfy.node("AudioToMotion"))
     panel = comfy.panel("curves")
     empty = comfy.seen(panel)
@@ -281,15 +294,14 @@ def test_curves_are_drawn_over_the_sound(comfy):
 
 
 def test_a_notice_is_shown_once(comfy, server):
-    told = {
-        "severity": "info",
-        "summary": "mesh draws the frames",
-        "detail": f"No weights {comfy.url} {id(comfy)}.",
-    }
-    toasts = comfy.page.locator("li, .p-toast-message", has_text=told["detail"])
-    for _ in range(2):
-        server.host.send("talking_head.notice", told)
-        comfy.page.wait_for_timeout(400)
+    def tell(sentence):
+        server.host.send("talking_head.notice", {"severity": "info", "summary": "mesh draws", "detail": sentence})
+        return comfy.page.locator("li, .p-toast-message", has_text=sentence)
+
+    first, other = f"No weights {id(comfy)}.", f"No network {id(comfy)}."
+    tell(first)
+    toasts = tell(first)
+    tell(other).wait_for()  # by then the page has heard the first one twice
     assert toasts.count() == 1
 
 
