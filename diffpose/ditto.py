@@ -111,15 +111,43 @@ def encoded(frame: MotionFrame) -> Tensor:
     return torch.cat((frame.scale - 1, logits.flatten(), frame.translation, frame.expression.flatten()))
 
 
+@dataclass(frozen=True)
+class DittoControls:
+    """How much of each part of a vector moves the face, as Ditto itself scales them; the defaults change nothing.
+
+    Attributes:
+        expression: factor on the expression's way from the source's.
+        pitch: the same of the logits of pitch, so that the angle does not grow in proportion.
+        yaw: likewise.
+        roll: likewise.
+        translation: factor on the head's way.
+        eyes: whether the eyes move; else they stay the source's.
+    """
+
+    expression: float = 1.0
+    pitch: float = 1.0
+    yaw: float = 1.0
+    roll: float = 1.0
+    translation: float = 1.0
+    eyes: bool = True
+
+    def gains(self) -> Tensor:
+        """(265,) factors on a vector's way from the source's."""
+        factors = (1.0, self.pitch, self.yaw, self.roll, self.translation, self.expression)
+        return torch.tensor(factors).repeat_interleave(torch.tensor(SIZES))
+
+
 @dataclass(frozen=True, eq=False)
 class DittoSpace:
     """What Ditto's vectors mean on a face.
 
     Attributes:
         source: the face.
+        controls: how much of them moves it.
     """
 
     source: DittoSource
+    controls: DittoControls = DittoControls()
 
     def motion(self, vectors: Tensor, fps: Fraction, rest: MotionFrame | None = None) -> MotionSequence:
         """The motion that vectors (T, 265) stand for, measured from the source's own frame when `rest` is None.
@@ -127,12 +155,14 @@ class DittoSpace:
         Size is the source's; of the expression, lips and eyes move, and the eyes turn against the head.
         """
         own = _frames(self.source.vector[None], fps, MotionFrame.neutral()).frame(0)
-        motion = _frames(vectors, fps, own if rest is None else rest)
+        scaled = torch.lerp(self.source.vector, vectors, self.controls.gains())
+        motion = _frames(scaled, fps, own if rest is None else rest)
         moved = torch.zeros(KEYPOINTS, 1, dtype=torch.bool)
-        moved[list(LIPS + EYES)] = True
+        moved[list(LIPS + EYES if self.controls.eyes else LIPS)] = True
         expression = torch.where(moved, motion.expression, own.expression)
-        gaze = _gaze(motion.rotation - own.rotation)
-        return replace(motion, expression=expression + gaze, scale=own.scale.expand_as(motion.scale).clone())
+        if self.controls.eyes:
+            expression = expression + gaze_against(motion.rotation - own.rotation)
+        return replace(motion, expression=expression, scale=own.scale.expand_as(motion.scale).clone())
 
 
 def relative_to_first(vectors: Tensor, first: Tensor, source: DittoSource) -> Tensor:
@@ -306,7 +336,7 @@ def _frames(vectors: Tensor, fps: Fraction, rest: MotionFrame) -> MotionSequence
     return MotionSequence(expression.unflatten(1, (KEYPOINTS, 3)), rotation, scale + 1, translation, fps, rest)
 
 
-def _gaze(turns: Tensor) -> Tensor:
+def gaze_against(turns: Tensor) -> Tensor:
     """Expression (T, 21, 3) of eyes that turn against a head turned by (T, 3) degrees."""
     across, down = GAZE_PER_YAW * turns[:, 1], GAZE_PER_PITCH * turns[:, 0]
     gaze = turns.new_zeros(len(turns), KEYPOINTS, 3)

@@ -12,6 +12,7 @@ from .ditto import (
     LIVE_DITTO,
     LOOK_AHEAD,
     WHOLE_DITTO,
+    DittoControls,
     DittoMotion,
     DittoPlan,
     DittoSource,
@@ -36,6 +37,7 @@ class DittoGenerator:
             driven.
         options: how windows are sampled.
         ready: brings the denoiser to its device.
+        controls: how much of the network's motion moves the face, before what is wanted of any generator's.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class DittoGenerator:
         source: DittoSource | None = None,
         options: SampleOptions | None = None,
         ready: Ready = stays,
+        controls: DittoControls | None = None,
     ) -> None:
-        self._ready = ready
+        self._ready, self._controls = ready, controls or DittoControls()
         self._network, self._encoder = network, encoder
         self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
         # The network has no style code to be guided by.
@@ -96,4 +99,4 @@ class DittoGenerator:
         ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
         emotion = EMOTIONS.index(wanted.mood)
         windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion, self._ready)
-        return MotionStream(ear, windows, DittoSpace(self._source), steering)
+        return MotionStream(ear, windows, DittoSpace(self._source, self._controls), steering)

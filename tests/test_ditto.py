@@ -1,6 +1,7 @@
 """Ditto around its network: conditions, hearing, fusion, the way to LivePortrait motion, streams, its encoder."""
 
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
@@ -18,12 +19,14 @@ from talking_head.diffpose.ditto import (
     EMOTIONS,
     LIVE_DITTO,
     WHOLE_DITTO,
+    DittoControls,
     DittoPlan,
     DittoSource,
     DittoSpace,
     conditions,
     encoded,
     fused,
+    gaze_against,
     relative_to_first,
     smoothed_pose,
 )
@@ -100,16 +103,46 @@ def test_fusion_goldens(case, overlap):
     torch.testing.assert_close(torch.stack(before), stored(f"fuse.{case}.cond_frames"), atol=EXACT, rtol=0)
 
 
-@pytest.mark.parametrize("case", ["default", "absolute"])
-def test_keypoint_goldens(case):
+def vectors_to_stitch():
     vectors = stored("stitch.d_vecs").clone()
     vectors[:, -63:] *= 0.05
-    moved = vectors if case == "absolute" else relative_to_first(vectors, vectors[0], source())
-    motion = DittoSpace(source()).motion(moved, Fraction(25))
+    return vectors
+
+
+def assert_placed(motion, case):
     placed = transform(
         stored("src.kp").view(21, 3), motion.expression, motion.rotation, motion.scale, motion.translation
     )
     torch.testing.assert_close(placed, stored(f"stitch.{case}.x_d"), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("case", "controls"),
+    [
+        ("default", DittoControls()),
+        ("absolute", DittoControls()),
+        ("noeye", DittoControls(eyes=False)),
+        ("scaled_keys", DittoControls(expression=1.2, pitch=0.5, yaw=0.5, roll=0.5)),
+    ],
+)
+def test_keypoint_goldens(case, controls):
+    vectors = vectors_to_stitch()
+    moved = vectors if case == "absolute" else relative_to_first(vectors, vectors[0], source())
+    assert_placed(DittoSpace(source(), controls).motion(moved, Fraction(25)), case)
+
+
+def test_controls_of_single_frames_are_edits_of_the_motion():
+    """Ditto's per-frame controls, composed: degrees added, logits scaled, the expression faded to the source's."""
+    vectors = vectors_to_stitch()
+    moved = relative_to_first(vectors, vectors[0], source())
+    yaw = slice(67, 133)
+    moved[2, yaw] *= 0.5
+    motion = DittoSpace(source()).motion(moved, Fraction(25))
+    own, share = motion.rest, torch.tensor([1.0, 1.0, 0.3, 0.25])[:, None, None]
+    turned = motion.rotation + torch.tensor([[0.0, 0, 0], [3, -5, 0], [0, 0, 0], [0, 0, 0]])
+    ungazed = motion.expression - gaze_against(motion.rotation - own.rotation)
+    faded = torch.lerp(own.expression, ungazed, share) + gaze_against(turned - own.rotation)
+    assert_placed(replace(motion, expression=faded, rotation=turned), "ctrl")
 
 
 def test_sampling_golden():
@@ -190,6 +223,16 @@ def test_the_first_frames_settle_after_880_ms_and_later_sound_does_not_change_th
     assert len(first) == 9
     other = generator.stream(options=options).push(torch.cat((sound, voice(9000))))
     assert same(first, other[:9])
+
+
+def test_a_generator_s_controls_still_eyes_and_head():
+    calm = DittoControls(pitch=0.0, yaw=0.0, roll=0.0, translation=0.0, eyes=False)
+    made = DittoGenerator(*small_lmdm(), options=SampleOptions(steps=2), controls=calm)
+    motion = made.generate(Audio(voice(16_000)[None], 16_000), 25, MotionOptions(subtle=0))
+    assert (motion.rotation - motion.rest.rotation).abs().max() < 1e-3
+    assert (motion.translation - motion.rest.translation).abs().max() < 1e-5
+    moved = (motion.expression - motion.rest.expression).abs().amax((0, 2))
+    assert moved[[11, 15, 18]].max() < 1e-4 < moved[19]  # smiles raise the lower lids, 13 and 16
 
 
 def test_sound_reaches_the_motion(generator):
