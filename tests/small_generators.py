@@ -4,11 +4,13 @@ from copy import deepcopy
 from dataclasses import replace
 
 import torch
-from diffpose_goldens import JOYVASA, POSE_SIZES, card, denoiser, golden, published
+from diffpose_goldens import DIFFLIVEHEAD, JOYVASA, POSE_SIZES, card, denoiser, golden, published
 from talker_goldens import filled
 from torch import nn
 
 from talking_head.diffpose.denoiser import Denoiser, TokenLayout
+from talking_head.diffpose.difflivehead import LiveHeadPerson
+from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
 from talking_head.diffpose.ditto_generate import DittoGenerator
 from talking_head.diffpose.ditto_hearing import CHUNK
 from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
@@ -26,6 +28,7 @@ from talking_head.diffpose.weights import DiffusionModel
 from talking_head.lp_core.audio import Audio
 
 SMALL = JOYVASA | {"layers": 1, "width": 16}
+SMALL_LIVEHEAD = DIFFLIVEHEAD | {"width": 16, "layers": 1, "audio": 48}
 
 
 def joyvasa_space():
@@ -92,11 +95,18 @@ def small_talker():
     return Talker(expression, MappingNetwork(width=16).eval().requires_grad_(False))
 
 
+def small_livehead():
+    model = small_model("difflivehead", **SMALL_LIVEHEAD)
+    encoder = speech_encoder(model.encoder, "wav2vec2", heads=4)
+    return LiveHeadGenerator(model, encoder, LiveHeadPerson(torch.zeros(63)), SampleOptions(steps=2))
+
+
 GENERATORS = {
     "procedural": ProceduralGenerator,
     "diffusion": small_diffusion,
     "talker": small_talker,
     "ditto": small_ditto,
+    "difflivehead": small_livehead,
 }
 
 

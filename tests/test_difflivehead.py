@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 import torch
-from diffpose_goldens import DIFFLIVEHEAD, golden, published
-from small_generators import small_model, voice
+from diffpose_goldens import golden, published
+from small_generators import SMALL_LIVEHEAD, small_livehead, small_model, voice
 
 from talking_head.diffpose.difflivehead import (
     KEPT,
@@ -20,7 +20,6 @@ from talking_head.diffpose.difflivehead import (
     window_starts,
 )
 from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
-from talking_head.diffpose.features import speech_encoder
 from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.samplers import SampleOptions
@@ -91,17 +90,9 @@ def test_what_the_voice_moves_is_what_is_left_without_guidance():
     torch.testing.assert_close(torch.cat(left, 1)[0], stored("stream.motion_minus_null"), atol=1e-6, rtol=0)
 
 
-SMALL = DIFFLIVEHEAD | {"width": 16, "layers": 1, "audio": 48}
-
-
-def network():
-    return small_model("difflivehead", **SMALL)
-
-
 @pytest.fixture(scope="module")
 def generator():
-    encoder = speech_encoder(network().encoder, "wav2vec2", heads=4)
-    return LiveHeadGenerator(network(), encoder, LiveHeadPerson(torch.zeros(63)), SampleOptions(steps=2))
+    return small_livehead()
 
 
 @pytest.mark.parametrize(("samples", "fps"), [(1, 25), (800, 30), (70_000, 25), (64_000, 29.97)])
@@ -128,7 +119,9 @@ def test_it_rests_in_silence_and_blinks(generator):
 def test_private_weights_are_taken_where_the_published_ones_are_not(tmp_path):
     from safetensors.torch import save_file
 
-    save_diffusion(small_model("difflivehead", **(SMALL | {"audio": 64})), tmp_path / "difflivehead.safetensors")
+    save_diffusion(
+        small_model("difflivehead", **(SMALL_LIVEHEAD | {"audio": 64})), tmp_path / "difflivehead.safetensors"
+    )
     with pytest.raises(FileNotFoundError, match=r"wav2vec2-base-960h/model.safetensors in "):
         choose_generator("diffusion", "cpu", [tmp_path])
     (tmp_path / "wav2vec2-base-960h").mkdir()
