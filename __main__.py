@@ -132,7 +132,8 @@ def _add_drawing_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "fp32", "fp16", "bf16"),
         default="auto",
-        help="number format of LivePortrait's convolutions; auto is fp16 on CUDA, bf16 on CPUs that have it",
+        help="number format of LivePortrait's convolutions and of speech encoders; auto is fp16 on CUDA, and bf16 "
+        "for convolutions on CPUs that have it",
     )
 
 
@@ -320,7 +321,9 @@ def _generator(
         person = None if given.animal else person_of(picture, landmarks, folders)
         talker = TalkerOptions(given.talker_window, given.lip_reference, person=person)
     sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
-    return choose_generator(given.motion, given.device, folders, sampling, talker, portrait=portrait)
+    return choose_generator(
+        given.motion, given.device, folders, sampling, talker, portrait=portrait, precision=given.precision
+    )
 
 
 def _dub(given: argparse.Namespace) -> None:

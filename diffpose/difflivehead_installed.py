@@ -37,6 +37,7 @@ def installed_livehead(
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
     placement: Placement = placed_for_good,
+    precision: str = "auto",
 ) -> LiveHeadGenerator:
     """DiffLiveHead's generator of the files in the models folders; its networks are kept for later calls.
 
@@ -46,6 +47,7 @@ def installed_livehead(
         portrait: who is going to speak; only LivePortrait's networks read a face as it knows it.
         options: how windows are sampled.
         placement: who brings networks to the device.
+        precision: the number format of the speech encoder, one of device.PRECISIONS.
 
     Raises:
         FileNotFoundError: the speech encoder is not there.
@@ -58,7 +60,7 @@ def installed_livehead(
             f"hazard-10's DiffLiveHead needs {NETWORKS[0]} and, from https://huggingface.co/facebook/"
             f"wav2vec2-base-960h, {ENCODERS[0]} in {searched}."
         )
-    model, hearing = _loaded(str(network), str(encoder), str(device), placement)
+    model, hearing = _loaded(str(network), str(encoder), str(device), placement, precision)
     return LiveHeadGenerator(model, hearing, LiveHeadPerson(DittoSource.of(portrait).keypoints), options)
 
 
@@ -68,7 +70,9 @@ def _first(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
 
 
 @lru_cache(maxsize=1)
-def _loaded(network: str, encoder: str, device: str, placement: Placement) -> tuple[DiffusionModel, SpeechEncoder]:
+def _loaded(
+    network: str, encoder: str, device: str, placement: Placement, precision: str
+) -> tuple[DiffusionModel, SpeechEncoder]:
     model, tensors = load_diffusion(network), read_container(encoder).tensors
-    hearing = speech_encoder(tensors, model.card.speech.encoder, None, device, placement)
+    hearing = speech_encoder(tensors, model.card.speech.encoder, None, device, placement, precision)
     return replace(model, ready=placement(model.denoiser, torch.device(device))), hearing

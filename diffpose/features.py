@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..lp_core.device import Placement, placed_for_good
+from ..lp_core.device import Placement, choose_dtype, placed_for_good
 from .card import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second
@@ -89,14 +89,39 @@ def at_level(sound: Tensor, level: Level) -> Tensor:
     return levelled(sound) if level == "utterance" else levelled_window(sound)
 
 
+def hearing_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The number format that speech encoders hear in: of the diffusion generator's networks they alone are halved.
+
+    `auto` is fp16 on CUDA and fp32 elsewhere, also on CPUs that compute in bf16: there a seed gives the same motion
+    to the last bit, which nobody would give up for a fraction of the time.
+
+    Raises:
+        ValueError: as `choose_dtype`.
+    """
+    if precision == "auto" and device.type != "cuda":
+        return torch.float32
+    return choose_dtype(precision, device)
+
+
 class SpeechEncoder:
-    """A HuBERT or wav2vec2 that hears 16 kHz sound; float16 on CUDA, float32 elsewhere."""
+    """A HuBERT or wav2vec2 that hears 16 kHz sound.
+
+    Args:
+        network: the encoder of transformers.
+        device: where it hears.
+        placement: who brings it there.
+        dtype: of its weights and arithmetic; what it gives is float32 in any case.
+    """
 
     def __init__(
-        self, network: nn.Module, device: torch.device | str = "cpu", placement: Placement = placed_for_good
+        self,
+        network: nn.Module,
+        device: torch.device | str = "cpu",
+        placement: Placement = placed_for_good,
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.device = torch.device(device)
-        self.dtype = torch.float16 if self.device.type == "cuda" else torch.float32
+        self.dtype = dtype or hearing_dtype("auto", self.device)
         self.network = network.eval().requires_grad_(False).to(self.dtype)
         self.ready = placement(self.network, self.device)
 
@@ -155,6 +180,7 @@ def speech_encoder(
     heads: int | None = None,
     device: torch.device | str = "cpu",
     placement: Placement = placed_for_good,
+    precision: str = "auto",
 ) -> SpeechEncoder:
     """A speech encoder from its tensors, in the names of transformers, sizes read off their shapes.
 
@@ -165,6 +191,7 @@ def speech_encoder(
         heads: attention heads; None is one per 64 dimensions.
         device: where it runs.
         placement: who brings it there.
+        precision: its number format, as `hearing_dtype` takes it.
 
     Raises:
         ValueError: tensors of something else.
@@ -187,7 +214,7 @@ def speech_encoder(
     missing = [key for key in problems.missing_keys if key != "masked_spec_embed"]
     if missing or problems.unexpected_keys:
         raise ValueError(f"The speech encoder lacks {missing[:4]} and has unknown {problems.unexpected_keys[:4]}.")
-    return SpeechEncoder(network, device, placement)
+    return SpeechEncoder(network, device, placement, hearing_dtype(precision, torch.device(device)))
 
 
 def _encoder_tensors(tensors: Mapping[str, Tensor], name: EncoderName) -> dict[str, Tensor]:

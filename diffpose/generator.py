@@ -63,6 +63,7 @@ def choose_generator(
     speaker: "Projection | None" = None,
     portrait: "Portrait | None" = None,
     placement: Placement = placed_for_good,
+    precision: str = "auto",
 ) -> MotionGenerator:
     """The generator called `name`.
 
@@ -79,6 +80,8 @@ def choose_generator(
         speaker: whose way of speaking the voice is brought to before it is heard; nobody's when None.
         portrait: who is going to speak: Ditto sets out from that face when LivePortrait's networks have read it.
         placement: who brings networks to the device, and may take them off it.
+        precision: the number format of diffusion's speech encoder, one of device.PRECISIONS; sampling is done in
+            fp32 in any case.
 
     Raises:
         ValueError: an unknown name, or a device that cannot be used.
@@ -93,7 +96,7 @@ def choose_generator(
         name, why = automatic_generator(places)
         _say_once(why)
     if name == "diffusion":
-        return _diffusion(places, choose_device(device), sampling, speaker, portrait, placement)
+        return _diffusion(places, choose_device(device), sampling, speaker, portrait, placement, precision)
     if name == "talker":
         from .talker.installed import installed_talker
 
@@ -112,6 +115,7 @@ def _diffusion(
     speaker: "Projection | None",
     portrait: "Portrait | None",
     placement: Placement,
+    precision: str,
 ) -> MotionGenerator:
     """JoyVASA's networks; where they are not there but somebody's own DiffLiveHead is, that."""
     from .difflivehead_installed import installed_livehead, livehead_file
@@ -124,8 +128,8 @@ def _diffusion(
             raise ValueError(
                 "DiffLiveHead hears by wav2vec2, with which no speaker is built; disconnect the speaker."
             )
-        return installed_livehead(folders, device, portrait, sampling, placement)
-    model, encoder, space = load_installed(folders, device, placement)
+        return installed_livehead(folders, device, portrait, sampling, placement, precision)
+    model, encoder, space = load_installed(folders, device, placement, precision)
     heard = encoder if speaker is None else ProjectedEncoder(encoder, speaker)
     return DiffusionGenerator(model, heard, space, sampling)
 

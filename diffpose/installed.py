@@ -57,7 +57,10 @@ def unusable_weights(folders: Sequence[Path]) -> str:
 
 
 def load_installed(
-    folders: Sequence[Path], device: torch.device | str = "cpu", placement: Placement = placed_for_good
+    folders: Sequence[Path],
+    device: torch.device | str = "cpu",
+    placement: Placement = placed_for_good,
+    precision: str = "auto",
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     """The denoiser, its speech encoder and the meaning of its vectors; kept for later calls.
 
@@ -65,6 +68,7 @@ def load_installed(
         folders: models folders, best first.
         device: where the networks compute.
         placement: who brings them there.
+        precision: the number format of the speech encoder, one of device.PRECISIONS.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
@@ -79,7 +83,7 @@ def load_installed(
             f"https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs none."
         )
     generator, template = (check(entry, folders).path for entry in DIFFUSION)
-    return _loaded(str(generator), str(template), str(device), placement)
+    return _loaded(str(generator), str(template), str(device), placement, precision)
 
 
 def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, JoyvasaSpace] | None:
@@ -123,12 +127,12 @@ def installed_style(motion: MotionSequence, folders: Sequence[Path], strength: f
 
 @lru_cache(maxsize=1)
 def _loaded(
-    generator: str, template: str, device: str, placement: Placement
+    generator: str, template: str, device: str, placement: Placement, precision: str
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     model = load_diffusion(generator)
     if not model.encoder:
         raise ValueError(f"{generator} carries no speech encoder (audio_encoder.*); use the published file.")
     speech = model.card.speech
-    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device, placement)
+    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device, placement, precision)
     model = replace(model, ready=placement(model.denoiser, torch.device(device)))
     return model, encoder, load_joyvasa_space(template)

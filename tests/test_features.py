@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from talking_head.diffpose import features
 from talking_head.diffpose.features import (
     SAMPLES_PER_FRAME,
+    hearing_dtype,
     levelled,
     levelled_window,
     pad_to_units,
@@ -162,3 +163,26 @@ def test_other_tensors_are_refused():
     del short["encoder.layer_norm.bias"]
     with pytest.raises(ValueError, match="lacks"):
         speech_encoder(short, heads=4)
+
+
+@pytest.mark.parametrize("name", ["hubert", "wav2vec2"])
+def test_half_precision_hears_nearly_the_same_and_gives_float32(name):
+    """Three percent of the whole, as the goldens' notes allow for bfloat16."""
+    sound = golden("basic", f"audio.{name}.wav")
+    encoder = speech_encoder(tiny_tensors(), name, heads=4, precision="bf16")
+    assert {parameter.dtype for parameter in encoder.network.parameters()} == {torch.bfloat16}
+    heard, expected = encoder.units(sound), golden("basic", f"audio.{name}.last_hidden_50fps")
+    assert heard.dtype == torch.float32
+    assert (heard - expected).norm() < 0.03 * expected.norm()
+    assert (heard - expected).abs().max() > 1e-4
+
+
+def test_a_cpu_hears_in_single_precision_unless_it_is_asked():
+    cpu = torch.device("cpu")
+    assert hearing_dtype("auto", cpu) == hearing_dtype("fp32", cpu) == torch.float32
+    assert hearing_dtype("auto", torch.device("cuda")) == torch.float16
+    assert hearing_dtype("bf16", torch.device("cuda")) == torch.bfloat16
+    with pytest.raises(ValueError, match="A CPU is slower in fp16"):
+        speech_encoder(tiny_tensors(), heads=4, precision="fp16")
+    with pytest.raises(ValueError, match="no precision 'int8'"):
+        hearing_dtype("int8", cpu)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_generators import joyvasa_space, small_diffusion, small_encoder, small_model, styled_diffusion, voice
 
-from talking_head.diffpose.features import SAMPLES_PER_FRAME
+from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.generate import DiffusionGenerator, whole_motion
 from talking_head.diffpose.generator import MotionOptions
 from talking_head.diffpose.samplers import Guidance, SampleOptions
@@ -269,3 +269,15 @@ def test_style_guidance_means_nothing_to_a_network_without_style(generator, enco
         small_model(), encoder, joyvasa_space(), SampleOptions(steps=2, guidance=Guidance(audio=2.0, style=1.0))
     )
     assert same(guided.generate(voice(9000), 25), generator.generate(voice(9000), 25))
+
+
+@pytest.mark.parametrize("plan", [LIVE, LIVE_ON_CPU])
+def test_an_encoder_in_half_precision_changes_little_and_nothing_else_is_halved(plan, generator):
+    """The motion differs by what the features do: three percent of them, five of it (random weights)."""
+    halved = speech_encoder(small_model().encoder, heads=4, precision="bf16")
+    quick = DiffusionGenerator(small_model(), halved, joyvasa_space(), SampleOptions(steps=2))
+    sound, wanted = [voice(16_000).waveform[0]], MotionOptions(lip_lead_ms=0, subtle=0, rest_in_silence=False)
+    exact, near = (joined(made.stream(5, plan=plan, options=wanted), sound) for made in (generator, quick))
+    assert near.expression.dtype == torch.float32
+    varied = (exact.expression - exact.expression.mean(0)).norm()
+    assert 0 < (near.expression - exact.expression).norm() < 0.05 * varied

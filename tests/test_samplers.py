@@ -263,6 +263,21 @@ def test_sampling_computes_in_single_precision_whatever_the_network_gives():
     assert out.dtype == torch.float32
 
 
+def test_all_entries_of_guidance_are_evaluated_together():
+    """One call of the network a step, whatever is guided."""
+    sizes = []
+
+    def network(motion, _step):
+        sizes.append(len(motion))
+        return 0.5 * motion
+
+    options = SampleOptions(steps=4, guidance=Guidance(1.5, 2.0))
+    draw = seeded_noise(1, (2, 4, 3))
+    sample(guided(network, options.guidance), draw(), draw, Schedule.named("cosine", 9), options)
+    assert sizes == [3 * 2] * 4
+    assert draw().device.type == "cpu"
+
+
 def test_threshold_limits_each_of_the_batch_by_itself():
     prediction = torch.tensor([0.1, 1.0, 30.0])[:, None, None] * torch.linspace(-1, 1, 12).view(1, 4, 3)
     limited = DynamicThreshold(1.0, 0.5, 2.0).apply(prediction)
