@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from browser import ComfyPage, chromium
+from browser import ComfyPage, chromium, pixels_of
 from conftest import ROOT
 from page_server import PageServer
 from PIL import Image
 from test_workflows import WORKFLOWS, has, prepare, read, shortened
 
 import locales
+from talking_head.lp_core.expression import Expression, expressed
+from talking_head.lp_core.face import find_faces
+from talking_head.lp_core.mesh.renderer import MeshRenderer
+from talking_head.lp_core.motion import MotionSequence
+from talking_head.lp_core.picture import load_picture
+from talking_head.lp_core.portrait import RenderOptions
+from talking_head.lp_core.renderer import render
 
 # A real browser on a busy machine does not always bring up the page in time; it is then opened anew, twice at most.
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
@@ -193,22 +200,40 @@ def test_an_expression_survives_saving_and_reloading(comfy, in_editor):
     comfy.until(lambda: alike(comfy.seen(again), turned, 0.02), "the turned portrait without another run")
 
 
-def test_the_editor_works_in_a_subgraph(comfy, in_editor):
-    _, node = in_editor
-    comfy.js("(id) => { app.canvas.graph.convertToSubgraph(new Set([app.canvas.graph.getNodeById(id)])); }", node)
-    saved = comfy.saved()
-    comfy.load(saved)
-    assert comfy.run()["status"] == "success"
-    comfy.js(
-        "() => { const n = app.graph._nodes.find((n) => n.subgraph); app.canvas.openSubgraph(n.subgraph, n); }"
-    )
+INTO_SUBGRAPH = "(id) => { app.canvas.graph.convertToSubgraph(new Set([app.canvas.graph.getNodeById(id)])); }"
+OPEN_SUBGRAPH = """() => {
+    const outer = app.graph._nodes.find((node) => node.subgraph);
+    app.canvas.openSubgraph(outer.subgraph, outer);
+}"""
+
+
+def in_subgraph(comfy: ComfyPage) -> int | str:
+    """The editor's node, in the subgraph that is opened now."""
+    comfy.js(OPEN_SUBGRAPH)
     comfy.until(lambda: comfy.has_node("ExpressionEdit"), "the subgraph's nodes")
-    inner = comfy.node("ExpressionEdit")
-    comfy.fit(inner)
-    panel = comfy.panel("expression")
-    comfy.until(lambda: portrait_is_seen(comfy, panel), "the portrait in the subgraph")
-    comfy.drag(panel, NOSE, (0.08, 0))
-    assert comfy.widgets(inner)["rotate_yaw"] > 3
+    node = comfy.node("ExpressionEdit")
+    comfy.fit(node)
+    comfy.until(lambda: portrait_is_seen(comfy, comfy.panel("expression")), "the portrait in the subgraph")
+    return node
+
+
+def test_the_editor_works_in_a_subgraph_and_survives_saving_there(comfy, in_editor):
+    _, node = in_editor
+    comfy.js(INTO_SUBGRAPH, node)
+    comfy.load(comfy.saved())
+    assert comfy.run()["status"] == "success"
+    inner = in_subgraph(comfy)
+    comfy.drag(comfy.panel("expression"), NOSE, (0.08, 0))
+    yaw = comfy.widgets(inner)["rotate_yaw"]
+    assert yaw > 3
+    saved = comfy.saved()
+    comfy.open()
+    comfy.load(saved)
+    sent = comfy.js("async () => (await app.graphToPrompt()).output")
+    assert [
+        given["inputs"]["rotate_yaw"] for given in sent.values() if given["class_type"] == "ExpressionEdit"
+    ] == [yaw]
+    assert comfy.widgets(in_subgraph(comfy))["rotate_yaw"] == yaw
 
 
 def test_keyframes_are_set_seen_and_removed_on_the_timeline(comfy, in_editor):
@@ -224,6 +249,53 @@ def test_keyframes_are_set_seen_and_removed_on_the_timeline(comfy, in_editor):
     assert len(more) == len(keys) + 1
     panel.locator("button", has_text="Remove").last.click()
     assert json.loads(comfy.widgets(node)["keyframes"]) == keys
+
+
+def test_a_keyframe_is_dragged_to_another_moment(comfy, in_editor):
+    panel, node = in_editor
+    keys = json.loads(comfy.widgets(node)["keyframes"])
+    timeline = panel.locator("canvas").nth(1)
+    box = timeline.bounding_box()
+    zoom = box["width"] / timeline.evaluate("(canvas) => canvas.offsetWidth")
+    pixels = (box["width"] - 20 * zoom) / (keys[-1]["seconds"] * 1.15)  # to a second; the line has margins of 10
+    x, y = box["x"] + 10 * zoom + keys[-1]["seconds"] * pixels, box["y"] + box["height"] / 3
+    comfy.page.mouse.move(x, y)
+    comfy.page.mouse.down()
+    comfy.page.mouse.move(x - 0.5 * pixels, y, steps=4)
+    comfy.page.mouse.up()
+    moved = json.loads(comfy.widgets(node)["keyframes"])
+    assert [key["amounts"] for key in moved] == [key["amounts"] for key in keys]
+    assert [key["seconds"] for key in moved[:-1]] == [key["seconds"] for key in keys[:-1]]
+    assert moved[-1]["seconds"] < keys[-1]["seconds"]
+    held = {name: value for name, value in comfy.widgets(node).items() if name in keys[-1]["amounts"]}
+    assert held == keys[-1]["amounts"]
+
+
+def laughing() -> Image.Image:
+    """The demo portrait's face with another expression."""
+    picture = load_picture(ROOT / "workflows" / "demo_portrait.jpg")
+    portrait = MeshRenderer().portrait(picture, find_faces(picture)[0])
+    laugh = expressed(MotionSequence.still(1, 25), Expression(smile=1, aaa=60, eyebrow=12).amounts()[None])
+    (frame,) = next(render(portrait, laugh, RenderOptions(paste_back=False)))
+    return Image.fromarray((frame * 255).byte().numpy())
+
+
+WITH_PHOTO = """(id) => {
+    const photo = LiteGraph.createNode("LoadImage"), node = app.graph.getNodeById(id);
+    app.graph.add(photo);
+    photo.pos = [-600, 0];
+    photo.widgets.find((widget) => widget.name === "image").value = "laughing.png";
+    photo.connect(0, node, node.inputs.findIndex((slot) => slot.name === "photo"));
+}"""
+
+
+def test_an_expression_is_copied_from_a_photo(comfy, server, in_editor):
+    panel, node = in_editor
+    calm = comfy.settled(panel)
+    laughing().save(server.host.folders["input"] / "laughing.png")
+    comfy.js(WITH_PHOTO, node)
+    assert comfy.run()["status"] == "success"
+    comfy.until(lambda: (comfy.seen(panel) - calm).abs().mean() > 0.003, "the laugh of the photo")
 
 
 def test_expressions_are_saved_in_the_user_s_folder(comfy, server, in_editor):
@@ -242,6 +314,64 @@ def test_expressions_are_saved_in_the_user_s_folder(comfy, server, in_editor):
     comfy.until(lambda: comfy.widgets(node)["wink"] == 20, "the saved expression on the sliders")
     panel.locator("button", has_text="Delete").last.click()
     comfy.until(lambda: not file.exists(), "the file to go")
+
+
+WRITING = """([form, side]) => {
+    app.graph.clear();
+    const kinds = ["LoadImage", "LoadPortrait", "ExpressionEdit", "LivePortraitRender", "VideoCombine"];
+    const [image, portrait, edit, drawn, video] = kinds.map((kind, column) => {
+        const node = LiteGraph.createNode(kind);
+        node.pos = [column * 450, 0];
+        app.graph.add(node);
+        return node;
+    });
+    const joined = [[image, portrait, "image"], [portrait, edit, "portrait"], [portrait, drawn, "portrait"],
+                    [edit, drawn, "motion"], [drawn, video, "images"]];
+    for (const [from, to, name] of joined) from.connect(0, to, to.inputs.findIndex((slot) => slot.name === name));
+    const values = [[image, "image", "demo_portrait.jpg"], [portrait, "longest_side", side], [edit, "seconds", 0.4],
+                    [edit, "keyframes", JSON.stringify([[0, -15], [0.4, 15]].map(([seconds, rotate_yaw]) => (
+                        { seconds, amounts: { rotate_yaw } })))], [video, "format", form]];
+    for (const [node, name, value] of values) node.widgets.find((widget) => widget.name === name).value = value;
+    return video.id;
+}"""
+PICTURES = """(id) => {
+    const drawn = [...document.querySelectorAll(`[data-node-id="${id}"] img, .dom-widget img`)];
+    const ours = (image) => image.naturalWidth === 128;
+    return [...drawn, ...(app.graph.getNodeById(id).imgs ?? [])].some(ours);
+}"""
+
+
+@pytest.mark.parametrize("form", ["image/gif", "image/webp"])
+def test_moving_pictures_are_shown_as_pictures_that_move(comfy, form):
+    """But a GIF in the classic renderer, which draws its first frame."""
+    node = comfy.js(WRITING, [form, 128])
+    assert comfy.run()["status"] == "success"
+    comfy.fit(node)  # Nodes 2.0 loads pictures once they are seen
+    comfy.until(lambda: comfy.js(PICTURES, node), "the picture in the node")
+    if form == "image/gif" and not comfy.js("() => LiteGraph.vueNodesMode ?? false"):
+        return
+    first = pixels_of(comfy.page.screenshot())
+    comfy.until(lambda: (pixels_of(comfy.page.screenshot()) - first).abs().max() > 0.2, "another frame")
+
+
+DROPPED = {
+    "video/h264-mp4": "video/mp4",
+    "video/vp9-webm": "video/webm",
+    "video/prores-mov": "video/quicktime",
+    "image/webp": "image/webp",
+}
+
+
+@pytest.mark.parametrize("form", DROPPED)
+def test_a_file_dropped_on_the_canvas_brings_its_workflow_back(comfy, server, form):
+    comfy.js(WRITING, [form, 128])
+    assert comfy.run()["status"] == "success"
+    written = [path for path in server.host.folders["output"].iterdir() if path.is_file()]
+    comfy.js("() => app.graph.clear()")
+    comfy.drop(max(written, key=lambda path: path.stat().st_mtime), DROPPED[form])
+    comfy.until(lambda: comfy.has_node("VideoCombine"), "the workflow")
+    values = comfy.widgets(comfy.node("VideoCombine"))
+    assert values["format"] == form
 
 
 LOOKING = """() => {
