@@ -5,7 +5,8 @@
 Networks have the published sizes and random weights, or are JoyVASA's when a models folder holds them.
 
 Every time is the median of a few runs after one to warm up: CPU time of one thread on the CPU, wall time with
-synchronisation on a GPU. Below 1 second of work for a second of sound keeps up. `LIVE` hears 4 s anew for every hop
+synchronisation on a GPU. Below 1 second of work for a second of sound keeps up; the stages of offline work, from
+hearing to strengths, add up to the whole, but for a little. `LIVE` hears 4 s anew for every hop
 of 5 frames and takes the default steps; `LIVE_ON_CPU` goes on hearing and hops by 8 frames. How far the latter is
 from the former is told with published weights only, since random ones tell nothing about it: root mean square over
 the root mean square variation in time.
@@ -14,6 +15,7 @@ the root mean square variation in time.
 import sys
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import torch
@@ -25,13 +27,15 @@ from figures import Figure, arguments, median_of, report
 
 from talking_head.diffpose.denoiser import Denoiser, WindowInput
 from talking_head.diffpose.features import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
-from talking_head.diffpose.generate import DiffusionGenerator
+from talking_head.diffpose.generate import DiffusionGenerator, as_wanted
 from talking_head.diffpose.hearing import LiveEar, StreamingEar
 from talking_head.diffpose.incremental import IncrementalEar
 from talking_head.diffpose.installed import load_installed
 from talking_head.diffpose.normalise import JoyvasaSpace
-from talking_head.diffpose.samplers import Guidance, SampleOptions
+from talking_head.diffpose.options import MotionOptions
+from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample, seeded_noise
 from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.style import Style
 from talking_head.diffpose.weights import DiffusionModel
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
 from talking_head.lp_core.audio import Audio, load_audio
@@ -40,6 +44,7 @@ HUBERT_BASE = {"hidden": 768, "layers": 12, "feed_forward": 3072, "channels": 51
 JOYVASA_CLASS = {"width": 512, "layers": 8, "new_frames": 100, "context_frames": 10, "audio_dims": 768}
 REPEATS = 3
 HEARD = 100  # frames of training
+FACTOR = "s of work for a second of sound"
 DEMO = Path(__file__).resolve().parents[2] / "workflows" / "demo_speech.wav"
 
 
@@ -69,21 +74,62 @@ def median_ms(action, device: torch.device, repeats: int = REPEATS) -> float:
     return 1000 * median_of(finished, repeats, time.perf_counter)
 
 
-def step_ms(model: DiffusionModel, frames: int, device: torch.device) -> float:
-    """One denoising step of a guided window."""
-    layout, guidance = model.card.layout, Guidance()
+def window_input(model: DiffusionModel, frames: int, device: torch.device) -> WindowInput:
+    """A window of random speech."""
+    layout = model.card.layout
 
     def random(count: int, width: int) -> torch.Tensor:
         return torch.randn(1, count, width, device=device)
 
-    inputs = WindowInput(
+    return WindowInput(
         random(frames, layout.width),
         random(layout.context_frames, layout.width),
         random(layout.context_frames, layout.motion_dims),
     )
-    window, motion = model.denoiser.window(inputs, guidance.dropped()), random(frames, layout.motion_dims)
-    motion = motion.expand(len(guidance.dropped()), -1, -1)
+
+
+def step_ms(model: DiffusionModel, frames: int, device: torch.device) -> float:
+    """One denoising step of a guided window."""
+    guidance = Guidance()
+    inputs = window_input(model, frames, device)
+    noise = torch.randn(1, frames, model.card.layout.motion_dims, device=device)
+    window = model.denoiser.window(inputs, guidance.dropped())
+    motion = noise.expand(len(guidance.dropped()), -1, -1)
     return median_ms(lambda: model.denoiser.new_frames(motion, 25, window), device, 10)
+
+
+def sampling_ms(model: DiffusionModel, device: torch.device) -> tuple[float, float]:
+    """Making one guided window of training ready, and walking from noise to its motion in the default steps."""
+    options, frames = SampleOptions(), trained_plan(model).frames
+    inputs = window_input(model, frames, device)
+    window = model.denoiser.window(inputs, options.guidance.dropped())
+    draw = seeded_noise(0, (1, frames, model.card.layout.motion_dims))
+    predictor = guided(lambda motion, step: model.denoiser.new_frames(motion, step, window), options.guidance)
+    noise = draw().to(device)
+    return (
+        median_ms(lambda: model.denoiser.window(inputs, options.guidance.dropped()), device),
+        median_ms(lambda: sample(predictor, noise, draw, model.schedule, options), device),
+    )
+
+
+def stages(
+    model: DiffusionModel, encoder: SpeechEncoder, space: JoyvasaSpace, device: torch.device
+) -> list[Figure]:
+    """What offline generation spends on each stage, of a window of four seconds."""
+    sound = Audio(0.1 * torch.randn(1, 4 * SAMPLE_RATE), SAMPLE_RATE)
+    vectors = torch.randn(HEARD, model.card.layout.motion_dims)
+    motion = space.motion(vectors, Fraction(FPS))
+    ready, sampling = sampling_ms(model, device)
+    spent = {
+        "hearing by HuBERT base": median_ms(lambda: encoder.frames(sound.waveform), device),
+        "making the window ready": ready,
+        "sampling in 10 steps": sampling,
+        "vectors to motion": median_ms(lambda: space.motion(vectors, Fraction(FPS)), device),
+        "strengths, silence, small expressions": median_ms(
+            lambda: as_wanted(motion, sound, FPS, MotionOptions(), Style().gains(), 0), device
+        ),
+    }
+    return [Figure(f"offline stage: {name}", value / 4000, FACTOR) for name, value in spent.items()]
 
 
 def live_hop_ms(generator: DiffusionGenerator, plan: WindowPlan, device: torch.device) -> float:
@@ -145,16 +191,16 @@ def measured(
     quick = DiffusionGenerator(model, encoder, space, SampleOptions(steps=4))
     live, cpu = live_hop_ms(generator, LIVE, device), live_hop_ms(quick, LIVE_ON_CPU, device)
     hop, cpu_hop = LIVE.hop * 1000 / FPS, LIVE_ON_CPU.hop * 1000 / FPS
-    factor = "s of work for a second of sound"
     return [
+        *stages(model, encoder, space, device),
         Figure("hearing 4 s of sound by HuBERT base", features, "ms"),
         Figure("one guided denoising step of 100 frames", step_ms(model, trained_plan(model).frames, device), "ms"),
         Figure("one guided denoising step of 7 frames", step_ms(model, LIVE.frames, device), "ms"),
-        Figure("`diffusion` offline, synthetic weights", offline / 4000, factor, True),
-        Figure("`diffusion` live as trained (`LIVE`), synthetic weights", live / hop, factor, True),
+        Figure("`diffusion` offline, synthetic weights", offline / 4000, FACTOR, True),
+        Figure("`diffusion` live as trained (`LIVE`), synthetic weights", live / hop, FACTOR, True),
         Figure("one hop of `LIVE` (200 ms of sound)", live, "ms"),
         Figure("first frames of `LIVE` after", LIVE.frames * 1000 / FPS + live, "ms"),
-        Figure("`diffusion` live on one CPU core (`LIVE_ON_CPU`, 4 steps)", cpu / cpu_hop, factor, True),
+        Figure("`diffusion` live on one CPU core (`LIVE_ON_CPU`, 4 steps)", cpu / cpu_hop, FACTOR, True),
         Figure("one hop of `LIVE_ON_CPU` (320 ms of sound)", cpu, "ms"),
         Figure("first frames of `LIVE_ON_CPU` after", LIVE_ON_CPU.frames * 1000 / FPS + cpu, "ms"),
     ]
