@@ -19,7 +19,8 @@ from .ditto import (
     DittoSpace,
 )
 from .ditto_hearing import ChunkEncoder, DittoEar
-from .generate import MotionStream, whole_motion
+from .features import FPS
+from .generate import WindowStream, check_live_rate, whole_motion
 from .lmdm import Lmdm
 from .options import MotionOptions
 from .samplers import SampleOptions, seeded_noise
@@ -81,7 +82,7 @@ class DittoGenerator:
         style: Style | None = None,
         plan: DittoPlan = LIVE_DITTO,
         options: MotionOptions | None = None,
-    ) -> MotionStream:
+    ) -> WindowStream:
         """A stream to push sound into; in the default plan the first frames settle after 880 ms of it.
 
         After that ten frames settle with every 400 ms of sound. Arguments are those of `generate`, and how the
@@ -91,12 +92,28 @@ class DittoGenerator:
         steering = LiveSteering(wanted, gains, seed, plan.fade + 1 + LOOK_AHEAD)
         return self._stream(seed, wanted, plan, steering)
 
+    def live(
+        self,
+        fps: float | Fraction,
+        options: MotionOptions | None = None,
+        seed: int = 0,
+        style: Style | None = None,
+    ) -> WindowStream:
+        """See live.LiveGenerator.
+
+        Raises:
+            ValueError: another rate than the network's 25.
+        """
+        check_live_rate(fps)
+        return self.stream(seed, style, options=options)
+
     def _stream(
         self, seed: int, wanted: MotionOptions, plan: DittoPlan, steering: LiveSteering | None
-    ) -> MotionStream:
+    ) -> WindowStream:
         if seed < 0:
             raise ValueError(f"The seed is {seed}; expected 0 or more.")
         ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
         emotion = EMOTIONS.index(wanted.mood)
         windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion, self._ready)
-        return MotionStream(ear, windows, DittoSpace(self._source, self._controls), steering)
+        waited_for = plan.new + plan.fade + 1 + LOOK_AHEAD + (0 if steering is None else steering.held_back)
+        return WindowStream(ear, windows, DittoSpace(self._source, self._controls), steering, waited_for / FPS)

@@ -22,11 +22,20 @@ from .steering import LiveSteering, closed_in_silence, steered, timed
 from .style import MotionStatistics, Style
 from .subtle import with_expressions
 from .weights import DiffusionModel
-from .windows import LIVE, MotionWindows, Person, WindowedMotion, WindowPlan, silent_context, trained_plan
+from .windows import (
+    LIVE,
+    LIVE_ON_CPU,
+    MotionWindows,
+    Person,
+    WindowedMotion,
+    WindowPlan,
+    silent_context,
+    trained_plan,
+)
 
 
-class MotionStream:
-    """LivePortrait motion of a voice that is still arriving, 25 frames a second.
+class WindowStream:
+    """A `lp_core.live.MotionStream` of windows: LivePortrait motion of a voice that arrives, 25 frames a second.
 
     Made by a generator's `stream`. All pieces are measured against one rest frame, and joined they are the same
     however the voice is cut.
@@ -36,11 +45,22 @@ class MotionStream:
         windows: what makes vectors of it.
         space: what the vectors mean.
         steering: what is done to the motion; nothing when None.
+        delay: seconds of sound from a frame's moment on until it settles, at most.
+
+    Attributes:
+        fps: frames a second.
+        delay: as given.
     """
 
     def __init__(
-        self, ear: LiveEar, windows: MotionWindows, space: MotionSpace, steering: LiveSteering | None
+        self,
+        ear: LiveEar,
+        windows: MotionWindows,
+        space: MotionSpace,
+        steering: LiveSteering | None,
+        delay: float,
     ) -> None:
+        self.fps, self.delay = Fraction(FPS), delay
         self._ear, self._windows, self._space, self._steering = ear, windows, space, steering
         self._rest: MotionFrame | None = None
         self._finished = False
@@ -80,7 +100,7 @@ class MotionStream:
 
 
 def whole_motion(
-    stream: MotionStream,
+    stream: WindowStream,
     audio: Audio,
     fps: float | Fraction,
     wanted: MotionOptions,
@@ -116,6 +136,16 @@ def as_wanted(
         seconds = np.arange(len(motion)) / float(motion.fps) + wanted.lip_lead_ms / 1000
         motion = closed_in_silence(motion, speech.activity_at(seconds))
     return with_expressions(steered(motion, wanted, gains), speech, wanted, seed)
+
+
+def check_live_rate(fps: float | Fraction) -> None:
+    """Refuse rates that a network cannot give while a voice is still arriving.
+
+    Raises:
+        ValueError: another rate than 25 frames a second.
+    """
+    if frame_rate(fps) != FPS:
+        raise ValueError(f"This motion network gives {FPS} frames a second live; got {float(frame_rate(fps)):g}.")
 
 
 class DiffusionGenerator:
@@ -174,7 +204,7 @@ class DiffusionGenerator:
         style: Style | None = None,
         plan: WindowPlan = LIVE,
         options: MotionOptions | None = None,
-    ) -> MotionStream:
+    ) -> WindowStream:
         """A stream to push sound into; in the default plan the first frames settle after 280 ms of it.
 
         Args:
@@ -187,7 +217,23 @@ class DiffusionGenerator:
         manner, wanted = style or Style(), options or MotionOptions()
         return self._stream(seed, manner, plan, LiveSteering(wanted, self._gains(manner), seed, plan.ahead))
 
-    def _stream(self, seed: int, manner: Style, plan: WindowPlan, steering: LiveSteering | None) -> MotionStream:
+    def live(
+        self,
+        fps: float | Fraction,
+        options: MotionOptions | None = None,
+        seed: int = 0,
+        style: Style | None = None,
+    ) -> WindowStream:
+        """See live.LiveGenerator: in the plan that suits the device, LIVE_ON_CPU on a CPU.
+
+        Raises:
+            ValueError: another rate than the network's 25, or on a CPU an encoder that cannot go on.
+        """
+        check_live_rate(fps)
+        plan = LIVE_ON_CPU if self._encoder.device.type == "cpu" else LIVE
+        return self.stream(seed, style, plan, options)
+
+    def _stream(self, seed: int, manner: Style, plan: WindowPlan, steering: LiveSteering | None) -> WindowStream:
         if seed < 0:
             raise ValueError(f"The seed is {seed}; expected 0 or more.")
         model = self._model
@@ -201,7 +247,8 @@ class DiffusionGenerator:
             person=self._person(manner),
             silence=silent_context(model, self._encoder),
         )
-        return MotionStream(ear, windows, self._space, steering)
+        held_back = 0 if steering is None else steering.held_back
+        return WindowStream(ear, windows, self._space, steering, (plan.frames + held_back) / FPS)
 
     def _ear(self, plan: WindowPlan) -> LiveEar:
         """What hears the sound: a short window together with what came before it, as much as in training."""

@@ -40,7 +40,7 @@ class ProceduralGenerator:
     """
 
     def __init__(self, speaker: Projection | None = None) -> None:
-        self._speaker = speaker
+        self.speaker = speaker
 
     def generate(
         self,
@@ -67,7 +67,7 @@ class ProceduralGenerator:
         speech = analyse_pieces(audio.mono_pieces(SAMPLE_RATE))
         head_seed, brow_seed, blink_seed, gaze_seed = SeedSequence(seed).spawn(4)
         stressed = accents(speech)
-        mouth = lips_of(speech, gains.mouth_tempo, self._speaker).at(times + wanted.lip_lead_ms / 1000)
+        mouth = lips_of(speech, gains.mouth_tempo, self.speaker).at(times + wanted.lip_lead_ms / 1000)
         head = head_motion(speech, stressed, times, head_seed)
         face = Face(
             brows=_brows(stressed, times, default_rng(brow_seed)),

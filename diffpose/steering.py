@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 import torch
@@ -75,9 +76,18 @@ class LiveSteering:
         gains: factors of a style.
         seed: of the small expressions.
         ahead: frames of sound that have arrived beyond those that are settled.
+        leading: what of the motion is ahead of the sound: the lips, or all of a motion that has nothing else.
     """
 
-    def __init__(self, wanted: MotionOptions, gains: MotionStatistics, seed: int, ahead: int) -> None:
+    def __init__(
+        self,
+        wanted: MotionOptions,
+        gains: MotionStatistics,
+        seed: int,
+        ahead: int,
+        leading: Literal["lips", "all"] = "lips",
+    ) -> None:
+        self._leading: Literal["lips", "all"] = leading
         self._wanted, self._gains, self._seed, self._ahead = wanted, gains, seed, ahead
         self._sound = ArrivedSound("zero")
         self._lead = wanted.lip_lead_ms / 1000 * FPS  # frames
@@ -86,6 +96,11 @@ class LiveSteering:
         self._given = 0  # the first frame that was not given yet
         self._activity = 0.0  # of the last frame given
 
+    @property
+    def held_back(self) -> int:
+        """Settled frames that wait for those from which the lips are taken."""
+        return max(math.ceil(self._lead), 0)
+
     def push(self, sound: Tensor) -> None:
         """More sound (S,), 16 kHz."""
         self._sound.push(sound)
@@ -93,7 +108,7 @@ class LiveSteering:
     def steer(self, hop: MotionSequence) -> MotionSequence | None:
         """The frames that can be given after another hop; None when there are none yet."""
         self._held = hop if self._held is None else join((self._held, hop))
-        return self._give(self._held, held_back=max(math.ceil(self._lead), 0))
+        return self._give(self._held, self.held_back)
 
     def finish(self) -> MotionSequence | None:
         """The frames that were held back when no more come; None when there are none."""
@@ -112,7 +127,7 @@ class LiveSteering:
         return motion
 
     def _steered(self, held: MotionSequence, start: int, end: int, heard: int) -> MotionSequence:
-        motion = _leading(held, torch.arange(start, end) - self._start, held.fps, self._lead)
+        motion = _leading(held, torch.arange(start, end) - self._start, held.fps, self._lead, self._leading)
         begun = max(self._start - HEARD, 0)
         speech = analyse(self._sound.frames(begun, heard)[0])
         if self._wanted.rest_in_silence:
@@ -129,10 +144,18 @@ class LiveSteering:
         return activity
 
 
-def _leading(motion: MotionSequence, positions: Tensor, fps: Fraction, lead: float) -> MotionSequence:
-    """The motion at fractional frames, with the lips of `lead` frames later."""
-    plain = motion.at(positions, fps)
-    return mix(plain, motion.at(positions + lead, fps), ("lips",)) if lead else plain
+def _leading(
+    motion: MotionSequence,
+    positions: Tensor,
+    fps: Fraction,
+    lead: float,
+    leading: Literal["lips", "all"] = "lips",
+) -> MotionSequence:
+    """The motion at fractional frames, with the lips, or all of it, of `lead` frames later."""
+    later = motion.at(positions + lead, fps)
+    if leading == "all" or not lead:
+        return later
+    return mix(motion.at(positions, fps), later, ("lips",))
 
 
 def _between(first: MotionSequence, second: MotionSequence, weight: Tensor) -> MotionSequence:

@@ -133,27 +133,45 @@ class AudioFile(Audio):
         return _decoded(self.path)
 
 
+class Resampler:
+    """Sound at another rate as it arrives; joined, its pieces are the same however the sound was cut.
+
+    Args:
+        sample_rate: of the sound.
+        wanted: the other rate.
+    """
+
+    def __init__(self, sample_rate: int, wanted: int) -> None:
+        self._rate, self._wanted = sample_rate, wanted
+        self._stream: ResampleStream | None = None
+        self._taken = self._given = 0  # samples
+
+    def resampled(self, piece: Tensor, last: bool = False) -> Tensor:
+        """What is known after a piece (channels, n ≥ 0) more; with the last one as long a sound, rounded up."""
+        import soxr
+
+        if self._rate == self._wanted:
+            return piece
+        if self._stream is None:
+            self._stream = soxr.ResampleStream(self._rate, self._wanted, len(piece), dtype="float32", quality="HQ")
+        columns = np.ascontiguousarray(piece.detach().cpu().float().T.numpy())
+        ready = torch.from_numpy(self._stream.resample_chunk(columns, last)).T
+        self._taken += piece.shape[1]
+        if last:
+            count = -(-self._taken * self._wanted // self._rate)
+            return F.pad(ready, (0, count - self._given - ready.shape[1]))  # or cut
+        self._given += ready.shape[1]
+        return ready
+
+
 def resampled_pieces(pieces: Iterable[Tensor], sample_rate: int, wanted: int) -> Iterator[Tensor]:
     """Pieces (channels, n) of a sound at another rate; together they last as long, rounded up to whole samples."""
-    import soxr
-
-    if sample_rate == wanted:
-        yield from pieces
-        return
-    stream, taken, given, nothing = None, 0, 0, torch.zeros(1, 0)
+    resampler, nothing = Resampler(sample_rate, wanted), None
     for piece in pieces:
-        stream = stream or soxr.ResampleStream(sample_rate, wanted, len(piece), dtype="float32", quality="HQ")
-        ready = _through(stream, piece)
-        taken, given, nothing = taken + piece.shape[1], given + ready.shape[1], piece[:, :0]
-        yield ready
-    if stream is not None:
-        rest = _through(stream, nothing, last=True)
-        yield F.pad(rest, (0, -(-taken * wanted // sample_rate) - given - rest.shape[1]))  # or cut
-
-
-def _through(stream: "ResampleStream", piece: Tensor, last: bool = False) -> Tensor:
-    columns = np.ascontiguousarray(piece.detach().cpu().float().T.numpy())
-    return torch.from_numpy(stream.resample_chunk(columns, last)).T
+        yield resampler.resampled(piece)
+        nothing = piece[:, :0]
+    if nothing is not None:
+        yield resampler.resampled(nothing, last=True)
 
 
 class ArrivingAudio:

@@ -1,0 +1,100 @@
+"""The generators' streams behind one seam: cut as you like, settled within the delay that they tell."""
+
+from fractions import Fraction
+from functools import cache
+
+import pytest
+import torch
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_generators import GENERATORS
+
+from talking_head.diffpose.live import LiveGenerator, live_stream
+from talking_head.diffpose.options import MotionOptions
+from talking_head.lp_core.audio import Audio, load_audio
+from talking_head.lp_core.motion import MotionSequence, frame_count, join
+
+VOICE = load_audio(ROOT / "workflows" / "demo_speech.wav").mono(16_000)[:48_000]
+NETWORKS = [name for name in GENERATORS if name != "procedural"]
+PARTS = ("expression", "rotation", "scale", "translation")
+
+
+@cache
+def generator(name):
+    torch.manual_seed(3)
+    return GENERATORS[name]()
+
+
+def streamed(name, pieces, **options):
+    """All motion of sound in pieces, and how long after its moment the slowest frame settled."""
+    stream, settled, heard, slowest = live_stream(generator(name), 25, MotionOptions(**options), 3), [], 0, 0.0
+    for piece in pieces:
+        first = sum(len(motion) for motion in settled)
+        motion = stream.push(piece)
+        heard += len(piece)
+        if motion is not None:
+            settled.append(motion)
+            slowest = max(slowest, heard / 16_000 - first / 25)
+    last = stream.finish()
+    return join(settled if last is None else [*settled, last]), slowest, stream
+
+
+def same(first: MotionSequence, second: MotionSequence) -> bool:
+    return all(torch.allclose(getattr(first, part), getattr(second, part), atol=1e-5) for part in PARTS)
+
+
+@cache
+def whole(name):
+    return streamed(name, [VOICE])[0]
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("lead", [30.0, 0.0, 100.0])
+def test_frames_settle_within_the_delay_that_is_told(name, lead):
+    motion, slowest, stream = streamed(name, VOICE.split(160), lip_lead_ms=lead)
+    assert motion.fps == stream.fps == Fraction(25)
+    assert len(motion) == frame_count(len(VOICE), 16_000, motion.fps)
+    assert stream.delay - 0.045 < slowest <= stream.delay + 160 / 16_000 + 1e-6
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@settings(max_examples=3)
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=4).filter(lambda sizes: sum(sizes) > 2_000))
+def test_motion_is_that_of_the_whole_voice_however_it_is_cut(name, sizes):
+    pieces, start = [], 0
+    while start < len(VOICE):
+        pieces.append(VOICE[start : start + sizes[len(pieces) % len(sizes)]])
+        start += len(pieces[-1])
+    assert same(streamed(name, pieces)[0], whole(name))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_have_a_rate_of_their_own(name):
+    with pytest.raises(ValueError, match="gives 25 frames a second live; got 30"):
+        live_stream(generator(name), 30)
+
+
+def test_the_built_in_stream_has_any_rate():
+    assert live_stream(generator("procedural"), 29.97).fps == Fraction(30_000, 1001)
+
+
+def test_the_light_driver_s_stream_is_close_to_its_offline_lips():
+    """Only the gate of silence and the other parts know less; lips alone, ungated, are the same."""
+    wanted = MotionOptions(lips_only=True, rest_in_silence=False, subtle=0, lips=1.3, expression=0.8)
+    offline = generator("talker").generate(Audio(VOICE[None], 16_000), 25, wanted)
+    live = live_stream(generator("talker"), 25, wanted)
+    motion = join([piece for piece in (live.push(VOICE), live.finish()) if piece is not None])
+    assert offline.expression.abs().max() > 1e-4
+    assert (motion.expression - offline.expression).abs().max() < 1e-5
+    assert not motion.rotation.any()
+
+
+def test_a_generator_that_needs_the_whole_voice_is_refused():
+    class Whole:
+        def generate(self, _audio, fps, _options=None, _seed=0, _style=None):
+            return MotionSequence.still(1, fps)
+
+    assert not isinstance(Whole(), LiveGenerator)
+    with pytest.raises(ValueError, match="Whole needs the whole voice"):
+        live_stream(Whole(), 25)
