@@ -135,6 +135,12 @@ def _add_drawing_options(parser: argparse.ArgumentParser) -> None:
         help="number format of LivePortrait's convolutions and of speech encoders; auto is fp16 on CUDA, and bf16 "
         "for convolutions on CPUs that have it",
     )
+    parser.add_argument(
+        "--accelerate",
+        choices=("none", "compile", "graphs"),
+        default="none",
+        help="LivePortrait's networks compiled by torch (minutes at first) or as CUDA graphs; untried on CUDA",
+    )
 
 
 def _add_portrait_options(parser: argparse.ArgumentParser) -> None:
@@ -430,7 +436,8 @@ def _portrait(given: argparse.Namespace) -> "Portrait":
     picture = limited(whole, given.max_side)
     face = _face(given, picture, len(picture) / len(whole))
     drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
-    renderer = choose_renderer(drawn_by, given.device, models_folders(given.models), given.animal, given.precision)
+    folders, how = models_folders(given.models), given.accelerate
+    renderer = choose_renderer(drawn_by, given.device, folders, given.animal, given.precision, acceleration=how)
     return renderer.portrait(picture, face)
 
 

@@ -156,6 +156,45 @@ def blend_mask(size: int = CROP_SIZE, ramp: int = BLEND_RAMP) -> Tensor:
     return (1 - torch.hypot(inset[:, None], inset[None, :]) / ramp).clamp(0, 1)
 
 
+@dataclass(frozen=True, eq=False)
+class Pasting:
+    """How crops of one place are pasted into a picture: worked out once for all frames.
+
+    Attributes:
+        rows: of the picture that a crop may touch.
+        columns: likewise.
+        positions: (1, h, w, 2) where in the crop those pixels lie, as x, y.
+        weight: (h, w, 1) how much of the crop each of them shows.
+    """
+
+    rows: slice
+    columns: slice
+    positions: Tensor
+    weight: Tensor
+
+    @classmethod
+    def of(cls, crop: Tensor, to_picture: Tensor, size: tuple[int, ...], mask: Tensor | None = None) -> "Pasting":
+        """For crops like `crop` (S, S, 3) in a picture of a height and width; the others as for `paste`."""
+        side = len(crop)
+        if mask is not None and mask.shape != size:
+            raise ValueError(f"The paste mask has shape {tuple(mask.shape)}; give it the picture's, {size}.")
+        height, width = size
+        rows, columns = _covered(to_picture.cpu(), side, height, width)
+        positions = _positions(invert_affine(to_picture).to(crop), rows, columns)
+        weight = sample(blend_mask(side).to(crop)[None, None], positions, "zeros")[0, 0, ..., None]
+        if mask is not None:
+            weight = weight * mask[rows, columns, None].to(crop)
+        return cls(rows, columns, positions, weight)
+
+    def over(self, background: Tensor, frames: Tensor) -> Tensor:
+        """Pictures (T, H, W, 3): the background (T or 1, H, W, 3), not written to, under crops (T, S, S, 3)."""
+        shown = sample(frames.permute(0, 3, 1, 2), self.positions.expand(len(frames), -1, -1, -1), "zeros")
+        pasted = background.expand(len(frames), -1, -1, -1).clone()
+        place = pasted[:, self.rows, self.columns]
+        pasted[:, self.rows, self.columns] = torch.lerp(place, shown.permute(0, 2, 3, 1), self.weight)
+        return pasted
+
+
 def paste(frames: Tensor, to_picture: Tensor, background: Tensor, mask: Tensor | None = None) -> Tensor:
     """Pictures (T, H, W, 3) with crops pasted over them, faded at the crops' borders by `blend_mask`.
 
@@ -168,18 +207,8 @@ def paste(frames: Tensor, to_picture: Tensor, background: Tensor, mask: Tensor |
     Raises:
         ValueError: a mask that does not have the picture's size.
     """
-    size, (height, width) = frames.shape[1], background.shape[1:3]
-    if mask is not None and mask.shape != (height, width):
-        raise ValueError(f"The paste mask has shape {tuple(mask.shape)}; give it the picture's, {(height, width)}.")
-    rows, columns = _covered(to_picture.cpu(), size, height, width)
-    positions = _positions(invert_affine(to_picture).to(frames), rows, columns)
-    weight = sample(blend_mask(size).to(frames)[None, None], positions, "zeros")[0, 0, ..., None]
-    if mask is not None:
-        weight = weight * mask[rows, columns, None].to(frames)
-    shown = sample(frames.permute(0, 3, 1, 2), positions.expand(len(frames), -1, -1, -1), "zeros")
-    pasted = background.expand(len(frames), -1, -1, -1).clone()
-    pasted[:, rows, columns] = torch.lerp(pasted[:, rows, columns], shown.permute(0, 2, 3, 1), weight)
-    return pasted
+    size = background.shape[1], background.shape[2]
+    return Pasting.of(frames[0], to_picture, size, mask).over(background, frames)
 
 
 def _covered(to_picture: Tensor, size: int, height: int, width: int) -> tuple[slice, slice]:

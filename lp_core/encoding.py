@@ -21,6 +21,7 @@ from .files import appearing_whole
 from .formats import PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
 from .motion import frame_rate
 from .prefetch import alongside
+from .transfer import as_bytes, on_host
 
 if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame
@@ -83,8 +84,8 @@ def write_video(
 
     Args:
         path: where to write; its ending is one of the format's.
-        frames: RGB in 0…1, batches (B, H, W, 3) or single frames (H, W, 3), all of one size; (…, 4) with
-            transparency where the format keeps it.
+        frames: RGB in 0…1, or in 0…255 as uint8 for formats of eight bits, on any device: batches (B, H, W, 3) or
+            single frames (H, W, 3), all of one size; (…, 4) with transparency where the format keeps it.
         fps: frames a second, made exact by `frame_rate`.
         audio: the sound track, whole or arriving before the frames that it belongs to; None for a silent video.
         options: format, quality, speed and metadata.
@@ -111,8 +112,9 @@ def write_video(
             _complete_webp(part, chosen.metadata, first.shape[1:])
         return count
 
+    kept = f"{form.pixel_format(chosen.pixel_format, alpha=False)} {form.with_alpha}"
     with appearing_whole(path) as part:
-        return alongside(frames, partial(written, part))
+        return alongside(on_host(frames, eight_bits="10le" not in kept), partial(written, part))
 
 
 def _first(batches: Iterator[Tensor], form: VideoFormat) -> Tensor:
@@ -187,9 +189,9 @@ def _batch(frames: Tensor, form: VideoFormat | None = None) -> Tensor:
 
 def _pixels(frames: Tensor, bits: int) -> np.ndarray:
     """Frames (B, H, W, C) in 0…1 as rounded integers of 8 or 16 bits."""
-    scaled = frames.detach().float().mul(2**bits - 1).round_().clamp_(0, 2**bits - 1)
     if bits == 8:
-        return np.ascontiguousarray(scaled.to("cpu", torch.uint8).numpy())
+        return np.ascontiguousarray((frames if frames.dtype == torch.uint8 else as_bytes(frames)).cpu().numpy())
+    scaled = frames.detach().float().mul(2**bits - 1).round_().clamp_(0, 2**bits - 1)
     return np.ascontiguousarray(scaled.cpu().numpy().astype(np.uint16))
 
 

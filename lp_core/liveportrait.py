@@ -5,6 +5,7 @@ x_s are the portrait's placed keypoints, x_d the driving ones; F extracts featur
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .crop import Crop, CropOptions, crop_to_picture, cut, paste
+from .acceleration import accelerated
+from .crop import Crop, CropOptions, crop_to_picture, cut
 from .dense_landmarks import DenseLandmarks
 from .device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
 from .face import Face
@@ -25,6 +27,7 @@ from .nets.motion_extractor import RawMotion
 from .nets.warping import WarpingNetwork
 from .networks import Networks
 from .portrait import Portrait, RenderOptions
+from .transfer import lane_to, promised
 
 NETWORK_SIDE = 256  # pixels a side of what F and M see
 OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open
@@ -41,16 +44,31 @@ class Painter:
         decoder: G; likewise.
         device: where they will run.
         dtype: of their convolutions; coordinates are always float32.
+        acceleration: one of acceleration.ACCELERATIONS.
     """
 
-    def __init__(self, warping: WarpingNetwork, decoder: SpadeDecoder, device: torch.device, dtype: torch.dtype):
+    def __init__(
+        self,
+        warping: WarpingNetwork,
+        decoder: SpadeDecoder,
+        device: torch.device,
+        dtype: torch.dtype,
+        acceleration: str = "none",
+    ):
         warping.prepare(device, dtype)
         decoder.prepare(device, dtype)
-        self._warping, self._decoder = warping, decoder
+        self._networks = nn.ModuleList([warping, decoder])
+        self._draw = accelerated(self._pictures, acceleration, device, self._networks)
+        self._fixed, self._most = acceleration != "none", 0
+        self._lane = lane_to(device)
         self.dtype = dtype
 
     def paint(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
-        """Crops (T, 512, 512, 3) in 0…1, float32.
+        """Crops (T, 512, 512, 3) in 0…1, float32; see `start`."""
+        return self.start(volume, source, driving)()
+
+    def start(self, volume: Tensor, source: Tensor, driving: Tensor) -> Callable[[], Tensor]:
+        """Begin to draw, without waiting for the device; what is returned waits, and gives what `paint` does.
 
         When half precision overflows, as on GeForce 16xx cards, this batch and all later ones are drawn in single.
 
@@ -62,19 +80,36 @@ class Painter:
         Raises:
             ValueError: the networks give NaN in single precision too.
         """
-        pictures = self._attempt(volume, source, driving)
-        if not torch.isfinite(pictures).all() and self.dtype != torch.float32:
+        drawn_in, inputs = self.dtype, (volume, source, driving)
+        pictures = self._attempt(*inputs)
+        fine = promised(torch.isfinite(pictures).all(), self._lane)
+
+        def finished() -> Tensor:
+            drawn = pictures if fine() or drawn_in == torch.float32 else self._in_single(*inputs)
+            if not (fine() or torch.isfinite(drawn).all()):
+                raise ValueError("LivePortrait drew NaN or infinity: its weights are damaged; download them again.")
+            return drawn.permute(0, 2, 3, 1).clamp(0, 1)
+
+        return finished
+
+    def _in_single(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+        if self.dtype != torch.float32:
             _log.warning("Half precision gave NaN or infinity; LivePortrait draws in single precision from now on.")
             self.dtype = torch.float32
-            self._warping.float()
-            self._decoder.float()
-            pictures = self._attempt(volume, source, driving)
-        if not torch.isfinite(pictures).all():
-            raise ValueError("LivePortrait drew NaN or infinity: its weights are damaged; download them again.")
-        return pictures.permute(0, 2, 3, 1).clamp(0, 1)
+            self._networks.float()
+        return self._attempt(volume, source, driving)
 
     def _attempt(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
-        return self._decoder(self._warping(volume, source, driving).features).float()
+        """Pictures (T, 3, 512, 512); what works for fixed shapes only is given batches of one size."""
+        frames = len(driving)
+        if self._fixed:
+            self._most = max(self._most, frames)
+            driving = torch.cat([driving, driving[-1:].expand(self._most - frames, -1, -1)])
+        return self._draw(volume, source, driving)[:frames]
+
+    def _pictures(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
+        warping, decoder = self._networks
+        return decoder(warping(volume, source, driving).features).float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +148,7 @@ class LivePortraitRenderer:
         dtype: of the convolutions of W and G, as `device.choose_dtype` gives it.
         landmarks: who tells how far eyes and lips stand open; the face's own landmarks do when None.
         placement: who brings the networks to the device.
+        acceleration: of drawing, one of acceleration.ACCELERATIONS.
     """
 
     def __init__(
@@ -122,12 +158,14 @@ class LivePortraitRenderer:
         dtype: torch.dtype = torch.float32,
         landmarks: DenseLandmarks | None = None,
         placement: Placement = placed_for_good,
+        acceleration: str = "none",
     ):
         self.device = torch.device(device)
         self._appearance, self._motion = networks.appearance, networks.motion
         self._stitching = networks.stitching
         self._landmarks = landmarks
-        self._painter = Painter(networks.warping, networks.decoder, self.device, dtype)
+        self._painter = Painter(networks.warping, networks.decoder, self.device, dtype, acceleration)
+        self._lane = lane_to(self.device)
         placed = nn.ModuleList([networks.appearance, networks.motion, networks.warping, networks.decoder])
         self._ready = placement(placed, self.device)
 
@@ -162,20 +200,34 @@ class LivePortraitRenderer:
         # Copies, since tensors made in inference mode cannot be written to or used in training later.
         return raw.keypoints.cpu().clone(), motion_frames(raw)
 
+    @property
+    def batches_ahead(self) -> int:
+        """How many batches are to be started before the first of them is asked for, so that a GPU never idles."""
+        return int(self.device.type == "cuda")
+
     def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
         """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
+        return self.start(portrait, motion, options)()
+
+    def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
+        """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
         likeness: Likeness = portrait.drawing
         self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._painter.dtype))
         with torch.inference_mode():
-            driving = self.driving_keypoints(portrait, motion, options).to(self.device)
-            source, to_picture = likeness.placed.to(self.device), portrait.crop.to_picture
-            batches = []
-            for some in driving.split(fitting_batch(self.device, self._painter.dtype, options.batch_size)):
-                frames = self._painter.paint(likeness.volume, source, some)
-                if options.paste_back:
-                    frames = paste(frames, to_picture, portrait.picture[None], options.mask)
-                batches.append(frames)
-        return batches[0] if len(batches) == 1 else torch.cat(batches)
+            driving = self._lane.sent(self.driving_keypoints(portrait, motion, options))
+            source = self._lane.sent(likeness.placed)
+            size = fitting_batch(self.device, self._painter.dtype, options.batch_size)
+            started = [self._painter.start(likeness.volume, source, some) for some in driving.split(size)]
+
+        def finished() -> Tensor:
+            with torch.inference_mode():
+                crops = [crops() for crops in started]
+                frames = crops[0] if len(crops) == 1 else torch.cat(crops)
+                if not options.paste_back:
+                    return frames
+                return portrait.pasting_within(options.mask).over(portrait.picture[None], frames)
+
+        return finished
 
     def driving_keypoints(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
         """x_d (T, 21, 3), float32 on the CPU: what W is asked to move the portrait's keypoints to.

@@ -1,12 +1,14 @@
 """The portrait (one face of one picture, prepared once and asked for many frames) and who prepares and draws it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from .crop import Crop, CropOptions
+from .crop import Crop, CropOptions, Pasting
 from .face import Face
 from .keypoints import KEYPOINTS, REGIONS
 from .motion import MotionFrame, MotionSequence
@@ -89,6 +91,16 @@ class Portrait:
         if tuple(self.keypoints.shape) != (KEYPOINTS, 3):
             raise ValueError(f"A portrait has {KEYPOINTS} keypoints (21, 3); got {tuple(self.keypoints.shape)}.")
 
+    def pasting_within(self, mask: Tensor | None) -> Pasting:
+        """How crops come back into the picture, showing in a mask (H, W) only; everywhere when None."""
+        if mask is None:
+            return self._pasting
+        return Pasting.of(self.crop.image, self.crop.to_picture, tuple(self.picture.shape[:2]), mask)
+
+    @cached_property
+    def _pasting(self) -> Pasting:
+        return Pasting.of(self.crop.image, self.crop.to_picture, tuple(self.picture.shape[:2]))
+
 
 class Renderer(Protocol):
     """Prepares portraits and draws them."""
@@ -104,4 +116,18 @@ class Renderer(Protocol):
 
     def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
         """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
+        ...
+
+
+@runtime_checkable
+class StartingRenderer(Renderer, Protocol):
+    """A renderer that can begin to draw without waiting until it is done."""
+
+    @property
+    def batches_ahead(self) -> int:
+        """How many batches are to be started before the first of them is asked for."""
+        ...
+
+    def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
+        """Begin to draw; what is returned waits for the frames and gives what `draw` does."""
         ...

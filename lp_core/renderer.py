@@ -1,10 +1,11 @@
 """The choice of a renderer and of who reads motion for it, and the loops that draw motion."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from .crop import paste
 from .device import Placement, choose_device, choose_dtype, placed_for_good
 from .extractor import MotionExtractor
 from .motion import MotionFrame, MotionSequence
-from .portrait import Portrait, Renderer, RenderOptions
+from .portrait import Portrait, Renderer, RenderOptions, StartingRenderer
 from .retarget import transfer
 
 RENDERERS = ("auto", "mesh", "liveportrait")
@@ -29,6 +30,7 @@ def choose_renderer(
     animals: bool = False,
     precision: str = "auto",
     placement: Placement = placed_for_good,
+    acceleration: str = "none",
 ) -> Renderer:
     """The renderer called `name`.
 
@@ -42,9 +44,10 @@ def choose_renderer(
         animals: LivePortrait's networks for animals are meant.
         precision: of LivePortrait's warping and decoder, one of device.PRECISIONS.
         placement: who brings networks to the device, and may take them off it.
+        acceleration: of LivePortrait's drawing, one of acceleration.ACCELERATIONS.
 
     Raises:
-        ValueError: an unknown name, or a device or precision that cannot be used.
+        ValueError: an unknown name or acceleration, or a device or precision that cannot be used.
         FileNotFoundError: `liveportrait` is asked for and its weights are not there.
     """
     from .mesh.renderer import MeshRenderer
@@ -57,7 +60,7 @@ def choose_renderer(
         _say_once(why)
     if name == "liveportrait":
         place = choose_device(device)
-        return _liveportrait(places, str(place), animals, choose_dtype(precision, place), placement)
+        return _liveportrait(places, str(place), animals, choose_dtype(precision, place), placement, acceleration)
     return MeshRenderer(choose_device(device))
 
 
@@ -80,13 +83,18 @@ def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtra
 
 @lru_cache(maxsize=1)
 def _liveportrait(
-    folders: tuple[Path, ...], device: str, animals: bool, dtype: torch.dtype, placement: Placement
+    folders: tuple[Path, ...],
+    device: str,
+    animals: bool,
+    dtype: torch.dtype,
+    placement: Placement,
+    acceleration: str,
 ) -> Renderer:
     from .liveportrait import LivePortraitRenderer
     from .networks import load_landmarks, load_networks
 
     landmarks = None if animals else load_landmarks(folders)
-    return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement)
+    return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement, acceleration)
 
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
@@ -119,13 +127,39 @@ def render(
         on_frames: called after each batch with the number of frames drawn in it; may raise to stop.
     """
     settings = options or RenderOptions()
+    for frames in _in_turn(_started(portrait, motion, settings), _ahead(portrait.renderer)):
+        if on_frames is not None:
+            on_frames(len(frames))
+        yield frames
+
+
+def _started(
+    portrait: Portrait, motion: MotionSequence | Iterable[MotionSequence], options: RenderOptions
+) -> Iterator[Callable[[], Tensor]]:
+    """Batches that are being drawn from when they are asked for, where the renderer can start without waiting."""
+    renderer = portrait.renderer
     for stretch in [motion] if isinstance(motion, MotionSequence) else motion:
-        for start in range(0, len(stretch), settings.batch_size):
-            own = own_motion(portrait, stretch[start : start + settings.batch_size], settings)
-            frames = portrait.renderer.draw(portrait, own, settings)
-            if on_frames is not None:
-                on_frames(len(frames))
-            yield frames
+        for start in range(0, len(stretch), options.batch_size):
+            own = own_motion(portrait, stretch[start : start + options.batch_size], options)
+            if isinstance(renderer, StartingRenderer):
+                yield renderer.start(portrait, own, options)
+            else:
+                yield partial(renderer.draw, portrait, own, options)
+
+
+def _ahead(renderer: Renderer) -> int:
+    return renderer.batches_ahead if isinstance(renderer, StartingRenderer) else 0
+
+
+def _in_turn(started: Iterable[Callable[[], Tensor]], ahead: int) -> Iterator[Tensor]:
+    """The batches, each waited for when `ahead` later ones have been started."""
+    pending: deque[Callable[[], Tensor]] = deque()
+    for batch in started:
+        pending.append(batch)
+        if len(pending) > ahead:
+            yield pending.popleft()()
+    while pending:
+        yield pending.popleft()()
 
 
 def own_motion(portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> MotionSequence:

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..lp_core.motion import MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions
 from ..lp_core.renderer import render, render_over
+from ..lp_core.transfer import on_host
 from . import host
 from .node import Node
 from .wires import frames_of, mask_of
@@ -164,7 +165,9 @@ def stacked(batches: Iterator[Tensor], count: int) -> Tensor:
     _check_memory(first[0].nbytes * count)
     frames = first.new_empty((count, *first.shape[1:]), device=host.result_device())
     done = 0
-    for batch in host.watched(chain([first], batches), count):
+    whole = chain(iter([first]), batches)
+    del first
+    for batch in host.watched(on_host(whole) if frames.device.type == "cpu" else whole, count):
         frames[done : done + len(batch)] = batch
         done += len(batch)
     return frames

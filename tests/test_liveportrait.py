@@ -23,6 +23,7 @@ from liveportrait_goldens import (
     whole_view,
     write_small_weights,
 )
+from slow_lane import SlowLane
 
 from talking_head.lp_core.crop import CropOptions, blend_mask, invert_affine, paste, sample
 from talking_head.lp_core.driving import LivePortraitExtractor
@@ -416,6 +417,39 @@ def test_overflow_in_half_precision_is_drawn_again_in_single(portrait, caplog):
     assert decoder.calls == [torch.float16, torch.float32, torch.float32]
     assert len(caplog.records) == 1
     assert (again - expected).abs().mean() < 0.02  # the weights keep the rounding of half precision
+
+
+def test_batches_that_were_started_before_an_overflow_was_known_are_drawn_again_too(portrait, caplog):
+    placed, volume = portrait.drawing.placed, portrait.drawing.volume
+    half, decoder = painter(torch.float16)
+    half._lane = lane = SlowLane()
+    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+        started = [half.start(volume, placed, placed) for _ in range(2)]
+        assert lane.log == ["copy", "copy"]  # nothing was waited for
+        frames = [one() for one in started]
+    assert decoder.calls == [torch.float16] * 2 + [torch.float32] * 2
+    assert len(caplog.records) == 1
+    assert torch.equal(*frames)
+    assert torch.isfinite(frames[0]).all()
+
+
+def test_on_a_gpu_the_next_batch_is_started_before_the_last_is_waited_for(renderer, portrait, monkeypatch):
+    log, start, motion, pairs = [], type(renderer).start, moving(6), RenderOptions(batch_size=2)
+    plain = list(render(portrait, motion, pairs))
+
+    def watched(self, *given):
+        log.append("start")
+        finished = start(self, *given)
+        return lambda: log.append("wait") or finished()
+
+    monkeypatch.setattr(type(renderer), "start", watched)
+    list(render(portrait, motion, pairs))
+    assert log == ["start", "wait"] * 3
+    log.clear()
+    monkeypatch.setattr(type(renderer), "batches_ahead", 1)
+    frames = list(render(portrait, motion, pairs))
+    assert log == ["start", "start", "wait", "start", "wait", "wait"]
+    assert all(torch.equal(one, other) for one, other in zip(frames, plain, strict=True))
 
 
 def test_overflow_in_single_precision_is_an_error(portrait):
