@@ -9,7 +9,7 @@ from liveportrait_goldens import small_networks
 
 from talking_head.lp_core.acceleration import ACCELERATIONS, Compiled, Graphed, accelerated
 from talking_head.lp_core.liveportrait import Painter
-from talking_head.lp_core.nets.blocks import SpectralConv2d, fold
+from talking_head.lp_core.nets.blocks import fold
 from talking_head.lp_core.nets.decoder import SpadeBlock
 
 CPU = torch.device("cpu")
@@ -75,17 +75,15 @@ def inputs(frames: int):
 def test_a_compiled_block_draws_what_the_plain_one_does(caplog):
     """One block of the decoder: all of W and G, which agree too, take two minutes to compile."""
     block = SpadeBlock(8, 4, 6, 5, doubling=True, repeat=2)
-    for one in block.modules():
-        if isinstance(one, SpectralConv2d):
-            torch.nn.init.normal_(one.weight_orig)
-            one.weight_u.normal_()
-            one.weight_v.normal_()
+    with torch.no_grad():
+        for one in (*block.parameters(), *block.buffers()):
+            one.normal_()  # spectral convolutions begin without values
     fold(block)
     draw = accelerated(block.eval(), "compile", CPU, block)
     with torch.inference_mode(), caplog.at_level(logging.INFO):
         for frames in (2, 2):
             given = torch.randn(frames, 8, 6, 6), torch.randn(frames, 6, 6, 6)
-            torch.testing.assert_close(draw(*given), block(*given), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(draw(*given), block(*given), rtol=1e-3, atol=1e-3)
     assert sum("Compiling" in record.message for record in caplog.records) == 1
     assert "cannot run" not in caplog.text
 
