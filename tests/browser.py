@@ -103,13 +103,18 @@ def pixels_of(picture: bytes) -> torch.Tensor:
 
 
 class ComfyPage:
-    """The page with helpers; `page` is Playwright's."""
+    """The page with helpers; `page` is Playwright's.
+
+    Attributes:
+        errors: what the page wrote to its console as errors.
+        asked: how many pictures the expression editor has asked the server for.
+    """
 
     def __init__(self, page: Any, url: str) -> None:
         self.page = page
         self.url = url
         self.errors: list[str] = []
-        self._asked = self._answered = 0  # pictures for the editor
+        self.asked = self._answered = 0  # pictures for the editor
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._hear)
         page.on("request", lambda request: self._count(request, asked=1))
@@ -118,7 +123,7 @@ class ComfyPage:
 
     def _count(self, request: Any, asked: int = 0, answered: int = 0) -> None:
         if request.url.endswith(LIVE_PICTURE):
-            self._asked += asked
+            self.asked += asked
             self._answered += answered
 
     def _hear(self, message: Any) -> None:
@@ -206,7 +211,7 @@ class ComfyPage:
         def stands_still() -> bool:
             self.page.wait_for_timeout(200)
             seen.append(self.seen(panel))
-            return self._asked == self._answered and torch.equal(seen[-1], seen[-2])
+            return self.asked == self._answered and torch.equal(seen[-1], seen[-2])
 
         self.until(stands_still, "a picture that stands still")
         return seen[-1]

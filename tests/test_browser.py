@@ -271,6 +271,18 @@ def test_a_keyframe_is_dragged_to_another_moment(comfy, in_editor):
     assert held == keys[-1]["amounts"]
 
 
+def test_a_node_that_is_removed_plays_no_more(comfy, in_editor):
+    panel, node = in_editor
+    comfy.settled(panel)
+    asked = comfy.asked
+    panel.locator("button", has_text="▶").click()
+    comfy.until(lambda: comfy.asked > asked + 1, "keyframes that play")
+    comfy.js("(id) => app.graph.remove(app.graph.getNodeById(id))", node)
+    asked = comfy.asked
+    comfy.page.wait_for_timeout(500)  # in which twelve moments would be played
+    assert comfy.asked <= asked + 1
+
+
 def laughing() -> Image.Image:
     """The demo portrait's face with another expression."""
     picture = load_picture(ROOT / "workflows" / "demo_portrait.jpg")

@@ -29,6 +29,7 @@ const CONTROL = {
   borderRadius: "4px", padding: "2px 6px", cursor: "pointer", fontSize: "12px",
 };
 
+/** A button with a text. */
 export function textButton(text, title, onClick) {
   const made = element("button", { ...CONTROL, flex: "0 0 auto" }, text);
   made.type = "button";
@@ -126,6 +127,15 @@ export function onLoaded(node, listener) {
     const result = before?.apply(this, given);
     listener();
     return result;
+  };
+}
+
+/** Calls a listener when a node is taken out of the graph. */
+export function onRemoved(node, listener) {
+  const before = node.onRemoved;
+  node.onRemoved = function (...given) {
+    listener();
+    return before?.apply(this, given);
   };
 }
 

@@ -1,7 +1,7 @@
 /** The editor over the sliders of an ExpressionEdit node: a live portrait to drag, expressions by name, keyframes. */
 
 import { app } from "../../scripts/app.js";
-import { addPanel, element, onLoaded, onShown } from "./canvas_panel.mjs";
+import { addPanel, element, onLoaded, onRemoved, onShown } from "./canvas_panel.mjs";
 import { expressionPad } from "./expression_pad.mjs";
 import { presetRow } from "./expression_presets.mjs";
 import { expressionTimeline } from "./expression_timeline.mjs";
@@ -56,11 +56,7 @@ function addEditor(node) {
     timeline.redraw();
     seeSliders();
   });
-  const removed = node.onRemoved;
-  node.onRemoved = function (...given) {
-    timeline.stop();
-    return removed?.apply(this, given);
-  };
+  onRemoved(node, timeline.stop);
 }
 
 /** A sentence in lines that fit the panel. */

@@ -95,10 +95,9 @@ export function expressionPad({ read, write }) {
     const before = read();
     const { unit, at } = places();
     const angle = (place) => (Math.atan2(place.y - at.nose.y, place.x - at.nose.x) * 180) / Math.PI;
-    const moved = {
-      tilt: (place) => ({ rotate_roll: ((angle(place) - angle(from) + 540) % 360) - 180 }),
-      part: (place) => added(GRIPS[grip], (place.x - from.x) / unit, (place.y - from.y) / unit),
-    }[grip === "tilt" ? "tilt" : "part"];
+    const tilted = (place) => ({ rotate_roll: ((angle(place) - angle(from) + 540) % 360) - 180 });
+    const dragged = (place) => added(GRIPS[grip], (place.x - from.x) / unit, (place.y - from.y) / unit);
+    const moved = grip === "tilt" ? tilted : dragged;
     held = grip;
     redraw();
     return {
