@@ -18,7 +18,7 @@ from torch import Tensor
 
 from .audio import ArrivingAudio, Audio, resampled_pieces
 from .files import appearing_whole
-from .formats import PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
+from .formats import FEW_FRAMES, PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
 from .motion import frame_rate
 from .prefetch import alongside
 from .transfer import as_bytes, on_host
@@ -103,13 +103,15 @@ def write_video(
 
     def written(part: Path, arriving: Iterator[Tensor]) -> int:
         batches = (_batch(frame, form) for frame in arriving)
-        first = _first(batches, form)
-        with _Encoder(part, first.shape[1:], rate, audio, form, chosen) as encoder:
-            for batch in chain([first], batches):
+        beginning = _beginning(batches, form)
+        shape = beginning[0].shape[1:]
+        suited = form if sum(map(len, beginning)) >= FEW_FRAMES else form.for_few_frames()
+        with _Encoder(part, shape, rate, audio, suited, chosen) as encoder:
+            for batch in chain(beginning, batches):
                 encoder.add(batch)
             count = encoder.finish()
         if form.muxer == "webp":
-            _complete_webp(part, chosen.metadata, first.shape[1:])
+            _complete_webp(part, chosen.metadata, shape)
         return count
 
     kept = f"{form.pixel_format(chosen.pixel_format, alpha=False)} {form.with_alpha}"
@@ -117,18 +119,20 @@ def write_video(
         return alongside(on_host(frames, eight_bits="10le" not in kept), partial(written, part))
 
 
-def _first(batches: Iterator[Tensor], form: VideoFormat) -> Tensor:
-    """The first batch, of a size that the format takes."""
-    batch = next(batches, None)
-    if batch is None:
+def _beginning(batches: Iterator[Tensor], form: VideoFormat) -> list[Tensor]:
+    """The first batches, of FEW_FRAMES together where there are so many, and of a size that the format takes."""
+    beginning: list[Tensor] = []
+    while sum(map(len, beginning)) < FEW_FRAMES and (batch := next(batches, None)) is not None:
+        beginning.append(batch)
+    if not beginning:
         raise ValueError("There are no frames to write; the video would be empty.")
-    height, width = batch.shape[1:3]
+    height, width = beginning[0].shape[1:3]
     if min(height, width) < form.smallest_side:
         raise ValueError(
             f"{form.name} takes sides of {form.smallest_side} pixels and more; the frames are {width}×{height}: "
             "enlarge them, or choose another format."
         )
-    return batch
+    return beginning
 
 
 def write_pictures(

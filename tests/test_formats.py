@@ -17,6 +17,7 @@ from talking_head.lp_core.audio import Audio, load_audio
 from talking_head.lp_core.encoding import VideoOptions, write_pictures, write_video
 from talking_head.lp_core.formats import (
     H264,
+    H265,
     HARDWARE,
     OPUS,
     SOFTWARE,
@@ -199,13 +200,21 @@ def test_a_webp_keeps_the_workflow_where_comfyui_looks(tmp_path):
 @each_format
 @pytest.mark.parametrize("frames", [1, 2])
 def test_a_still_is_a_video_too(tmp_path, form, frames):
-    if form.encoder == "libx265":
-        pytest.skip("x265 4.1 in FFmpeg 8 now and then fails to flush one or two frames, and says so")
     path = written(tmp_path, form, moving()[:1].repeat(frames, 1, 1, 1), crf=1)
     assert (decoded(path)[0, ..., :3] - moving()[0]).abs().mean() < 0.06
     if form.suffixes[0] == ".webp":
         with Image.open(path) as image:
             assert image.getexif()[0x010F] == f"workflow:{TEXTS['workflow']}"
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_h265_gives_out_the_last_frame_every_time(tmp_path, frames):
+    """With x265's usual settings each of these writes failed one time in five."""
+    for _ in range(20):
+        path = written(tmp_path, H265, moving()[:frames], crf=30)
+        assert len(decoded(path)) == frames
+        path.unlink()
+    assert not any(form.few_settings for form in formats.HARDWARE)  # they know no options of x265
 
 
 @each_format

@@ -18,6 +18,7 @@ from PIL import Image
 
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS
+DOCS = ROOT / "web" / "js" / "docs"
 OWN_TYPES = {"PORTRAIT", "MOTION", "STYLE", "TALKER_OPTIONS", "SPEAKER"}
 CORE_TYPES = {"IMAGE", "AUDIO", "VIDEO", "MASK", "FLOAT", "INT", "STRING", "BOOLEAN"}
 
@@ -200,13 +201,25 @@ def test_nodes_keep_nothing(node_id):
 
 @pytest.mark.parametrize("node_id", NODES)
 def test_the_help_page_names_every_input_and_output(node_id):
-    page = (ROOT / "web" / "js" / "docs" / f"{node_id}.md").read_text(encoding="utf-8")
+    page = (DOCS / f"{node_id}.md").read_text(encoding="utf-8")
     for name in [*inputs_of(NODES[node_id]), *NODES[node_id].RETURN_NAMES]:
         assert re.search(rf"`{name}`", page), f"the help page of {node_id} does not explain {name}"
 
 
 def test_there_are_no_help_pages_of_nothing():
-    assert {page.stem for page in (ROOT / "web" / "js" / "docs").glob("*.md")} == set(NODES)
+    assert {page.stem for page in DOCS.glob("*.md")} == set(NODES)
+
+
+def test_every_help_page_shows_its_node():
+    """When this fails: tests/benchmarks/help_pictures.py."""
+    for node_id in NODES:
+        assert re.findall(r"!\[[^\]]+\]\((.*?)\)", (DOCS / f"{node_id}.md").read_text(encoding="utf-8")) == [
+            f"{node_id}.webp"
+        ]
+        with Image.open(DOCS / f"{node_id}.webp") as picture:
+            assert 64 <= min(picture.size) <= max(picture.size) <= 640
+    assert {picture.stem for picture in DOCS.glob("*.webp")} == set(NODES)
+    assert sum(picture.stat().st_size for picture in DOCS.glob("*.webp")) < 2_000_000
 
 
 def test_the_page_can_be_told_about_every_node(host):
