@@ -50,6 +50,13 @@ def test_padding_goldens(samples):
     torch.testing.assert_close(padded, expected, atol=1e-6, rtol=0)
 
 
+def test_padding_goldens_of_a_window():
+    padded = pad_to_units(golden("basic", "pad.64000.x", 1, 64_000))
+    assert padded.shape[1] == int(golden("basic", "pad.64000.len"))
+    torch.testing.assert_close(padded[:, :100], golden("basic", "pad.64000.head"), atol=1e-6, rtol=0)
+    torch.testing.assert_close(padded[:, -100:], golden("basic", "pad.64000.tail"), atol=1e-6, rtol=0)
+
+
 @given(samples=st.integers(400, 5000))
 @settings(max_examples=60, deadline=None)
 def test_padding_gives_one_unit_per_320_samples(samples):

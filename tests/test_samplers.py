@@ -137,17 +137,18 @@ def test_long_sampling_golden():
 
 @pytest.mark.parametrize(
     ("case", "steps"),
-    [("sample50_legacy", 50), ("sample50_fixed", 50), ("start", 10)],
+    [("sample50_legacy", 50), ("sample50_fixed", 50), ("start", 10), ("theta_1step", 1)],
 )
 def test_joyvasa_sampling_goldens(case, steps):
+    batch = 2 if case == "theta_1step" else 1
     network = denoiser("joyvasa", position="sequential" if case.endswith("fixed") else "legacy", **JOYVASA)
     context_motion, context_audio = network.start(1)
     if case != "start":
-        context_motion = golden("joyvasa", f"{case}.prev_motion", 1, 5, 70)
-        context_audio = golden("joyvasa", f"{case}.prev_audio", 1, 5, 64)
-    inputs = WindowInput(golden("joyvasa", f"{case}.audio", 1, 20, 64), context_audio, context_motion)
-    noise = golden("joyvasa", f"{case}.motion_at_T", 1, 20, 70)
-    draws = replay(golden("joyvasa", f"{case}.z"))
+        context_motion = golden("joyvasa", f"{case}.prev_motion", batch, 5, 70)
+        context_audio = golden("joyvasa", f"{case}.prev_audio", batch, 5, 64)
+    inputs = WindowInput(golden("joyvasa", f"{case}.audio", batch, 20, 64), context_audio, context_motion)
+    noise = golden("joyvasa", f"{case}.motion_at_T", batch, 20, 70)
+    draws = replay(golden("joyvasa", f"{case}.z") if steps > 1 else [])
     schedule = Schedule.named("cosine", steps)
     out = sample(predictor(network, inputs, Guidance(2.8)), noise, draws, schedule, ANCESTRAL)
     torch.testing.assert_close(out, golden("joyvasa", f"{case}.out"), atol=SAMPLED, rtol=0)
