@@ -1,7 +1,6 @@
 """The generator for private weights of hazard-10's DiffLiveHead: at once, since it smooths the whole motion."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -15,7 +14,7 @@ from .difflivehead import PERIODS, LiveHeadPerson, LiveHeadSpace, finished
 from .features import FPS, SAMPLE_RATE, SpeechEncoder
 from .generate import as_wanted
 from .hearing import StreamingEar
-from .options import MotionOptions
+from .options import MotionOptions, check_seed
 from .samplers import Guidance, SampleOptions, seeded_noise
 from .style import Style
 from .weights import DiffusionModel
@@ -53,7 +52,7 @@ class LiveHeadGenerator:
         self._model, self._encoder, self._who = model, encoder, person
         wanted = options or SampleOptions(guidance=Guidance(GUIDANCE))
         # The network has no style code to be guided by.
-        self._options = replace(wanted, guidance=replace(wanted.guidance, style=None))
+        self._options = wanted.guided_by_style(None)
 
     def generate(
         self,
@@ -64,8 +63,7 @@ class LiveHeadGenerator:
         style: Style | None = None,
     ) -> MotionSequence:
         """The motion of a face that says `audio`: ceil(duration · fps) frames; see `MotionGenerator`."""
-        if seed < 0:
-            raise ValueError(f"The seed is {seed}; expected 0 or more.")
+        check_seed(seed)
         vectors, random = self._vectors(audio, seed), np.random.default_rng(seed)
         noise = torch.from_numpy(random.standard_normal((len(vectors), 2), np.float32))
         shown = finished(vectors, noise, _periods(random))

@@ -14,6 +14,7 @@ import torch
 
 from ..lp_core.device import Placement, placed_for_good
 from ..lp_core.portrait import Portrait
+from ..lp_core.weights import first_file, searched
 from .container import read_container
 from .difflivehead import LiveHeadPerson
 from .difflivehead_generate import LiveHeadGenerator
@@ -28,7 +29,7 @@ ENCODERS = ("wav2vec2-base-960h/model.safetensors", "wav2vec2-base-960h.safetens
 
 def livehead_file(folders: Sequence[Path]) -> Path | None:
     """The network's file; None where there is none."""
-    return _first(folders, NETWORKS)
+    return first_file(folders, NETWORKS)
 
 
 def installed_livehead(
@@ -53,20 +54,14 @@ def installed_livehead(
         FileNotFoundError: the speech encoder is not there.
         CheckpointError: a file is not what its name says.
     """
-    network, encoder = livehead_file(folders), _first(folders, ENCODERS)
+    network, encoder = livehead_file(folders), first_file(folders, ENCODERS)
     if network is None or encoder is None:
-        searched = " or ".join(map(str, folders)) or "a models folder, of which none was given"
         raise FileNotFoundError(
             f"hazard-10's DiffLiveHead needs {NETWORKS[0]} and, from https://huggingface.co/facebook/"
-            f"wav2vec2-base-960h, {ENCODERS[0]} in {searched}."
+            f"wav2vec2-base-960h, {ENCODERS[0]} in {searched(folders)}."
         )
     model, hearing = _loaded(str(network), str(encoder), str(device), placement, precision)
     return LiveHeadGenerator(model, hearing, LiveHeadPerson(DittoSource.of(portrait).keypoints), options)
-
-
-def _first(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
-    places = (folder / name for folder in folders for name in names)
-    return next((place for place in places if place.is_file()), None)
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,5 @@
 """The second diffusion generator: Ditto's network, at once or while the voice is still arriving."""
 
-from dataclasses import replace
 from fractions import Fraction
 
 from ..lp_core.audio import Audio
@@ -22,7 +21,7 @@ from .ditto_hearing import ChunkEncoder, DittoEar
 from .features import FPS
 from .generate import WindowStream, check_live_rate, whole_motion
 from .lmdm import Lmdm
-from .options import MotionOptions
+from .options import MotionOptions, check_seed
 from .samplers import SampleOptions, seeded_noise
 from .steering import LiveSteering
 from .style import Style
@@ -54,7 +53,7 @@ class DittoGenerator:
         self._network, self._encoder = network, encoder
         self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
         # The network has no style code to be guided by.
-        self._options = replace(wanted, guidance=replace(wanted.guidance, style=None))
+        self._options = wanted.guided_by_style(None)
 
     def generate(
         self,
@@ -110,8 +109,7 @@ class DittoGenerator:
     def _stream(
         self, seed: int, wanted: MotionOptions, plan: DittoPlan, steering: LiveSteering | None
     ) -> WindowStream:
-        if seed < 0:
-            raise ValueError(f"The seed is {seed}; expected 0 or more.")
+        check_seed(seed)
         ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
         emotion = EMOTIONS.index(wanted.mood)
         windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion, self._ready)

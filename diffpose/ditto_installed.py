@@ -8,7 +8,7 @@ import torch
 
 from ..lp_core.device import Placement, Ready, placed_for_good
 from ..lp_core.portrait import Portrait
-from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking
+from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking, searched
 from .ditto import DittoSource
 from .ditto_generate import DittoGenerator
 from .ditto_hearing import ChunkEncoder, onnx_encoder
@@ -73,10 +73,9 @@ def installed_ditto(
     """
     unusable = lacking(DITTO, folders)
     if unusable:
-        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
         raise FileNotFoundError(
-            f"Ditto's weights are not complete in {searched}: {unusable}. Fetch them by `talking-head models "
-            f"--download ditto` from https://huggingface.co/{_REPOSITORY}, or choose another motion."
+            f"Ditto's weights are not complete in {searched(folders)}: {unusable}. Fetch them by "
+            f"`talking-head models --download ditto` from https://huggingface.co/{_REPOSITORY}, or choose another motion."
         )
     paths = [str(check(entry, folders).path) for entry in DITTO]
     network, encoder, ready = _loaded(paths[0], paths[1], str(device), placement)

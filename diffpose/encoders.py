@@ -17,6 +17,7 @@ from torch import Tensor
 from ..lp_core.audio import Audio
 from ..lp_core.checkpoint import build_network
 from ..lp_core.device import Placement, placed_for_good
+from ..lp_core.weights import first_file, searched
 from .audio import analyse
 from .container import read_container
 from .features import SAMPLE_RATE, SpeechEncoder, at_level
@@ -99,12 +100,11 @@ def _by_hubert(
 def _by_apc(samples: Tensor, folders: Sequence[Path]) -> Tensor:
     from .talker.apc import Apc, speech_columns
 
-    path = next((place for folder in folders for name in APC_FILES if (place := folder / name).is_file()), None)
+    path = first_file(folders, APC_FILES)
     if path is None:
-        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
         raise FileNotFoundError(
-            f"Live Speech Portraits' speech encoder {APC_FILES[0]} is not in {searched}; copy it there from the "
-            "project's data folder."
+            f"Live Speech Portraits' speech encoder {APC_FILES[0]} is not in {searched(folders)}; copy it there "
+            "from the project's data folder."
         )
     # The file also has the head that predicted the future in training.
     recurrent = {key: value for key, value in read_container(path).tensors.items() if key.startswith("rnns.")}

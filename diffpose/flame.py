@@ -109,8 +109,7 @@ class FlameGenerator:
         """The sampling options; without a style its guidance is 0, which is exactly without."""
         if speaker.style is not None and self._model.card.layout.token.style:
             return self._options
-        scale = 0.0 if self._model.card.layout.token.style else None
-        return replace(self._options, guidance=replace(self._options.guidance, style=scale))
+        return self._options.guided_by_style(0.0 if self._model.card.layout.token.style else None)
 
     def _person(self, speaker: Speaker) -> Person:
         like = self._model.denoiser.audio_map.weight

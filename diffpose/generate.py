@@ -16,7 +16,7 @@ from .features import FPS, SAMPLE_RATE, SpeechEncoder
 from .hearing import LiveEar, StreamingEar
 from .incremental import IncrementalEar
 from .normalise import JoyvasaSpace, MotionSpace
-from .options import MotionOptions
+from .options import MotionOptions, check_seed
 from .samplers import SampleOptions, seeded_noise
 from .steering import LiveSteering, closed_in_silence, steered, timed
 from .style import MotionStatistics, Style
@@ -234,8 +234,7 @@ class DiffusionGenerator:
         return self.stream(seed, style, plan, options)
 
     def _stream(self, seed: int, manner: Style, plan: WindowPlan, steering: LiveSteering | None) -> WindowStream:
-        if seed < 0:
-            raise ValueError(f"The seed is {seed}; expected 0 or more.")
+        check_seed(seed)
         model = self._model
         ear = self._ear(plan)
         windows = WindowedMotion(
@@ -262,12 +261,10 @@ class DiffusionGenerator:
 
     def _guided(self, style: Style) -> SampleOptions:
         """The sampling options with the style's scale times its strength: 0 is exactly without style."""
-        guidance = self._options.guidance
         if not self._takes_style():
-            return replace(self._options, guidance=replace(guidance, style=None))
-        strength = 0.0 if style.code is None else style.strength
-        scale = strength * (1.0 if guidance.style is None else guidance.style)
-        return replace(self._options, guidance=replace(guidance, style=scale))
+            return self._options.guided_by_style(None)
+        strength, scale = 0.0 if style.code is None else style.strength, self._options.guidance.style
+        return self._options.guided_by_style(strength * (1.0 if scale is None else scale))
 
     def _person(self, style: Style) -> Person:
         if not self._takes_style():

@@ -9,7 +9,7 @@ import torch
 
 from ..lp_core.device import Placement, placed_for_good
 from ..lp_core.motion import MotionSequence
-from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking
+from ..lp_core.weights import PublishedFile, WeightEntry, check, first_file, lacking, searched
 from .features import FPS, SpeechEncoder, speech_encoder
 from .normalise import JoyvasaSpace
 from .style import Style, motion_statistics
@@ -77,10 +77,9 @@ def load_installed(
     """
     unusable = unusable_weights(folders)
     if unusable:
-        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
         raise FileNotFoundError(
-            f"The diffusion generator's weights are not complete in {searched}: {unusable}. Download them from "
-            f"https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs none."
+            f"The diffusion generator's weights are not complete in {searched(folders)}: {unusable}. Download them "
+            f"from https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs none."
         )
     generator, template = (check(entry, folders).path for entry in DIFFUSION)
     return _loaded(str(generator), str(template), str(device), placement, precision)
@@ -93,8 +92,7 @@ def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, Joyv
         FileNotFoundError: it is there, but the motion template that it needs is not.
         ValueError: it encodes motion of another space.
     """
-    places = (folder / name for folder in folders for name in STYLE_ENCODERS)
-    path = next((place for place in places if place.is_file()), None)
+    path = first_file(folders, STYLE_ENCODERS)
     if path is None:
         return None
     unusable = lacking((MOTION_TEMPLATE,), folders)

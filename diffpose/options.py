@@ -66,3 +66,9 @@ class MotionOptions:
             raise ValueError(
                 f"The lips' lead is {self.lip_lead_ms} ms; expected -{MAXIMUM_LEAD_MS:g} … {MAXIMUM_LEAD_MS:g} ms."
             )
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed below 0 in a sentence."""
+    if seed < 0:
+        raise ValueError(f"The seed is {seed}; expected 0 or more.")

@@ -16,7 +16,7 @@ from .curves import Curve, around, wandering
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
 from .manifold import MEL_ENCODER, Projection
 from .mouth import Mouth, mouth_movement
-from .options import MotionOptions
+from .options import MotionOptions, check_seed
 from .pose import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_motion, pauses
 from .style import MotionStatistics, Style
 from .subtle import with_expressions
@@ -59,8 +59,7 @@ class ProceduralGenerator:
             seed: 0 or more; the same seed gives the same motion, bit for bit.
             style: its statistics steer sizes and rates; a typical talker's when None.
         """
-        if seed < 0:
-            raise ValueError(f"The seed is {seed}; expected 0 or more.")
+        check_seed(seed)
         wanted, gains = options or MotionOptions(), (style or Style()).gains()
         rate = frame_rate(fps)
         times = np.arange(frame_count(audio.samples, audio.sample_rate, rate)) / float(rate)

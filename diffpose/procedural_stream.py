@@ -21,7 +21,7 @@ from .curves import Curve, smoothed
 from .eyes import Blinks, Gaze, blink_curve
 from .hearing import SoundMemory
 from .manifold import Projection
-from .options import MotionOptions
+from .options import MotionOptions, check_seed
 from .pose import (
     ACCENT_REACH,
     IDLE_SHARE,
@@ -66,8 +66,7 @@ class ProceduralStream:
         style: Style | None = None,
         speaker: Projection | None = None,
     ) -> None:
-        if seed < 0:
-            raise ValueError(f"The seed is {seed}; expected 0 or more.")
+        check_seed(seed)
         self.fps = frame_rate(fps)
         self._wanted, self._gains = options or MotionOptions(), (style or Style()).gains()
         self._seed, self._speaker = seed, speaker

@@ -7,7 +7,7 @@ float32 on the motion with float64 coefficients, whatever precision the network 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal, Protocol
 
@@ -192,6 +192,10 @@ class SampleOptions:
         for name in ("eta", "flexibility"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0 … 1; got {getattr(self, name)}.")
+
+    def guided_by_style(self, scale: float | None) -> "SampleOptions":
+        """The same with another scale of the style; None where a network knows none."""
+        return replace(self, guidance=replace(self.guidance, style=scale))
 
     def times(self, schedule: Schedule) -> tuple[int, ...]:
         """The steps visited, falling from the start to 0 (clean); at most one per step of training."""

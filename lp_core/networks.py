@@ -12,7 +12,7 @@ from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import MotionExtractor
 from .nets.stitching import StitchingNetworks
 from .nets.warping import WarpingNetwork
-from .weights import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking
+from .weights import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking, searched
 
 _log = logging.getLogger(__name__)
 
@@ -42,10 +42,9 @@ def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
     """
     unusable = unusable_weights(folders, animals)
     if unusable:
-        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
         raise FileNotFoundError(
-            f"LivePortrait's weights are not complete in {searched}: {unusable}. Download them, or choose the "
-            "renderer `mesh`, which needs none."
+            f"LivePortrait's weights are not complete in {searched(folders)}: {unusable}. Download them, or choose "
+            "the renderer `mesh`, which needs none."
         )
     found = [check(entry, folders).path for entry in _entries(animals)]
     appearance, motion, warping, decoder, stitching = (path for path in found if path is not None)

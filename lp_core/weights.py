@@ -121,6 +121,17 @@ def _is_meant(entry: WeightEntry, name: str) -> bool:
     return entry.name == name or entry.name.startswith(f"{name.rstrip('/')}/")
 
 
+def searched(folders: Sequence[Path]) -> str:
+    """The models folders that something was not found in, as a sentence names them."""
+    return " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
+
+
+def first_file(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
+    """The first file by one of the names, best folder first; None where there is none."""
+    places = (folder / name for folder in folders for name in names)
+    return next((place for place in places if place.is_file()), None)
+
+
 def lacking(entries: Iterable[WeightEntry], folders: Sequence[Path]) -> str:
     """Which entries are missing or damaged in the models folders, as a phrase; empty when all are there."""
     findings = (check(entry, folders) for entry in entries)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...lp_core.audio import Audio
 from ...lp_core.motion import MotionSequence
 from ...lp_core.portrait import Portrait
-from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking
+from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking, searched
 from ..manifold import Projection
 from .driver import Talker, TalkerOptions
 from .expression import ExpressionNetwork
@@ -135,9 +135,8 @@ def person_of(picture: Tensor, landmarks: Tensor, folders: Sequence[Path]) -> Te
 def _paths(entries: tuple[WeightEntry, ...], folders: Sequence[Path]) -> list[str]:
     unusable = lacking(entries, folders)
     if unusable:
-        searched = " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
         raise FileNotFoundError(
-            f"The light driver's weights are not complete in {searched}: {unusable}. Fetch them with "
+            f"The light driver's weights are not complete in {searched(folders)}: {unusable}. Fetch them with "
             "`talking-head models --download talker`, or choose the motion `procedural`, which needs none."
         )
     return [str(check(entry, folders).path) for entry in entries]
