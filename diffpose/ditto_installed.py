@@ -75,7 +75,8 @@ def installed_ditto(
     if unusable:
         raise FileNotFoundError(
             f"Ditto's weights are not complete in {searched(folders)}: {unusable}. Fetch them by "
-            f"`talking-head models --download ditto` from https://huggingface.co/{_REPOSITORY}, or choose another motion."
+            f"`talking-head models --download ditto` from https://huggingface.co/{_REPOSITORY}, or choose another "
+            "motion."
         )
     paths = [str(check(entry, folders).path) for entry in DITTO]
     network, encoder, ready = _loaded(paths[0], paths[1], str(device), placement)
