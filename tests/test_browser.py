@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import node_texts
 import pytest
 import torch
 from browser import ComfyPage, chromium, pixels_of
@@ -13,7 +14,6 @@ from page_server import PageServer
 from PIL import Image
 from test_workflows import WORKFLOWS, has, prepare, read, shortened
 
-import locales
 from talking_head.lp_core.expression import Expression, expressed
 from talking_head.lp_core.face import find_faces
 from talking_head.lp_core.mesh.renderer import MeshRenderer
@@ -79,10 +79,12 @@ def test_chinese_users_read_chinese(comfy):
             }""",
             node,
         )
+        hint = comfy.panel("expression").locator("canvas").first.get_attribute("title")
     finally:
         comfy.page.request.post(settings, data={"Comfy.Locale": "en"})
         comfy.open()
-    texts = locales.read("zh", "nodeDefs")["LoadPortrait"]
+    assert hint.startswith("拖动头部")
+    texts = node_texts.read("zh", "nodeDefs")["LoadPortrait"]
     assert shown["title"] == texts["display_name"]
     for name in ("image", "renderer", "precision"):
         assert shown[name] == texts["inputs"][name]["name"]
@@ -94,6 +96,15 @@ def opened(comfy: ComfyPage, server: PageServer, path: Path) -> dict:
     prepare(workflow, server.host, 1.1 if has(workflow, "StyleEncode") else SECONDS)
     comfy.load(workflow)
     return workflow
+
+
+def test_the_help_page_shows_its_picture(comfy):
+    comfy.load(read(EDITING))
+    comfy.js("(id) => app.canvas.selectNode(app.canvas.graph.getNodeById(id))", comfy.node("LoadPortrait"))
+    comfy.page.get_by_test_id("info-button").click()
+    picture = comfy.page.locator('img[src$="/docs/LoadPortrait.webp"]')
+    comfy.until(lambda: picture.count() and picture.evaluate("(image) => image.naturalWidth"), "the picture")
+    comfy.open()  # without the panel
 
 
 @pytest.fixture

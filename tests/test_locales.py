@@ -1,19 +1,22 @@
 """Every text of the nodes exists in every language, once."""
 
+import importlib
 import re
 
+import node_texts
 import pytest
 from conftest import ROOT
-from host import load_as_comfyui
+from diffpose_goldens import write_small_diffusion
+from host import Host, load_as_comfyui
+from liveportrait_goldens import write_small_weights
 
-import locales
-
-ENGLISH = locales.node_texts(load_as_comfyui())
+ENGLISH = node_texts.node_texts(load_as_comfyui())
 FILES = ("nodeDefs", "settings", "commands", "main")
 CHINESE = re.compile("[\u4e00-\u9fff]")
+NAMES = {"mesh", "liveportrait", "procedural", "diffusion", "talker", "ditto", "MIT", "Apache-2.0", "VoxCeleb2"}
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
-translated = pytest.mark.parametrize("language", locales.TRANSLATIONS)
+translated = pytest.mark.parametrize("language", node_texts.TRANSLATIONS)
 
 
 def text(texts, path):
@@ -23,20 +26,20 @@ def text(texts, path):
 
 
 def test_the_english_texts_are_the_nodes_own():
-    """When this fails: python tests/locales.py."""
-    assert locales.read("en", "nodeDefs") == ENGLISH
+    """When this fails: python tests/node_texts.py."""
+    assert node_texts.read("en", "nodeDefs") == ENGLISH
 
 
 @translated
 @pytest.mark.parametrize("file", FILES)
 def test_translations_are_whole_and_no_more(language, file):
-    assert locales.keys(locales.read(language, file)) == locales.keys(locales.read("en", file))
+    assert node_texts.keys(node_texts.read(language, file)) == node_texts.keys(node_texts.read("en", file))
 
 
 @translated
 def test_translations_are_translated(language):
-    texts = locales.read(language, "nodeDefs")
-    for path in locales.keys(ENGLISH):
+    texts = node_texts.read(language, "nodeDefs")
+    for path in node_texts.keys(ENGLISH):
         said, english = text(texts, path), text(ENGLISH, path)
         assert CHINESE.search(said), f"{'.'.join(path)} is not Chinese: {said}"
         if path[-1] in ("tooltip", "description"):
@@ -44,12 +47,12 @@ def test_translations_are_translated(language):
             assert set(NUMBER.findall(english)) == set(NUMBER.findall(said)), f"{'.'.join(path)}: other numbers"
 
 
-@pytest.mark.parametrize("language", ["en", *locales.TRANSLATIONS])
+@pytest.mark.parametrize("language", ["en", *node_texts.TRANSLATIONS])
 def test_no_text_has_signs_that_the_page_reads_as_commands(language):
     """vue-i18n fills in what stands in braces, links after @ and takes | for the plural."""
     for file in FILES:
-        for path in locales.keys(locales.read(language, file)):
-            assert not set("{}@|") & set(text(locales.read(language, file), path)), path
+        for path in node_texts.keys(node_texts.read(language, file)):
+            assert not set("{}@|") & set(text(node_texts.read(language, file), path)), path
 
 
 def test_settings_and_commands_are_those_of_the_page():
@@ -65,4 +68,39 @@ def test_settings_and_commands_are_those_of_the_page():
         elif tooltip:
             found["settings"][key] = {"name": name, "tooltip": tooltip}
     assert found["settings"]
-    assert found == {file: locales.read("en", file) for file in ("settings", "commands")}
+    assert found == {file: node_texts.read("en", file) for file in ("settings", "commands")}
+
+
+def test_the_scripts_own_sentences_have_chinese_ones():
+    """Those that are given to `say`, and no more."""
+    files = [*(ROOT / "web" / "js").glob("*.js"), *(ROOT / "web" / "js").glob("*.mjs")]
+    scripts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    words = scripts.pop("words.mjs").partition("const CHINESE_PARTS")[0]
+    known = dict(re.findall(r'^  "(.+?)":\s+"(.+)",$', words, re.MULTILINE))
+    said = {sentence for text in scripts.values() for sentence in re.findall(r'\bsay\("(.+?)"\)', text)}
+    assert said == set(known)
+    assert all(CHINESE.search(chinese) for chinese in known.values())
+
+
+def test_notices_have_chinese_parts(tmp_path, monkeypatch):
+    """Nothing English is left of what the server says of renderers, generators and licences but names."""
+    pack = load_as_comfyui()
+    page = importlib.import_module(f"{pack.__name__}.nodes.page")
+    told = []
+    monkeypatch.setattr(page.host, "notice", lambda *sentences: told.extend(sentences))
+    with Host(tmp_path, pack) as host:
+        for name in ("auto", "liveportrait"):
+            page.tell_renderer(name)
+        for name in ("auto", "diffusion", "talker", "ditto"):
+            page.tell_generator(name)
+        write_small_weights(host.folders["models"] / "liveportrait")
+        write_small_diffusion(host.folders["models"] / "diffpose")
+        page.tell_renderer("auto")
+        page.tell_generator("auto")
+    words = (ROOT / "web" / "js" / "words.mjs").read_text(encoding="utf-8").partition("const CHINESE_PARTS")[2]
+    parts = re.findall(r'\[/(.+?)/g, "(.+?)"\]', words)
+    for text in told:
+        for part, chinese in parts:
+            text = re.sub(part, chinese.replace("$1", r"\1"), text)
+        left = set(re.findall(r"[A-Za-z][\w/.-]*", text)) - NAMES
+        assert all("/" in word for word in left), f"still English: {left} in {text}"

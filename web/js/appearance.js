@@ -2,6 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
+import { sayNotice } from "./words.mjs";
 
 const TYPES = { PORTRAIT: "#e8a87c", MOTION: "#5ad1a4", STYLE: "#b28dff" };
 const NOTICES = "TalkingHead.Notices";
@@ -11,7 +12,7 @@ async function notify({ severity, summary, detail }) {
   const { setting, toast } = app.extensionManager;
   const seen = setting.get(SEEN) ?? [];
   if (setting.get(NOTICES) === false || seen.includes(detail)) return;
-  toast.add({ severity, summary: `Talking Head: ${summary}`, detail, life: 12000 });
+  toast.add({ severity, summary: `Talking Head: ${sayNotice(summary)}`, detail: sayNotice(detail), life: 12000 });
   await setting.set(SEEN, [...seen, detail]);
 }
 

@@ -1,6 +1,7 @@
 /** The portrait of an ExpressionEdit node: drag its head, pupils, lids, brows, lips and the corners of its mouth. */
 
 import { COLOURS, drawHint, drawnCanvas, onDrag, pointerPlace } from "./canvas_panel.mjs";
+import { say } from "./words.mjs";
 
 // What dragging a part by one pupil distance to the right and down adds to the sliders.
 const GRIPS = {
@@ -30,11 +31,11 @@ const FACE = 2.2; // pupil distances around the nose; outside the head is tilted
 export function expressionPad({ read, write }) {
   let image = null;
   let handles = null;
-  let hint = "Run the workflow once:\nthe portrait appears here and can be dragged.";
+  let hint = say("Run the workflow once:\nthe portrait appears here and can be dragged.");
   let held = null;
 
   const { canvas, redraw } = drawnCanvas(draw, { flex: "1 1 auto", minHeight: "0", cursor: "grab" });
-  canvas.title = "Drag the head, pupils, lids, brows, lips or mouth corners; drag beside the head to tilt it; double click resets a part.";
+  canvas.title = say("Drag the head, pupils, lids, brows, lips or mouth corners; drag beside the head to tilt it; double click resets a part.");
 
   function square(width = canvas.offsetWidth, height = canvas.offsetHeight) {
     const side = Math.min(width, height);

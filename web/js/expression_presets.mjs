@@ -3,6 +3,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { choiceOf, element, textButton } from "./canvas_panel.mjs";
+import { say } from "./words.mjs";
 
 const FOLDER = "talking_head/expressions";
 const OURS = {
@@ -24,10 +25,10 @@ const OURS = {
  */
 export function presetRow({ read, apply }) {
   let saved = [];
-  const choice = choiceOf("Expressions", [], { flex: "1 1 90px" });
-  const save = textButton("Save…", "Save this expression in ComfyUI's user folder", saveAs);
-  const remove = textButton("Delete", "Delete the saved expression that is chosen", deleteChosen);
-  const reset = textButton("Reset", "Put every slider to 0", () => {
+  const choice = choiceOf(say("Expressions"), [], { flex: "1 1 90px" });
+  const save = textButton(say("Save…"), say("Save this expression in ComfyUI's user folder"), saveAs);
+  const remove = textButton(say("Delete"), say("Delete the saved expression that is chosen"), deleteChosen);
+  const reset = textButton(say("Reset"), say("Put every slider to 0"), () => {
     choice.value = "";
     apply({});
   });
@@ -36,7 +37,7 @@ export function presetRow({ read, apply }) {
 
   function fill(value = "") {
     const groups = [["saved", saved], ["built in", Object.keys(OURS)]].filter(([, names]) => names.length);
-    choice.replaceChildren(new Option("expressions …", ""), ...groups.map(([label, names]) => optionGroup(label, names)));
+    choice.replaceChildren(new Option(say("expressions …"), ""), ...groups.map(([label, names]) => optionGroup(label, names)));
     choice.value = value;
   }
 
@@ -66,7 +67,7 @@ export function presetRow({ read, apply }) {
   }
 
   async function saveAs() {
-    const given = await app.extensionManager.dialog.prompt({ title: "Save expression", message: "Name of the expression:" });
+    const given = await app.extensionManager.dialog.prompt({ title: say("Save expression"), message: say("Name of the expression:") });
     const name = given?.replace(/[^\p{L}\p{N} _-]/gu, "").trim();
     if (!name) return;
     await api.storeUserData(fileOf(name), read(), { overwrite: true, stringify: true, throwOnError: true }).catch((problem) => warn(problem.message));

@@ -1,6 +1,7 @@
 /** The keyframes of an ExpressionEdit node on a timeline; they live as JSON in the node's `keyframes` widget. */
 
 import { COLOURS, choiceOf, drawnCanvas, element, onDrag, textButton } from "./canvas_panel.mjs";
+import { say } from "./words.mjs";
 
 const EASINGS = ["smooth", "linear", "ease in", "ease out", "hold"];
 const MARGIN = 10; // pixels beside the first and last moment
@@ -21,11 +22,11 @@ export function expressionTimeline({ keyframes, write, length, amounts, onKey, o
   let playing = null;
 
   const { canvas, redraw } = drawnCanvas(draw, { height: "34px", cursor: "pointer" });
-  canvas.title = "Click to see a moment; drag a keyframe to move it.";
-  const add = textButton("◆ Set", "Set a keyframe here, with the sliders as they stand", () => setKey());
-  const remove = textButton("Remove", "Remove the chosen keyframe", () => removeKey());
-  const play = textButton("▶", "Play the keyframes", () => (playing ? stop() : start()));
-  const easing = choiceOf("How the chosen keyframe goes on to the next one", EASINGS.map((name) => new Option(name, name)));
+  canvas.title = say("Click to see a moment; drag a keyframe to move it.");
+  const add = textButton(say("◆ Set"), say("Set a keyframe here, with the sliders as they stand"), () => setKey());
+  const remove = textButton(say("Remove"), say("Remove the chosen keyframe"), () => removeKey());
+  const play = textButton("▶", say("Play the keyframes"), () => (playing ? stop() : start()));
+  const easing = choiceOf(say("How the chosen keyframe goes on to the next one"), EASINGS.map((name) => new Option(name, name)));
   easing.addEventListener("change", () => chosenKey() && save(replaced(chosen, { ...chosenKey(), easing: easing.value })));
   const buttons = element("div", { display: "flex", gap: "4px", alignItems: "center", flexWrap: "wrap" }, play, add, remove, easing);
 
@@ -131,7 +132,7 @@ export function expressionTimeline({ keyframes, write, length, amounts, onKey, o
     context.font = "10px system-ui, sans-serif";
     context.fillStyle = COLOURS.text;
     if (!list) {
-      context.fillText("The keyframes are no JSON list of keyframes.", MARGIN, height / 2 + 3);
+      context.fillText(say("The keyframes are no JSON list of keyframes."), MARGIN, height / 2 + 3);
       return;
     }
     const step = [0.5, 1, 2, 5, 10, 30, 60, 300, 600].find((seconds) => seconds * scale() > 36) ?? 3600;

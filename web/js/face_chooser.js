@@ -4,6 +4,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { COLOURS, addPanel, drawHint, drawnCanvas, element, onShown, pointerPlace } from "./canvas_panel.mjs";
 import { onChanged, setWidget, widgetNamed } from "./sliders.mjs";
+import { say } from "./words.mjs";
 
 const SHOWN = "talking_head_faces";
 const HEIGHT = 240;
@@ -14,7 +15,7 @@ function addChooser(node) {
   let image = null;
 
   const { canvas, redraw } = drawnCanvas(draw, { height: "100%", minHeight: `${HEIGHT}px`, cursor: "pointer" });
-  canvas.title = "Click a face to choose it for the next run.";
+  canvas.title = say("Click a face to choose it for the next run.");
   const panel = element("div", { height: "100%", width: "100%" }, canvas);
   panel.dataset.talkingHead = "faces";
   addPanel(node, "faces", panel, HEIGHT);
@@ -27,7 +28,7 @@ function addChooser(node) {
 
   function draw(context, width, height) {
     if (!image) {
-      drawHint(context, width, height, "Run the workflow:\nthe faces appear here, a click chooses one.");
+      drawHint(context, width, height, say("Run the workflow:\nthe faces appear here, a click chooses one."));
       return;
     }
     const { scale, left, top } = frame(width, height);
@@ -39,7 +40,7 @@ function addChooser(node) {
     drawCrop(context, shown.crop, scale);
     for (const face of shown.faces) drawFace(context, face, scale, face.index === Number(index.value));
     context.restore();
-    if (shown.chosen !== Number(index.value)) drawNote(context, height, "Run again for this face.");
+    if (shown.chosen !== Number(index.value)) drawNote(context, height, say("Run again for this face."));
   }
 
   canvas.addEventListener("pointerdown", (event) => {

@@ -2,6 +2,7 @@
 
 import { app } from "../../scripts/app.js";
 import { COLOURS, addPanel, drawHint, drawnCanvas, element, onShown, pointerPlace } from "./canvas_panel.mjs";
+import { say } from "./words.mjs";
 
 const SHOWN = "talking_head_curves";
 const NODES = ["AudioToMotion", "DriveFromVideo"];
@@ -19,7 +20,7 @@ function addCurves(node) {
 
   function draw(context, width, height) {
     if (!shown) {
-      drawHint(context, width, height, "Run the workflow to see the motion.");
+      drawHint(context, width, height, say("Run the workflow to see the motion."));
       return;
     }
     context.fillStyle = COLOURS.back;

@@ -1,6 +1,6 @@
 """The texts of all nodes as ComfyUI's page takes them from `locales`; the English ones are the nodes' own.
 
-    python tests/locales.py
+    python tests/node_texts.py
 
 writes locales/en/nodeDefs.json anew and says which texts a translation lacks, or has for nothing. The page asks for
 nodeDefs.json (nodes), settings.json, commands.json and main.json (categories) of the language that it is set to.
