@@ -105,9 +105,9 @@ def write_video(
         batches = (_batch(frame, form) for frame in arriving)
         beginning = _beginning(batches, form)
         shape = beginning[0].shape[1:]
-        suited = form if sum(map(len, beginning)) >= FEW_FRAMES else form.for_few_frames()
+        suited = form.for_few_frames() if sum(map(len, beginning)) < FEW_FRAMES else form
         with _Encoder(part, shape, rate, audio, suited, chosen) as encoder:
-            for batch in chain(beginning, batches):
+            for batch in chain(_letting_go(beginning), batches):
                 encoder.add(batch)
             count = encoder.finish()
         if form.muxer == "webp":
@@ -120,9 +120,9 @@ def write_video(
 
 
 def _beginning(batches: Iterator[Tensor], form: VideoFormat) -> list[Tensor]:
-    """The first batches, of FEW_FRAMES together where there are so many, and of a size that the format takes."""
-    beginning: list[Tensor] = []
-    while sum(map(len, beginning)) < FEW_FRAMES and (batch := next(batches, None)) is not None:
+    """The first batch, of a size that the format takes; more where the format asks whether there are few frames."""
+    wanted, beginning = FEW_FRAMES if form.few_settings else 1, list[Tensor]()
+    while sum(map(len, beginning)) < wanted and (batch := next(batches, None)) is not None:
         beginning.append(batch)
     if not beginning:
         raise ValueError("There are no frames to write; the video would be empty.")
@@ -133,6 +133,12 @@ def _beginning(batches: Iterator[Tensor], form: VideoFormat) -> list[Tensor]:
             "enlarge them, or choose another format."
         )
     return beginning
+
+
+def _letting_go(batches: list[Tensor]) -> Iterator[Tensor]:
+    """The batches, none of which is kept."""
+    while batches:
+        yield batches.pop(0)
 
 
 def write_pictures(

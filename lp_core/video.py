@@ -136,7 +136,8 @@ def _rgb(frame: "VideoFrame") -> Tensor:
     """A frame as RGB bytes (H, W, 3), upright, by the colour matrix its file names."""
     from av.video.reformatter import Colorspace
 
-    known = {BT709: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: Colorspace.BT2020}
+    wide = getattr(Colorspace, "BT2020", Colorspace.ITU709)  # PyAV before 18 has no name for it
+    known = {BT709: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: wide}
     guess = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
     rgb = frame.reformat(format="rgb24", src_colorspace=known.get(int(frame.colorspace), guess))
     pixels = torch.from_numpy(rgb.to_ndarray())

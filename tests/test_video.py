@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import wave
+from enum import IntEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -399,3 +400,13 @@ def test_a_sound_file_is_no_video(tmp_path):
         read_video(tmp_path / "voice.wav")
     with pytest.raises(FileNotFoundError, match=r"gone\.mp4"):
         read_video(tmp_path / "gone.mp4")
+
+
+def test_videos_are_read_by_pyav_before_18(tmp_path, monkeypatch):
+    """ComfyUI takes any from 14.2 on; those had no name for BT.2020."""
+    from av.video import reformatter
+
+    write_video(tmp_path / "clip.mp4", torch.zeros(4, 32, 32, 3), 25, None, FAST)
+    names = {name: member.value for name, member in reformatter.Colorspace.__members__.items() if name != "BT2020"}
+    monkeypatch.setattr(reformatter, "Colorspace", IntEnum("Colorspace", names))
+    assert sum(map(len, read_video(tmp_path / "clip.mp4").frames())) == 4
