@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -69,7 +70,8 @@ def _read_safetensors(file: Path, prefix: str) -> Container:
 
 def _read_pickled(file: Path) -> Container:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace, *_path_stand_ins()]):
+        with torch.serialization.safe_globals([argparse.Namespace, *_path_stand_ins()]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write, which it then reads or refuses
             content = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # an altered file makes the reader trip in ever new ways, struct.error among them
         raise CheckpointError(_unreadable(file, error)) from error
@@ -123,4 +125,6 @@ def _unreadable(file: Path, error: BaseException) -> str:
             f"{refused[1]}, which could run code. Get the file from its publisher."
         )
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if "weights_only" in reason:  # torch's advice is to read it without care
+        reason = "it is no file of tensors that torch wrote"
     return f"{file} cannot be read as a checkpoint: it is cut short or damaged ({reason}). Download it again."

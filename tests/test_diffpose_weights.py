@@ -5,6 +5,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path, PosixPath
 
+import numpy as np
 import pytest
 import torch
 from diffpose_goldens import (
@@ -299,6 +300,14 @@ def test_damaged_files_are_refused(content, suffix, tmp_path):
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match="model"):
         load_diffusion(path)
+
+
+def test_a_pickle_of_something_else_is_refused_without_torchs_advice(tmp_path):
+    path = tmp_path / "template.pkl"
+    path.write_bytes(pickle.dumps({"motion": [{"scale": np.ones(1)}]}, protocol=4))
+    with pytest.raises(CheckpointError, match=r"template.pkl") as refused:
+        load_diffusion(path)
+    assert "weights_only" not in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
