@@ -1,9 +1,10 @@
 """What LivePortrait's warping and decoder cost against the plain form of the same networks, in one run.
 
-    python tests/benchmarks/networks_speed.py [--threads 2] [--rounds 3] [--save]
+    python tests/benchmarks/networks_speed.py [--threads 1] [--rounds 3] [--save]
 
-Process CPU seconds for one frame, the best of the rounds; the forms take turns, so that a busy machine slows all of
-them alike. Weights are synthetic and full-size; errors are mean differences to the plain form's picture.
+Process CPU seconds for one frame on one thread (threads that wait for others would count too), the best of the
+rounds; the forms take turns, so that a busy machine slows all of them alike. Weights are synthetic and full-size;
+errors are mean differences to the plain form's picture.
 """
 
 import sys
@@ -67,7 +68,7 @@ def measure(rounds: int) -> list[Figure]:
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

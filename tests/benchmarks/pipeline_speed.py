@@ -1,6 +1,6 @@
 """How fast the main job runs with its built-in parts: import, preparation, motion, and the whole way to the mp4.
 
-    python tests/benchmarks/pipeline_speed.py [--threads 2] [--save]
+    python tests/benchmarks/pipeline_speed.py [--threads 1] [--save]
 
 Medians of three runs; the whole way is drawing 512×512 frames of the demo portrait with paste-back and encoding
 them with the sound. Wall time needs an idle machine; CPU time is told beside it.
@@ -99,7 +99,7 @@ def measure() -> list[Figure]:
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     report(__file__, measure(), given.save)
