@@ -1,4 +1,4 @@
-"""The standalone door: portrait and voice, or clip and voice, or driving clip, to a video; weights to a folder.
+"""The standalone door: a portrait and a voice or a clip to a video, a voice live to a page, weights to a folder.
 
 Reached as `talking-head …`, `python -m talking_head …` and, in a bare clone, `python <folder> …`.
 """
@@ -8,7 +8,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from .diffpose.style import Style
     from .lp_core.audio import Audio
     from .lp_core.face import Face
+    from .lp_core.live import LiveHead
     from .lp_core.motion import MotionSequence
     from .lp_core.portrait import Portrait, Renderer, RenderOptions
+    from .lp_core.recording import Recording
     from .lp_core.video import Video
+    from .lp_core.viewer import Viewer
     from .lp_core.weights import WeightEntry
 
 ROOT = Path(__file__).resolve().parent
@@ -29,6 +33,8 @@ DEMO_PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
 DEMO_VOICE = ROOT / "workflows" / "demo_speech.wav"
 STOPPED = 130  # the exit code of a program that Ctrl-C ended
 USUAL_FPS = 25
+LIVE_RATE = 48_000  # samples a second of a voice that is no file
+DEFAULT_OUTPUT = Path("talking_head.mp4")
 MODELS_VARIABLE = "TALKING_HEAD_MODELS"
 READ_BY_LANDMARKS = "landmarks 1"  # how kept motion was read; another number reads all clips again
 
@@ -89,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     dub.add_argument("--lips", type=float, default=1.0, help="strength of lip motion; 1 is natural")
     dub.set_defaults(run=_dub, animal=False)
 
+    live = commands.add_parser("live", help="a portrait speaks along with a voice that is just being spoken")
+    _add_live_options(live)
+    live.set_defaults(run=_live)
+
     models = commands.add_parser(
         "models", help="published weights: which are here, and fetching those that are not"
     )
@@ -120,7 +130,7 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", type=Path, default=Path("talking_head.mp4"), help="the video to write")
+    parser.add_argument("-o", "--output", type=Path, default=DEFAULT_OUTPUT, help="the video to write")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no closing line")
 
 
@@ -195,21 +205,25 @@ def _add_render_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_motion_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--lips", type=float, default=1.0, help="strength of lip motion; 1 is natural")
-    parser.add_argument("--blinks", type=float, default=1.0, help="strength of blinks")
-    parser.add_argument("--brows", type=float, default=1.0, help="strength of brow motion")
-    parser.add_argument("--gaze", type=float, default=1.0, help="strength of gaze shifts")
-    parser.add_argument("--head", type=float, default=1.0, help="strength of head motion")
+    _add_strength_options(parser)
     parser.add_argument("--smooth", type=float, default=0.0, metavar="SECONDS", help="smooth all motion")
     parser.add_argument(
         "--save-motion", type=Path, default=None, metavar="FILE", help="keep the motion as safetensors"
     )
 
 
+def _add_strength_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lips", type=float, default=1.0, help="strength of lip motion; 1 is natural")
+    parser.add_argument("--blinks", type=float, default=1.0, help="strength of blinks")
+    parser.add_argument("--brows", type=float, default=1.0, help="strength of brow motion")
+    parser.add_argument("--gaze", type=float, default=1.0, help="strength of gaze shifts")
+    parser.add_argument("--head", type=float, default=1.0, help="strength of head motion")
+
+
 def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     _add_common_options(parser)
     _add_generator_options(parser)
-    parser.add_argument("--pose", choices=("synthetic", "still"), default="synthetic", help="what the head does")
+    _add_manner_options(parser)
     head = parser.add_mutually_exclusive_group()
     head.add_argument(
         "--head-from", type=Path, default=None, metavar="CLIP", help="a clip whose head motion is taken"
@@ -222,6 +236,10 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
         help="head poses as text, a line each: seconds: pitch, yaw, roll, and an easing if wished",
     )
     parser.add_argument("--head-weight", type=float, default=1.0, help="how much of that head motion; 0.5 mixes")
+
+
+def _add_manner_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pose", choices=("synthetic", "still"), default="synthetic", help="what the head does")
     parser.add_argument("--expression", type=float, default=1.0, help="strength of the whole face's expression")
     parser.add_argument("--lips-only", action="store_true", help="move nothing but the lips")
     parser.add_argument("--subtle", type=float, default=1.0, help="strength of small expressions beside the speech")
@@ -230,6 +248,34 @@ def _add_speech_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--look", choices=("natural", "viewer"), default="natural", help="viewer locks the eyes on the viewer"
     )
+
+
+def _add_live_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("portrait", type=Path, help="a picture with a face")
+    voice = parser.add_mutually_exclusive_group()
+    voice.add_argument("--voice", type=Path, default=None, metavar="FILE", help="a sound file, at its own pace")
+    voice.add_argument(
+        "--microphone",
+        nargs="?",
+        const="",
+        default=None,
+        metavar="DEVICE",
+        help="this machine's microphone; without it or --voice, the page's is heard",
+    )
+    _add_output_options(parser)
+    parser.set_defaults(output=None)
+    parser.add_argument("--fps", default=None, help="frames a second, 25 when not given")
+    parser.add_argument(
+        "--latency", type=float, default=None, metavar="SECONDS", help="from a sound to its frame; else measured"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address of the page; others let the network in")
+    parser.add_argument("--port", type=int, default=8199, help="of the page; 0 takes a free one")
+    parser.add_argument("--no-page", action="store_true", help="serve no page, only write the file")
+    _add_portrait_options(parser)
+    _add_render_options(parser)
+    _add_generator_options(parser)
+    _add_manner_options(parser)
+    _add_strength_options(parser)
 
 
 def _add_generator_options(parser: argparse.ArgumentParser) -> None:
@@ -452,7 +498,7 @@ def _face(given: argparse.Namespace, picture: "Tensor", shrunk: float) -> "Face"
     try:
         faces = find_faces(picture, BoxFinder() if given.animal else None, box)
     except NoFaceError as error:
-        seen = _save_beside(given.output, error.looked_at)
+        seen = _save_beside(given.output or DEFAULT_OUTPUT, error.looked_at)
         raise ValueError(f"{error} What was looked at: {seen}") from error
     return _chosen(faces, given.face)
 
@@ -533,6 +579,98 @@ def _watched(given: argparse.Namespace, batches: "Iterable[Tensor]", frames: int
         for batch in batches:
             yield batch
             bar.update(len(batch))
+
+
+def _live(given: argparse.Namespace) -> None:
+    import torch
+
+    from .lp_core.live import Audience, LiveSession, Tally
+
+    if given.no_page and given.voice is None and given.microphone is None:
+        raise ValueError("Without a page there is nobody to hear; give --voice FILE or --microphone.")
+    torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # hearing and drawing go on side by side
+    voice = _live_voice(given)
+    head, picture = _live_head(given, voice)
+    tally, viewer = Tally(), None
+    audience: list[Audience] = [tally]
+    with ExitStack() as served:
+        if not given.no_page:
+            viewer = served.enter_context(_viewer(given, head, picture))
+            audience.append(viewer)
+            _say(f"open {viewer.url} (Ctrl-C ends)")
+        audience += _recordings(given, head, picture)
+        with LiveSession(head, audience) as session:
+            with closing(_arriving(given, voice, viewer)) as pieces, suppress(KeyboardInterrupt):
+                for piece in pieces:
+                    session.push(piece)
+            session.finish()
+    if not given.quiet:
+        kept = f"{given.output}: " if given.output and tally.frames else ""
+        counted = f"{tally.frames} frames, {tally.dropped} of them dropped"
+        _say(f"{kept}{counted}, {head.schedule.latency:.2f} s from sound to frame.")
+
+
+def _live_voice(given: argparse.Namespace) -> "Audio | None":
+    """The file that is spoken, if it is one, at a rate that every video's sound takes."""
+    from .lp_core.audio import load_audio
+
+    if given.voice is None:
+        return None
+    voice = load_audio(given.voice)
+    return voice if voice.sample_rate in (44_100, LIVE_RATE) else voice.resampled(LIVE_RATE)
+
+
+def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveHead, Tensor]":
+    """Who speaks, at a latency that this machine can hold, and the picture that is seen before."""
+    from .diffpose.live import live_stream
+    from .lp_core.audio import ArrivingAudio
+    from .lp_core.live import LiveHead, as_bytes, measured_reserve
+    from .lp_core.motion import MotionSequence
+    from .lp_core.renderer import render
+
+    portrait, options, fps = _portrait(given), _render_options(given), given.fps or USUAL_FPS
+    generator = _generator(given, portrait.picture, portrait.landmarks, portrait)
+    style = _style(given.style, models_folders(given.models, "diffpose"))
+    trial, stream = (live_stream(generator, fps, _motion_options(given), given.seed, style) for _ in range(2))
+    latency = given.latency
+    if latency is None:
+        latency = stream.delay + measured_reserve(portrait, trial, options)
+    sound = ArrivingAudio(voice.sample_rate, len(voice.waveform)) if voice else ArrivingAudio(LIVE_RATE)
+    calm = next(render(portrait, MotionSequence.still(1, stream.fps), options))[0]
+    return LiveHead(portrait, stream, sound, latency, options), as_bytes(calm)
+
+
+def _viewer(given: argparse.Namespace, head: "LiveHead", picture: "Tensor") -> "Viewer":
+    from .lp_core.viewer import Viewer
+
+    speaks_there = given.voice is None and given.microphone is None
+    rate = head.sound.sample_rate
+    return Viewer(picture, head.schedule, rate, microphone=speaks_there, host=given.host, port=given.port)
+
+
+def _recordings(given: argparse.Namespace, head: "LiveHead", picture: "Tensor") -> "list[Recording]":
+    """The file that is written along, if one is wanted."""
+    from .lp_core.recording import Recording
+
+    if given.output is None:
+        return []
+    sound = head.sound
+    return [Recording(given.output, picture, head.schedule.fps, sound.sample_rate, sound.channels)]
+
+
+def _arriving(
+    given: argparse.Namespace, voice: "Audio | None", viewer: "Viewer | None"
+) -> "Generator[Tensor, None, None]":
+    """The voice as it is spoken: a file when somebody watches, a microphone here or at the page."""
+    from .lp_core.live_voices import at_its_pace, microphone
+
+    if voice is not None:
+        if viewer is not None:
+            viewer.wait_until_watched()
+        return at_its_pace(voice.waveform, voice.sample_rate)
+    if given.microphone is not None or viewer is None:
+        return microphone(LIVE_RATE, given.microphone or None)
+    return viewer.voice()
 
 
 def _models(given: argparse.Namespace) -> None:

@@ -122,6 +122,7 @@ class LiveHead:
 
     Attributes:
         schedule: when frames are due.
+        sound: the track that the voice arrives at.
         has_heard_all: whether the voice has ended and all motion of it is settled.
         next_frame: the one that is drawn or dropped next.
     """
@@ -136,7 +137,7 @@ class LiveHead:
     ) -> None:
         self.schedule = Schedule(stream.fps, stream.delay + RESERVE if latency is None else latency)
         self._portrait, self._stream, self._options = portrait, stream, options or RenderOptions()
-        self._sound = sound
+        self.sound = sound
         self._resampler = Resampler(sound.sample_rate, HEARING_RATE)
         self._room = math.ceil(2 * self.schedule.latency * stream.fps)  # frames that may wait to be drawn
         self._waiting: deque[tuple[MotionSequence, int]] = deque()  # frames, as places in what settled together
@@ -149,12 +150,12 @@ class LiveHead:
     @property
     def position(self) -> float:
         """Seconds of sound that have arrived: the clock."""
-        return self._sound.arrived / self._sound.sample_rate
+        return self.sound.arrived / self.sound.sample_rate
 
     @property
     def frames(self) -> int:
         """Frames that cover the sound that has arrived."""
-        return frame_count(self._sound.arrived, self._sound.sample_rate, self.schedule.fps)
+        return frame_count(self.sound.arrived, self.sound.sample_rate, self.schedule.fps)
 
     @property
     def is_done(self) -> bool:
@@ -165,7 +166,7 @@ class LiveHead:
     def has_sound(self) -> bool:
         """Whether there is something to hear now."""
         return not self.has_heard_all and len(self._waiting) < self._room and (
-            self._ended or self._heard < self._sound.arrived
+            self._ended or self._heard < self.sound.arrived
         )  # fmt: skip
 
     @property
@@ -181,12 +182,12 @@ class LiveHead:
         """
         if self._ended:
             raise ValueError("The voice has ended; start anew for more of it.")
-        if self._sound.arrived - self._heard > BEHIND * self._sound.sample_rate:
+        if self.sound.arrived - self._heard > BEHIND * self.sound.sample_rate:
             raise ValueError(
                 f"The motion is more than {BEHIND:g} seconds behind the voice: this machine is too slow for what "
                 "makes it. Choose a lighter one, such as procedural."
             )
-        self._sound.push(samples)
+        self.sound.push(samples)
 
     def finish(self) -> None:
         """Nothing more of the voice comes."""
@@ -195,7 +196,7 @@ class LiveHead:
     def hear(self) -> None:
         """Make motion of the sound that has arrived since the last call."""
         ended = self._ended  # looked at first: what came before the end is then there
-        sound = self._sound.take(self._sound.arrived)
+        sound = self.sound.take(self.sound.arrived)
         heard = self._resampler.resampled(sound.mean(0, keepdim=True), last=ended)[0]
         self._settle(self._stream.push(heard))
         if ended:
@@ -372,3 +373,26 @@ class LiveSession:
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or something() or end())
             return not self._is_closed and not end()
+
+
+class Tally:
+    """An Audience that counts.
+
+    Attributes:
+        frames: all so far.
+        dropped: those that were not shown.
+    """
+
+    def __init__(self) -> None:
+        self.frames = self.dropped = 0
+
+    def sound(self, samples: Tensor) -> None:
+        """See Audience."""
+
+    def frame(self, frame: LiveFrame) -> None:
+        """See Audience."""
+        self.frames += 1
+        self.dropped += frame.picture is None
+
+    def end(self) -> None:
+        """See Audience."""

@@ -1,0 +1,360 @@
+"""A page that shows a live head: frames and sound to browsers as they come, a browser's microphone back.
+
+    session ─ sound, frame ─► Viewer ─► a queue for each page ─ WebSocket ─► web/live/live.mjs
+    voice() ◄─────────────────────────── the microphone of one page ◄────────────┘
+
+The page plays each sound `latency` after it came, so that its frame is there by then, and shows each frame while
+the sound at its moment is heard. A page that is too slow misses frames and never sound; one that is too slow even
+for the sound is let go.
+"""
+
+import asyncio
+import importlib.util
+import json
+import secrets
+import socket
+import struct
+import threading
+from collections import deque
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+from ipaddress import ip_address
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .audio import Resampler
+from .live import LiveFrame, Schedule
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from aiohttp.typedefs import Handler, Middleware
+
+PAGE = Path(__file__).parents[1] / "web" / "live"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
+    "Referrer-Policy": "no-referrer",  # the address holds the token
+    "Cache-Control": "no-store",
+}
+FRAME, SOUND = 1, 2  # kinds of binary messages
+HEADER = struct.Struct("<II")  # the kind; the frame's index, or the number of the first sample
+FRAMES_WAITING = 25  # for a page, or to be compressed; beyond, the oldest go
+SOUND_WAITING = 10.0  # seconds that a page may be behind in sound before it is let go
+JPEG_QUALITY = 85
+FAREWELL = 1.0  # seconds that pages get to take the rest when the server ends
+WAKE = 0.2  # seconds; a lock without a time limit would not let Ctrl-C through
+MICROPHONE_RATES = (8_000, 192_000)  # samples a second, lowest and highest
+LARGEST_PIECE = 1 << 18  # bytes that a page may send at once
+
+
+@dataclass(frozen=True, eq=False)
+class _Message:
+    """What goes to a page: text is JSON, bytes a HEADER and a JPEG or 16-bit sound; None ends."""
+
+    content: str | bytes | None
+    seconds: float = 0.0  # of sound
+    is_frame: bool = False
+
+
+class Line:
+    """What waits for one page, in order; of frames the oldest go where too many wait."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Message] = deque()
+        self._has_some = asyncio.Event()
+        self._frames, self._seconds = 0, 0.0
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much sound waits that the page will not catch up."""
+        return self._seconds > SOUND_WAITING
+
+    def add(self, message: _Message) -> None:
+        """One more at the end."""
+        if message.is_frame and self._frames == FRAMES_WAITING:
+            self._leave(next(entry for entry in self._waiting if entry.is_frame))
+        self._waiting.append(message)
+        self._frames += message.is_frame
+        self._seconds += message.seconds
+        self._has_some.set()
+
+    async def next(self) -> str | bytes | None:
+        """What comes next, waited for."""
+        while not self._waiting:
+            self._has_some.clear()
+            await self._has_some.wait()
+        message = self._waiting[0]
+        self._leave(message)
+        return message.content
+
+    def _leave(self, message: _Message) -> None:
+        self._waiting.remove(message)
+        self._frames -= message.is_frame
+        self._seconds -= message.seconds
+
+
+class Viewer:
+    """A `live.Audience` that serves a page, from a thread of its own while the block lasts.
+
+    Args:
+        picture: (H, W, 3) uint8, shown until somebody speaks.
+        schedule: when frames are due.
+        sample_rate: of the sound, and of what `voice` gives.
+        microphone: the page is asked for its microphone.
+        host: the address to listen at; others than this machine's own let the network in.
+        port: to listen at; 0 takes a free one.
+
+    Attributes:
+        url: where a browser finds the page; whoever has it may watch and speak.
+
+    Raises:
+        ValueError: aiohttp is not installed.
+        OSError: the address cannot be listened at.
+    """
+
+    def __init__(
+        self,
+        picture: Tensor,
+        schedule: Schedule,
+        sample_rate: int,
+        *,
+        microphone: bool = False,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        _require_aiohttp()
+        self._socket = _listening(host, port)
+        self._hello = {
+            "fps": float(schedule.fps),
+            "latency": schedule.latency,
+            "sample_rate": sample_rate,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "microphone": microphone,
+        }
+        self._picture, self._rate, self._token = jpeg(picture), sample_rate, secrets.token_urlsafe(16)
+        self._lines: dict[Line, asyncio.Task[None]] = {}  # with what sends them
+        self._frames: deque[tuple[int, Tensor]] = deque(maxlen=FRAMES_WAITING)  # to be compressed
+        self._samples = 0  # of sound that were given to pages
+        self._speaker: Line | None = None  # whose microphone is heard
+        self._voice: SimpleQueue[Tensor | None] = SimpleQueue()
+        self._watched = threading.Event()
+        self._loop, self._closing, self._has_frames = asyncio.new_event_loop(), asyncio.Event(), asyncio.Event()
+        address, self._port = self._socket.getsockname()[:2]
+        self._is_local = ip_address(address).is_loopback
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self._port}/?token={self._token}"
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=[self._serve()], daemon=True, name="viewer"
+        )
+
+    def __enter__(self) -> "Viewer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join()
+        self._loop.close()
+        self._voice.put(None)
+
+    def sound(self, samples: Tensor) -> None:
+        """See Audience."""
+        if samples.shape[1]:
+            self._loop.call_soon_threadsafe(self._give_sound, pcm(samples), samples.shape[1])
+
+    def frame(self, frame: LiveFrame) -> None:
+        """See Audience."""
+        self._loop.call_soon_threadsafe(self._take_frame, frame)
+
+    def end(self) -> None:
+        """See Audience."""
+        self._loop.call_soon_threadsafe(self._give, _Message(json.dumps({"end": True})))
+
+    def wait_until_watched(self) -> None:
+        """Return when the first page is there."""
+        while not self._watched.wait(WAKE):
+            pass
+
+    def voice(self) -> Generator[Tensor, None, None]:
+        """What a page's microphone hears, as it arrives: pieces (1, S); ends when that page goes."""
+        while (piece := self._heard()) is not None:
+            yield piece
+
+    def _heard(self) -> Tensor | None:
+        while True:
+            with suppress(Empty):
+                return self._voice.get(timeout=WAKE)
+
+    def _take_frame(self, frame: LiveFrame) -> None:
+        if frame.picture is not None and self._lines:
+            self._frames.append((frame.index, frame.picture))
+            self._has_frames.set()
+
+    def _give_sound(self, samples: bytes, count: int) -> None:
+        self._give(_Message(HEADER.pack(SOUND, self._samples) + samples, count / self._rate))
+        self._samples += count
+
+    def _give(self, message: _Message) -> None:
+        for line in self._lines:
+            line.add(message)
+
+    async def _serve(self) -> None:
+        from aiohttp import web
+
+        app = web.Application(middlewares=[self._guard()])
+        app.add_routes([web.get("/", self._page), web.get("/portrait.jpg", self._portrait)])
+        app.add_routes([web.get("/live", self._talk), web.static("/code", PAGE)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=FAREWELL)
+        await runner.setup()
+        await web.SockSite(runner, self._socket).start()
+        compressing = asyncio.create_task(self._compress())
+        await self._closing.wait()
+        compressing.cancel()
+        self._give(_Message(None))
+        if self._lines:
+            await asyncio.wait(self._lines.values(), timeout=FAREWELL)
+        await runner.cleanup()
+
+    async def _compress(self) -> None:
+        """Frames to JPEG, one after another, beside everything else."""
+        while await self._has_frames.wait():
+            self._has_frames.clear()
+            while self._frames:
+                index, picture = self._frames.popleft()
+                body = await asyncio.to_thread(jpeg, picture)
+                self._give(_Message(HEADER.pack(FRAME, index) + body, is_frame=True))
+
+    def _guard(self) -> "Middleware":
+        """Refuses requests that do not come from our own page, and sets HEADERS."""
+        from aiohttp import web
+
+        @web.middleware
+        async def guarded(request: web.Request, handler: "Handler") -> web.StreamResponse:
+            trouble = self._trouble(request)
+            if trouble:
+                raise web.HTTPForbidden(text=trouble, headers=HEADERS)
+            response = await handler(request)
+            if not response.prepared:
+                response.headers.update(HEADERS)
+            return response
+
+        return guarded
+
+    def _trouble(self, request: "web.Request") -> str:
+        """Why a request is refused; empty when it is not."""
+        name, origin = request.url.host or "", request.headers.get("Origin")
+        if self._is_local and not _is_this_machine(name):
+            return f"This page is served to this machine only, not as {name!r}."
+        if origin is not None and origin.partition("://")[2] != request.host:
+            return f"Another page, {origin}, asked."
+        given = request.query.get("token", "").encode()
+        if not request.path.startswith("/code/") and not secrets.compare_digest(given, self._token.encode()):
+            return "Open the address that `talking-head live` has printed, with its token."
+        return ""
+
+    async def _page(self, _request: "web.Request") -> "web.StreamResponse":
+        from aiohttp import web
+
+        return web.FileResponse(PAGE / "index.html")
+
+    async def _portrait(self, _request: "web.Request") -> "web.Response":
+        from aiohttp import web
+
+        return web.Response(body=self._picture, content_type="image/jpeg")
+
+    async def _talk(self, request: "web.Request") -> "web.WebSocketResponse":
+        """A page: what comes goes to it, its microphone is heard."""
+        from aiohttp import web
+
+        page = web.WebSocketResponse(max_msg_size=LARGEST_PIECE)
+        await page.prepare(request)
+        line = Line()
+        line.add(_Message(json.dumps(self._hello)))
+        self._lines[line] = asyncio.create_task(_tell(page, line))
+        self._watched.set()
+        try:
+            await self._listen(page, line)
+        finally:
+            self._lines.pop(line).cancel()
+        return page
+
+    async def _listen(self, page: "web.WebSocketResponse", line: Line) -> None:
+        """Hear the page's microphone: first its rate as JSON, then pieces of 32-bit samples."""
+        from aiohttp import WSMsgType
+
+        resampler = None
+        async for said in page:
+            if said.type is WSMsgType.TEXT and self._speaker is None and self._hello["microphone"]:
+                resampler = Resampler(_microphone_rate(said.data), self._rate)
+                self._speaker = line
+            elif said.type is WSMsgType.BINARY and resampler is not None:
+                self._voice.put(resampler.resampled(_samples(said.data)))
+        if self._speaker is line:
+            self._voice.put(None)
+
+
+async def _tell(page: "web.WebSocketResponse", line: Line) -> None:
+    """Send what waits in a line until it ends, or the page is too slow."""
+    with suppress(ConnectionError):
+        while not line.is_behind and (content := await line.next()) is not None:
+            await (page.send_str(content) if isinstance(content, str) else page.send_bytes(content))
+    await page.close(message=b"too slow for the sound" if line.is_behind else b"ended")
+
+
+def pcm(samples: Tensor) -> bytes:
+    """Sound (channels, S) in -1…1 as 16-bit little-endian samples of one channel, the mean of all."""
+    return samples.mean(0).mul(32_767).round_().clamp_(-32_768, 32_767).numpy().astype("<i2").tobytes()
+
+
+def jpeg(picture: Tensor) -> bytes:
+    """A picture (H, W, 3) uint8 as a JPEG file."""
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(picture.numpy()).save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def _samples(body: bytes) -> Tensor:
+    """Sound (1, S) of 32-bit little-endian samples; silence where they are no numbers."""
+    heard = np.frombuffer(body[: len(body) // 4 * 4], "<f4").astype(np.float32)
+    return torch.from_numpy(np.nan_to_num(heard, posinf=0, neginf=0).clip(-1, 1))[None]
+
+
+def _microphone_rate(told: str) -> int:
+    """The rate that a page tells, as {"sample_rate": 48000}."""
+    rate = json.loads(told)["sample_rate"]
+    lowest, highest = MICROPHONE_RATES
+    if not isinstance(rate, int) or not lowest <= rate <= highest:
+        raise ValueError(f"The page's microphone has {rate!r} samples a second; expected {lowest} … {highest}.")
+    return rate
+
+
+def _is_this_machine(name: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(name).is_loopback
+    return name == "localhost"
+
+
+def _require_aiohttp() -> None:
+    if importlib.util.find_spec("aiohttp") is None:
+        raise ValueError('The page needs aiohttp: pip install "talking-head[live]", or pip install aiohttp.')
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        OSError: the address is not this machine's, or somebody listens there already.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise OSError(f"Cannot serve the page at {host}, port {port}: {error}. Give another --port.") from error
