@@ -20,6 +20,7 @@ from test_workflows import WORKFLOWS, read, shortened
 
 DOCS = ROOT / "web" / "js" / "docs"
 WINDOW = {"width": 1400, "height": 1400}
+SECONDS = 1.1  # of speech and clips
 MARGIN = 12  # pixels around a node
 LARGEST_SIDE = 640  # pixels of a picture
 QUALITY = 82
@@ -100,7 +101,7 @@ def main() -> None:
             Path(folder, name).touch()
         for file in (ROOT / "workflows").iterdir():
             if file.stem.startswith("demo_"):
-                shortened(file.name, server.host.folders["input"])
+                shortened(file.name, server.host.folders["input"], SECONDS)
         context = browser.new_context(viewport=WINDOW, device_scale_factor=1)
         comfy = ComfyPage(context.new_page(), server.url)
         context.request.post(f"{server.url}/api/settings", data={"Comfy.VueNodes.Enabled": False})
