@@ -160,4 +160,4 @@ def _leading(
 
 def _between(first: MotionSequence, second: MotionSequence, weight: Tensor) -> MotionSequence:
     """The first motion with an expression on the way to the second's, or beyond it."""
-    return replace(second, expression=torch.lerp(first.expression, second.expression, weight))
+    return replace(second, expression=torch.lerp(first.expression, second.expression, weight.to(first.expression)))
