@@ -91,6 +91,7 @@ NOISE = (
     "Network Error",
     "AxiosError",
 )
+POLLS = 5  # looks at a picture, a fifth of a second apart, until it counts as standing still
 LIVE_PICTURE = "/talking_head/expression"
 SECONDS = 90  # until a test gives up waiting
 
@@ -207,11 +208,14 @@ class ComfyPage:
     def settled(self, panel: Any) -> torch.Tensor:
         """What a panel shows once the server has answered all that the page asked for."""
         seen = [self.seen(panel)]
+        asked = [self.asked]
 
-        def stands_still() -> bool:
+        def stands_still() -> bool:  # long enough that the newest wish, which waits for the one before, is out too
             self.page.wait_for_timeout(200)
             seen.append(self.seen(panel))
-            return self.asked == self._answered and torch.equal(seen[-1], seen[-2])
+            asked.append(self.asked)
+            is_quiet = len(asked) >= POLLS and len(set(asked[-POLLS:])) == 1 and self.asked == self._answered
+            return is_quiet and all(torch.equal(seen[-1], other) for other in seen[-POLLS:])
 
         self.until(stands_still, "a picture that stands still")
         return seen[-1]
