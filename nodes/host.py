@@ -212,9 +212,9 @@ def managed(networks: nn.Module, device: torch.device) -> Ready:
     return ready
 
 
-def renderer(name: str, animals: bool = False, precision: str = "auto") -> Renderer:
+def renderer(name: str, animals: bool = False, precision: str = "auto", acceleration: str = "none") -> Renderer:
     """The renderer called so, on ComfyUI's device, with weights of its models folders, which it keeps in memory."""
-    return choose_renderer(name, device(), model_folders("liveportrait"), animals, precision, managed)
+    return choose_renderer(name, device(), model_folders("liveportrait"), animals, precision, managed, acceleration)
 
 
 def result_device() -> torch.device:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..lp_core.acceleration import ACCELERATIONS
 from ..lp_core.crop import CropOptions, apply_affine
 from ..lp_core.device import PRECISIONS
 from ..lp_core.face import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
@@ -81,6 +82,11 @@ class LoadPortrait(Node):
                 "mask": ("MASK", {"tooltip": (
                     "Paint over the face to say where it is. An empty mask is ignored."
                 )}),
+                "acceleration": (list(ACCELERATIONS), {"default": ACCELERATIONS[0], "tooltip": (
+                    "For liveportrait's drawing: compile lets torch.compile translate its networks, minutes the "
+                    "first time; graphs records them as CUDA graphs. Where one cannot run, the log says why and "
+                    "drawing goes on without."
+                )}),
             },
         }  # fmt: skip
 
@@ -99,6 +105,7 @@ class LoadPortrait(Node):
         animal: bool,
         precision: str,
         mask: Tensor | None = None,
+        acceleration: str = ACCELERATIONS[0],
     ) -> dict[str, Any]:
         """The portrait, its crop with landmarks (1, 512, 512, 3) and how many faces the page is shown."""
         whole = picture_of(image)
@@ -111,7 +118,7 @@ class LoadPortrait(Node):
         counted = _counted(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
         drawn_by = "liveportrait" if animal and renderer == "auto" else renderer
-        drawer = host.renderer(drawn_by, animal, precision)
+        drawer = host.renderer(drawn_by, animal, precision, acceleration)
         tell_renderer(drawn_by, animal)
         portrait = drawer.portrait(picture, counted[face_index], framing)
         preview = _crop_with_landmarks(portrait)

@@ -26,7 +26,7 @@ CORE_TYPES = {"IMAGE", "AUDIO", "VIDEO", "MASK", "FLOAT", "INT", "STRING", "BOOL
 SAVED_WIDGETS = {
     "LoadPortrait": (
         "renderer face_order face_index face_box longest_side crop_scale crop_x crop_y upright animal "
-        "precision"
+        "precision acceleration"
     ),
     "AudioToMotion": (
         "motion fps seed lips blinks gaze brows head pose lip_lead_ms expression lips_only rest_in_silence "
