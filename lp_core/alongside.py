@@ -1,7 +1,4 @@
-"""Work done in a thread beside the caller's: ahead of it (`prefetch`) or behind it (`alongside`).
-
-Few items wait between the two, errors arrive on the other side, and no thread outlives its end.
-"""
+"""Work done in a thread while the caller makes what it works on, such as encoding beside drawing."""
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -20,40 +17,10 @@ _END = object()
 
 
 class _Failed:
-    """An exception on its way from the thread to the reader."""
+    """An exception on its way to the thread."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-
-
-def prefetch(items: Iterable[Item], ahead: int = 2) -> Generator[Item, None, None]:
-    """The same items in the same order, made by a thread that keeps up to `ahead` of them ready.
-
-    The thread starts with the first item asked for and works under the reader's gradient and inference mode,
-    which torch keeps per thread. An error in `items` is raised here, in its place. Closing the iterator (or
-    dropping it) ends the thread after the item it is making and closes `items`.
-
-    Raises:
-        ValueError: `ahead` is below one.
-    """
-    if ahead < 1:
-        raise ValueError(f"Work is done at least one item ahead; got {ahead}.")
-    return _reader(items, ahead)
-
-
-def _reader(items: Iterable[Item], ahead: int) -> Generator[Item, None, None]:
-    ready: SimpleQueue[object] = SimpleQueue()
-    slots, closed = threading.Semaphore(ahead), threading.Event()
-    thread = threading.Thread(
-        target=_work, args=(items, ready, slots, closed, _modes()), daemon=True, name="prefetch"
-    )
-    thread.start()
-    try:
-        yield from cast("Generator[Item, None, None]", _taken(ready, slots))
-    finally:
-        closed.set()
-        slots.release()
-        thread.join()
 
 
 def alongside(
@@ -111,22 +78,6 @@ def _taken(ready: SimpleQueue[object], slots: threading.Semaphore) -> Generator[
             raise item.error
         yield item
         slots.release()
-
-
-def _work(
-    items: Iterable[Item],
-    ready: SimpleQueue[object],
-    slots: threading.Semaphore,
-    closed: threading.Event,
-    modes: Modes,
-) -> None:
-    try:
-        with _under(modes):
-            _fill(items, ready, slots, closed)
-    except BaseException as error:  # the reader's thread is where it belongs, whatever it is
-        ready.put(_Failed(error))
-    else:
-        ready.put(_END)
 
 
 def _fill(
