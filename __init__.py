@@ -16,6 +16,7 @@ from .nodes.pose import MotionFilter, PoseKeyframes, ReferencePose, SyntheticPos
 from .nodes.reenact import ReenactVideo
 from .nodes.render import LivePortraitRender
 from .nodes.render_to_file import RenderToFile
+from .nodes.speak_live import SpeakLive
 from .nodes.speaker import BuildSpeaker, LoadSpeaker, ProjectLips, SaveSpeaker
 from .nodes.style import LoadStyle, MixStyles, SaveStyle, StyleEncode
 from .nodes.talker import TalkerOptions
@@ -55,6 +56,7 @@ NODES: dict[type[Node], str] = {
     ReenactVideo: "Reenact Video",
     LivePortraitRender: "LivePortrait Render",
     RenderToFile: "Render to File (Talking Head)",
+    SpeakLive: "Speak Live (Talking Head)",
     VideoCombine: "Video Combine (Talking Head)",
     Doctor: "Doctor (Talking Head)",
 }

@@ -72,6 +72,7 @@ SAVED_WIDGETS = {
         "paste_back relative batch_size take_expression take_lips take_eyes take_brows take_head multiplier "
         "stitching close_mouth keep_identity anchored"
     ),
+    "SpeakLive": "seed fps filename_prefix",
     "RenderToFile": (
         "filename_prefix format crf save_metadata save_output trim_to_audio pix_fmt paste_back relative batch_size "
         "take_expression take_lips take_eyes take_brows take_head multiplier stitching close_mouth keep_identity "

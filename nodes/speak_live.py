@@ -1,0 +1,113 @@
+"""SpeakLive: a portrait that says a voice at the voice's own pace, seen in the node while it does."""
+
+from fractions import Fraction
+from typing import Any
+
+from ..diffpose.live import live_stream
+from ..diffpose.options import MotionOptions
+from ..diffpose.procedural import ProceduralGenerator
+from ..lp_core.audio import ArrivingAudio, Audio
+from ..lp_core.live import LiveFrame, LiveHead, LiveSession, Tally, as_bytes, measured_reserve
+from ..lp_core.live_voices import at_its_pace
+from ..lp_core.motion import frame_count
+from ..lp_core.portrait import Portrait
+from ..lp_core.recording import Recording
+from . import host
+from .node import Node
+from .wires import audio_of
+
+RATES = (44_100, 48_000)  # samples a second that every mp4 takes
+
+
+class SpeakLive(Node):
+    """PORTRAIT and AUDIO to previews in time and a file."""
+
+    DESCRIPTION = (
+        "Says a voice at the voice's own pace, as if it were just being spoken: frames appear in the node while "
+        "they are drawn, and are dropped where the machine is too slow, never delayed. Shows whether this machine "
+        "is quick enough for talking-head live, which takes a microphone."
+    )
+    SEARCH_ALIASES = ("talking head", "live", "real time", "stream", "microphone", "preview", "low latency")
+    OUTPUT_NODE = True
+    RETURN_TYPES = ("STRING", "VIDEO", "INT", "FLOAT")
+    RETURN_NAMES = ("filename", "video", "dropped_frames", "latency")
+    OUTPUT_TOOLTIPS = (
+        "The file that was written along.",
+        "The video that was written, with the picture before repeated for every dropped frame.",
+        "How many frames came too late and were left out.",
+        "Seconds from a sound to its frame.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The inputs, as ComfyUI asks for them."""
+        return {
+            "required": {
+                "portrait": ("PORTRAIT", {"tooltip": "Who speaks, from LoadPortrait."}),
+                "audio": ("AUDIO", {"tooltip": "The voice; the run takes as long as it does."}),
+                "seed": ("INT", {
+                    "default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True,
+                    "tooltip": "The same seed gives the same head, blinks and gaze.",
+                }),
+                "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 60.0, "step": 0.001, "tooltip": (
+                    "Frames a second."
+                )}),
+                "filename_prefix": ("STRING", {"default": "talking_head_live", "tooltip": (
+                    "Name in the output folder, with a subfolder if wished; a number is added."
+                )}),
+            },
+        }  # fmt: skip
+
+    def run(
+        self, portrait: Portrait, audio: dict[str, Any], seed: int, fps: float, filename_prefix: str
+    ) -> dict[str, Any]:
+        """The file, its video, and how it went."""
+        voice = audio_of(audio)
+        voice = voice if voice.sample_rate in RATES else voice.resampled(RATES[-1])
+        head, still = _head(portrait, voice, seed, fps), as_bytes(portrait.picture)
+        height, width, _ = still.shape
+        place = host.save_place(filename_prefix, ".mp4", "output", (width, height))
+        tally, seen = Tally(), _Seen(voice, head.schedule.fps)
+        recording = Recording(place.path, still, head.schedule.fps, voice.sample_rate, len(voice.waveform))
+        with LiveSession(head, [tally, seen, recording]) as session:
+            for piece in at_its_pace(voice.waveform, voice.sample_rate):
+                session.push(piece)
+                seen.show()
+            session.finish()
+        video = host.video_from_file(place.path)
+        result = (str(place.path), video, tally.dropped, head.schedule.latency)
+        return {"ui": {"images": [place.shown], "animated": (True,)}, "result": result}
+
+
+def _head(portrait: Portrait, voice: Audio, seed: int, fps: float) -> LiveHead:
+    """Who speaks, by the built-in generator, at the latency that this machine can hold."""
+    trial, stream = (live_stream(ProceduralGenerator(), fps, MotionOptions(), seed) for _ in range(2))
+    latency = stream.delay + measured_reserve(portrait, trial)
+    return LiveHead(portrait, stream, ArrivingAudio(voice.sample_rate, len(voice.waveform)), latency)
+
+
+class _Seen:
+    """An audience that keeps the newest frame for the node's preview, which the run's own thread sends."""
+
+    def __init__(self, voice: Audio, fps: Fraction) -> None:
+        self._progress = host.Progress(frame_count(voice.samples, voice.sample_rate, fps))
+        self._newest: LiveFrame | None = None
+
+    def sound(self, samples: object) -> None:
+        """See Audience."""
+
+    def frame(self, frame: LiveFrame) -> None:
+        """See Audience."""
+        if frame.picture is not None:
+            self._newest = frame
+
+    def end(self) -> None:
+        """See Audience."""
+
+    def show(self) -> None:
+        """Send the newest frame, if it was not sent yet; Stop ends the run."""
+        frame, self._newest = self._newest, None
+        if frame is None or frame.picture is None:
+            host.stop_if_asked()
+        else:
+            self._progress.step(frame.index + 1 - self._progress.done, frame.picture.float() / 255)
