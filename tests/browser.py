@@ -93,7 +93,7 @@ NOISE = (
 )
 POLLS = 5  # looks at a picture, a fifth of a second apart, until it counts as standing still
 LIVE_PICTURE = "/talking_head/expression"
-SECONDS = 90  # until a test gives up waiting
+SECONDS = 60  # until a test gives up waiting
 
 
 def pixels_of(picture: bytes) -> torch.Tensor:
@@ -186,8 +186,8 @@ class ComfyPage:
         self.until(stands_still, "pictures and videos in the nodes")
 
     def panel(self, name: str) -> Any:
-        """One of our panels in a node."""
-        return self.page.locator(f'[data-talking-head="{name}"]').last
+        """One of our panels in a node; those of graphs that were open before may still be there, unseen."""
+        return self.page.locator(f'[data-talking-head="{name}"]:visible').last
 
     def drag(self, panel: Any, start: tuple[float, float], by: tuple[float, float]) -> None:
         """Drag on a panel's first canvas from a place, in 0…1 of its square picture, by shares of its side."""
