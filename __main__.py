@@ -611,20 +611,18 @@ def _live(given: argparse.Namespace) -> None:
 
 
 def _live_voice(given: argparse.Namespace) -> "Audio | None":
-    """The file that is spoken, if it is one, at a rate that every video's sound takes."""
+    """The file that is spoken, if it is one."""
     from .lp_core.audio import load_audio
+    from .lp_core.recording import recordable
 
-    if given.voice is None:
-        return None
-    voice = load_audio(given.voice)
-    return voice if voice.sample_rate in (44_100, LIVE_RATE) else voice.resampled(LIVE_RATE)
+    return None if given.voice is None else recordable(load_audio(given.voice))
 
 
 def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveHead, Tensor]":
     """Who speaks, at a latency that this machine can hold, and the picture that is seen before."""
     from .diffpose.live import live_stream
     from .lp_core.audio import ArrivingAudio
-    from .lp_core.live import LiveHead, as_bytes, measured_reserve
+    from .lp_core.live import LiveHead, measured_latency, picture_bytes
     from .lp_core.motion import MotionSequence
     from .lp_core.renderer import render
 
@@ -634,10 +632,10 @@ def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveH
     trial, stream = (live_stream(generator, fps, _motion_options(given), given.seed, style) for _ in range(2))
     latency = given.latency
     if latency is None:
-        latency = stream.delay + measured_reserve(portrait, trial, options)
+        latency = measured_latency(portrait, trial, options)
     sound = ArrivingAudio(voice.sample_rate, len(voice.waveform)) if voice else ArrivingAudio(LIVE_RATE)
     calm = next(render(portrait, MotionSequence.still(1, stream.fps), options))[0]
-    return LiveHead(portrait, stream, sound, latency, options), as_bytes(calm)
+    return LiveHead(portrait, stream, sound, latency, options), picture_bytes(calm)
 
 
 def _viewer(given: argparse.Namespace, head: "LiveHead", picture: "Tensor") -> "Viewer":

@@ -28,6 +28,7 @@ from .audio import ArrivingAudio, Resampler
 from .motion import MotionSequence, frame_count
 from .portrait import Portrait, RenderOptions
 from .renderer import render
+from .transfer import as_bytes
 
 HEARING_RATE = 16_000  # samples a second that streams of motion hear
 RESERVE = 0.2  # seconds from a frame's motion being settled until it is due, at least
@@ -242,16 +243,18 @@ class LiveHead:
         return LiveFrame(index, kept, self.schedule.offset(index, position))
 
     def _drawn(self, motion: MotionSequence, place: int) -> Tensor:
-        return as_bytes(next(render(self._portrait, motion[place : place + 1], self._options))[0])
+        return picture_bytes(next(render(self._portrait, motion[place : place + 1], self._options))[0])
 
 
-def as_bytes(picture: Tensor) -> Tensor:
+def picture_bytes(picture: Tensor) -> Tensor:
     """A picture (H, W, 3) in 0…1 as uint8 on the CPU, turned into it where it was drawn."""
-    return picture.detach().mul(255).round_().clamp_(0, 255).to(torch.uint8).cpu()
+    return as_bytes(picture).cpu()
 
 
-def measured_reserve(portrait: Portrait, stream: MotionStream, options: RenderOptions | None = None) -> float:
-    """Seconds of latency beyond the stream's delay that this machine needs: RESERVE, or twice its own work.
+def measured_latency(portrait: Portrait, stream: MotionStream, options: RenderOptions | None = None) -> float:
+    """Seconds from a sound to its frame that this machine can hold: the stream's delay and twice its own work.
+
+    RESERVE is the least that is left for that work.
 
     All that is slow the first time is over afterwards.
 
@@ -267,9 +270,9 @@ def measured_reserve(portrait: Portrait, stream: MotionStream, options: RenderOp
             settled.append(time.perf_counter() - start)
     for _ in range(6):
         start = time.perf_counter()
-        as_bytes(next(render(portrait, still, options))[0])
+        picture_bytes(next(render(portrait, still, options))[0])
         drawn.append(time.perf_counter() - start)
-    return max(RESERVE, 2 * (median(settled[1:]) + median(drawn[1:])))
+    return stream.delay + max(RESERVE, 2 * (median(settled[1:]) + median(drawn[1:])))
 
 
 class LiveSession:

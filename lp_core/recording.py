@@ -8,11 +8,17 @@ from queue import SimpleQueue
 
 from torch import Tensor
 
-from .audio import ArrivingAudio
+from .audio import ArrivingAudio, Audio
 from .encoding import VideoOptions, write_video
 from .live import LiveFrame
 
+RATES = (44_100, 48_000)  # samples a second that the sound of every video format may have
 PICTURES_WAITING = 50  # for the encoder; beyond, pictures are left out and never sound
+
+
+def recordable(voice: Audio) -> Audio:
+    """The voice, at another rate where a video's sound may not have its own."""
+    return voice if voice.sample_rate in RATES else voice.resampled(RATES[-1])
 
 
 class Recording:
@@ -87,5 +93,5 @@ class Recording:
         frame: LiveFrame | None = first
         while frame is not None:
             held = held if frame.picture is None else frame.picture
-            yield held.float() / 255
+            yield held
             frame = self._frames.get()

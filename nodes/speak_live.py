@@ -7,16 +7,14 @@ from ..diffpose.live import live_stream
 from ..diffpose.options import MotionOptions
 from ..diffpose.procedural import ProceduralGenerator
 from ..lp_core.audio import ArrivingAudio, Audio
-from ..lp_core.live import LiveFrame, LiveHead, LiveSession, Tally, as_bytes, measured_reserve
+from ..lp_core.live import LiveFrame, LiveHead, LiveSession, Tally, measured_latency, picture_bytes
 from ..lp_core.live_voices import at_its_pace
 from ..lp_core.motion import frame_count
 from ..lp_core.portrait import Portrait
-from ..lp_core.recording import Recording
+from ..lp_core.recording import Recording, recordable
 from . import host
 from .node import Node
 from .wires import audio_of
-
-RATES = (44_100, 48_000)  # samples a second that every mp4 takes
 
 
 class SpeakLive(Node):
@@ -62,9 +60,8 @@ class SpeakLive(Node):
         self, portrait: Portrait, audio: dict[str, Any], seed: int, fps: float, filename_prefix: str
     ) -> dict[str, Any]:
         """The file, its video, and how it went."""
-        voice = audio_of(audio)
-        voice = voice if voice.sample_rate in RATES else voice.resampled(RATES[-1])
-        head, still = _head(portrait, voice, seed, fps), as_bytes(portrait.picture)
+        voice = recordable(audio_of(audio))
+        head, still = _head(portrait, voice, seed, fps), picture_bytes(portrait.picture)
         height, width, _ = still.shape
         place = host.save_place(filename_prefix, ".mp4", "output", (width, height))
         tally, seen = Tally(), _Seen(voice, head.schedule.fps)
@@ -82,8 +79,8 @@ class SpeakLive(Node):
 def _head(portrait: Portrait, voice: Audio, seed: int, fps: float) -> LiveHead:
     """Who speaks, by the built-in generator, at the latency that this machine can hold."""
     trial, stream = (live_stream(ProceduralGenerator(), fps, MotionOptions(), seed) for _ in range(2))
-    latency = stream.delay + measured_reserve(portrait, trial)
-    return LiveHead(portrait, stream, ArrivingAudio(voice.sample_rate, len(voice.waveform)), latency)
+    sound = ArrivingAudio(voice.sample_rate, len(voice.waveform))
+    return LiveHead(portrait, stream, sound, measured_latency(portrait, trial))
 
 
 class _Seen:

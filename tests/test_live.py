@@ -23,14 +23,15 @@ from talking_head.lp_core.live import (
     LiveHead,
     LiveSession,
     Schedule,
-    as_bytes,
-    measured_reserve,
+    measured_latency,
+    picture_bytes,
 )
 from talking_head.lp_core.motion import MotionSequence, frame_count, join
 from talking_head.lp_core.picture import limited, load_picture
 from talking_head.lp_core.portrait import Portrait
 from talking_head.lp_core.recording import PICTURES_WAITING, Recording
 from talking_head.lp_core.renderer import choose_renderer, render
+from talking_head.lp_core.transfer import as_bytes
 from talking_head.lp_core.video import read_video
 
 FPS = Fraction(25)
@@ -238,7 +239,7 @@ def test_a_frame_is_late_when_it_is_more_than_a_frame_behind():
 
 def test_the_latency_is_the_stream_s_delay_and_a_reserve(portrait):
     assert LiveHead(portrait, Counted(0.4), ArrivingAudio(RATE)).schedule.latency == pytest.approx(0.4 + RESERVE)
-    assert measured_reserve(portrait, Counted()) >= RESERVE
+    assert measured_latency(portrait, Counted(0.4)) >= 0.4 + RESERVE
 
 
 # ------------------------------------------------------------------ threads, and the file written along
@@ -246,7 +247,7 @@ def test_the_latency_is_the_stream_s_delay_and_a_reserve(portrait):
 
 def recorded(path, portrait, **options):
     kept = VideoOptions(preset="ultrafast", **options)
-    return Recording(path, as_bytes(portrait.picture), FPS, RATE, options=kept)
+    return Recording(path, picture_bytes(portrait.picture), FPS, RATE, options=kept)
 
 
 def said(head, audience):

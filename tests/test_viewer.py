@@ -17,7 +17,7 @@ from test_live import RATE, VOICE, no_thread_left, sitter
 from talking_head.__main__ import main
 from talking_head.diffpose.procedural_stream import ProceduralStream
 from talking_head.lp_core.audio import ArrivingAudio, Audio
-from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, Schedule, as_bytes
+from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
 from talking_head.lp_core.live_voices import PIECE, at_its_pace
 from talking_head.lp_core.video import read_video
 from talking_head.lp_core.viewer import FRAME, FRAMES_WAITING, HEADER, SOUND, SOUND_WAITING, Line, Viewer, _Message
@@ -250,7 +250,7 @@ def live(server_options, seconds):
     portrait = sitter()
     head = LiveHead(portrait, ProceduralStream(25, seed=3), ArrivingAudio(RATE), latency=2.0)
     with (
-        Viewer(as_bytes(portrait.picture), head.schedule, RATE, **server_options) as server,
+        Viewer(picture_bytes(portrait.picture), head.schedule, RATE, **server_options) as server,
         browser_page() as page,
     ):
         page.goto(server.url)

@@ -21,7 +21,7 @@ from figures import Figure, arguments, report
 from talking_head.diffpose.procedural_stream import ProceduralStream
 from talking_head.lp_core.audio import ArrivingAudio, load_audio
 from talking_head.lp_core.face import find_faces
-from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, as_bytes, measured_reserve
+from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, measured_latency, picture_bytes
 from talking_head.lp_core.live_voices import PIECE, at_its_pace
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.picture import load_picture
@@ -67,9 +67,9 @@ def main() -> None:
     picture = load_picture(ROOT / "workflows" / "demo_portrait.jpg")
     portrait = MeshRenderer("cpu").portrait(picture, find_faces(picture)[0])
     stream, offsets = ProceduralStream(FPS), Offsets()
-    latency = stream.delay + measured_reserve(portrait, ProceduralStream(FPS))
+    latency = measured_latency(portrait, ProceduralStream(FPS))
     head = LiveHead(portrait, stream, ArrivingAudio(rate), latency)
-    still, schedule = as_bytes(portrait.picture), head.schedule
+    still, schedule = picture_bytes(portrait.picture), head.schedule
     spoken = voice.waveform.repeat(1, round(given.seconds / float(voice.duration)) + 1)
     with tempfile.TemporaryDirectory() as folder, Viewer(still, schedule, rate) as viewer:
         threading.Thread(target=asyncio.run, args=[watch(viewer.url)], daemon=True).start()
