@@ -15,8 +15,13 @@ FILES = ("nodeDefs", "settings", "commands", "main")
 CHINESE = re.compile("[\u4e00-\u9fff]")
 NAMES = {"mesh", "liveportrait", "procedural", "diffusion", "talker", "ditto", "MIT", "Apache-2.0", "VoxCeleb2"}
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
+QUOTED = re.compile("`([^`]+)`")
+PICTURE = re.compile(r"!\[[^\]]+\]\((.*?)\)")
+HELP = ROOT / "web" / "js" / "docs"
+SUFFIX = "（Talking Head）"  # of names that other packs have too; a page's title goes without
 
 translated = pytest.mark.parametrize("language", node_texts.TRANSLATIONS)
+every_node = pytest.mark.parametrize("node_id", ENGLISH)
 
 
 def text(texts, path):
@@ -45,6 +50,67 @@ def test_translations_are_translated(language):
         if path[-1] in ("tooltip", "description"):
             assert said.endswith("。"), f"{'.'.join(path)} is no sentence: {said}"
             assert set(NUMBER.findall(english)) == set(NUMBER.findall(said)), f"{'.'.join(path)}: other numbers"
+
+
+def help_lines(path):
+    """The headings, paragraphs, list entries, table rows and pictures of a help page, a line each."""
+    page = path.read_text(encoding="utf-8")
+    joined = re.sub(r"\n(?!\n|#|\* |\||!\[)\s*", " ", page)
+    return [line.strip() for line in joined.splitlines() if line.strip()]
+
+
+def untranslated(line):
+    """What a line has in every language: its mark, the names in back quotes, the numbers beside them, pictures."""
+    mark = re.findall(r"^(?:#+ |\* |\||!)", line)
+    numbers = NUMBER.findall(QUOTED.sub("", line))
+    return mark, set(QUOTED.findall(line)), sorted(numbers), PICTURE.findall(line)
+
+
+def without(words, line):
+    for word in words:
+        line = line.replace(word, "")
+    return line
+
+
+def labels(language, node_id):
+    """The names of a node's inputs and outputs."""
+    texts = node_texts.read(language, "nodeDefs")[node_id]
+    return [slot["name"] for kind in ("inputs", "outputs") for slot in texts[kind].values()]
+
+
+@translated
+def test_every_node_and_no_other_has_a_translated_help_page(language):
+    """Where ComfyUI looks first; pictures are found beside the English pages whatever the language."""
+    assert {page.parent.name for page in HELP.glob(f"*/{language}.md")} == set(ENGLISH)
+    assert {page.stem for page in HELP.glob("*/*")} == set(node_texts.TRANSLATIONS)
+
+
+@translated
+@every_node
+def test_a_translated_help_page_says_what_the_english_one_says(language, node_id):
+    """Line by line: the same headings, entries, names, numbers and picture."""
+    page = help_lines(HELP / node_id / f"{language}.md")
+    english = help_lines(HELP / f"{node_id}.md")
+    known = labels(language, node_id)  # some have numbers, which the English page gives in back quotes
+    assert [untranslated(without(known, line)) for line in page] == [untranslated(line) for line in english]
+
+
+@translated
+@every_node
+def test_a_translated_help_page_gives_the_labels_that_the_node_shows(language, node_id):
+    page = (HELP / node_id / f"{language}.md").read_text(encoding="utf-8")
+    assert not [label for label in labels(language, node_id) if label not in page]
+
+
+@translated
+@every_node
+def test_a_help_page_is_translated(language, node_id):
+    title, *lines = help_lines(HELP / node_id / f"{language}.md")
+    name = node_texts.read(language, "nodeDefs")[node_id]["display_name"]
+    assert title == f"# {name.removesuffix(SUFFIX)}"
+    for line in lines:
+        assert CHINESE.search(line) or not re.search("[A-Za-z]", line), f"not Chinese: {line}"
+        assert not re.search("[a-z]{2,} [a-z]{2,}", QUOTED.sub("", line)), f"still English: {line}"
 
 
 @pytest.mark.parametrize("language", ["en", *node_texts.TRANSLATIONS])
