@@ -1,6 +1,7 @@
 """The pack on ComfyUI's real page, in both of its renderers: workflows run, videos play, the editor is dragged."""
 
 import json
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -62,32 +63,36 @@ def _no_errors(comfy):
     assert not comfy.errors
 
 
-def test_chinese_users_read_chinese(comfy):
-    """A node's title, inputs and widgets on a page that is set to Chinese."""
+@pytest.fixture
+def in_chinese(comfy):
+    """The page, set to Chinese."""
     settings = f"{comfy.url}/api/settings"
     comfy.page.request.post(settings, data={"Comfy.Locale": "zh"})
     try:
         comfy.open()
-        comfy.load(read(EDITING))
-        node = comfy.node("LoadPortrait")
-        shown = comfy.js(
-            """(id) => {
-                const { title, inputs, widgets } = app.canvas.graph.getNodeById(id);
-                const label = (slot) => [slot.name, slot.label ?? slot.localized_name];
-                const named = (slots) => Object.fromEntries(slots.map(label));
-                return { title, ...named(inputs), ...named(widgets) };
-            }""",
-            node,
-        )
-        hint = comfy.panel("expression").locator("canvas").first.get_attribute("title")
+        yield comfy
     finally:
         comfy.page.request.post(settings, data={"Comfy.Locale": "en"})
         comfy.open()
-    assert hint.startswith("拖动头部")
+
+
+def test_chinese_users_read_chinese(in_chinese):
+    """A node's title, inputs and widgets on a page that is set to Chinese."""
+    in_chinese.load(read(EDITING))
+    shown = in_chinese.js(
+        """(id) => {
+            const { title, inputs, widgets } = app.canvas.graph.getNodeById(id);
+            const label = (slot) => [slot.name, slot.label ?? slot.localized_name];
+            const named = (slots) => Object.fromEntries(slots.map(label));
+            return { title, ...named(inputs), ...named(widgets) };
+        }""",
+        in_chinese.node("LoadPortrait"),
+    )
     texts = node_texts.read("zh", "nodeDefs")["LoadPortrait"]
     assert shown["title"] == texts["display_name"]
     for name in ("image", "renderer", "precision"):
         assert shown[name] == texts["inputs"][name]["name"]
+    assert in_chinese.panel("expression").locator("canvas").first.get_attribute("title").startswith("拖动头部")
 
 
 def opened(comfy: ComfyPage, server: PageServer, path: Path) -> dict:
@@ -98,13 +103,29 @@ def opened(comfy: ComfyPage, server: PageServer, path: Path) -> dict:
     return workflow
 
 
-def test_the_help_page_shows_its_picture(comfy):
+def help_of(comfy: ComfyPage, kind: str) -> list[str]:
+    """The title and headings of a node's help, once its picture is seen."""
     comfy.load(read(EDITING))
-    comfy.js("(id) => app.canvas.selectNode(app.canvas.graph.getNodeById(id))", comfy.node("LoadPortrait"))
+    comfy.js("(id) => app.canvas.selectNode(app.canvas.graph.getNodeById(id))", comfy.node(kind))
     comfy.page.get_by_test_id("info-button").click()
-    picture = comfy.page.locator('img[src$="/docs/LoadPortrait.webp"]')
+    picture = comfy.page.locator(f'img[src$="/docs/{kind}.webp"]')
     comfy.until(lambda: picture.count() and picture.evaluate("(image) => image.naturalWidth"), "the picture")
+    return comfy.page.locator(".node-help-content").locator("h1, h2").all_inner_texts()
+
+
+def headings(page: str) -> list[str]:
+    """The title and headings of a file among the help pages."""
+    text = (ROOT / "web" / "js" / "docs" / page).read_text(encoding="utf-8")
+    return re.findall("^##? (.+)", text, re.MULTILINE)
+
+
+def test_the_help_page_shows_its_picture(comfy):
+    assert help_of(comfy, "LoadPortrait") == headings("LoadPortrait.md")
     comfy.open()  # without the panel
+
+
+def test_the_help_page_is_chinese_and_shows_its_picture(in_chinese):
+    assert help_of(in_chinese, "LoadPortrait") == headings("LoadPortrait/zh.md")
 
 
 @pytest.fixture
