@@ -65,11 +65,14 @@ def _no_errors(comfy):
 
 @pytest.fixture
 def in_chinese(comfy):
-    """The page, set to Chinese."""
+    """The page, set to Chinese. It loads a language beside everything else, so nodes may have English names at first."""
     settings = f"{comfy.url}/api/settings"
     comfy.page.request.post(settings, data={"Comfy.Locale": "zh"})
+    name = node_texts.read("zh", "nodeDefs")["LoadPortrait"]["display_name"]
     try:
         comfy.open()
+        shown = "() => LiteGraph.registered_node_types.LoadPortrait.title"
+        comfy.until(lambda: comfy.js(shown) == name, "Chinese names")
         yield comfy
     finally:
         comfy.page.request.post(settings, data={"Comfy.Locale": "en"})
