@@ -65,7 +65,7 @@ def _no_errors(comfy):
 
 @pytest.fixture
 def in_chinese(comfy):
-    """The page, set to Chinese. It loads a language beside everything else, so nodes may have English names at first."""
+    """The page, set to Chinese. It loads languages beside all else, so nodes may have English names at first."""
     settings = f"{comfy.url}/api/settings"
     comfy.page.request.post(settings, data={"Comfy.Locale": "zh"})
     name = node_texts.read("zh", "nodeDefs")["LoadPortrait"]["display_name"]
