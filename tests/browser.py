@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -75,6 +76,14 @@ MEDIA = """() => {
     const isThere = (media) => media.tagName === "VIDEO" ? media.readyState >= 1 : media.naturalWidth > 0;
     return [...shown, ...drawn].every(isThere);
 }"""
+MARKED = "data-in-open-graph"
+MARK = """([name, mark]) => {
+    for (const earlier of document.querySelectorAll(`[${mark}=${name}]`)) earlier.removeAttribute(mark);
+    const widgets = app.canvas.graph._nodes.flatMap((node) => node.widgets ?? []);
+    const panel = widgets.map((widget) => widget.element).find((element) => element?.dataset?.talkingHead === name);
+    panel?.setAttribute(mark, name);
+    return !!panel?.checkVisibility();
+}"""
 DROP = """([content, name, type]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
     const dataTransfer = new DataTransfer();
@@ -92,6 +101,7 @@ NOISE = (
     "AxiosError",
 )
 POLLS = 5  # looks at a picture, a fifth of a second apart, until it counts as standing still
+SIDE = 256  # pixels of pictures that are compared
 LIVE_PICTURE = "/talking_head/expression"
 SECONDS = 60  # until a test gives up waiting
 
@@ -186,8 +196,9 @@ class ComfyPage:
         self.until(stands_still, "pictures and videos in the nodes")
 
     def panel(self, name: str) -> Any:
-        """One of our panels in a node; those of graphs that were open before may still be there, unseen."""
-        return self.page.locator(f'[data-talking-head="{name}"]:visible').last
+        """One of our panels, in a node of the open graph; those of earlier graphs may still be on the page."""
+        self.until(lambda: self.js(MARK, [name, MARKED]), f"the panel {name}")
+        return self.page.locator(f"[{MARKED}={name}]")
 
     def drag(self, panel: Any, start: tuple[float, float], by: tuple[float, float]) -> None:
         """Drag on a panel's first canvas from a place, in 0…1 of its square picture, by shares of its side."""
@@ -200,10 +211,18 @@ class ComfyPage:
         self.page.mouse.move(x + by[0] * side, y + by[1] * side, steps=4)
         self.page.mouse.up()
 
-    def seen(self, panel: Any) -> torch.Tensor:
-        """What a panel's first canvas shows."""
+    def canvas(self, panel: Any) -> torch.Tensor:
+        """All pixels of a panel's first canvas."""
         data = panel.locator("canvas").first.evaluate("(canvas) => canvas.toDataURL()")
         return pixels_of(base64.b64decode(data.partition(",")[2]))
+
+    def seen(self, panel: Any) -> torch.Tensor:
+        """The square in the middle of what a panel's first canvas shows, SIDE wide however large the node is."""
+        shown = self.canvas(panel)
+        side = min(shown.shape[:2])
+        top, left = ((length - side) // 2 for length in shown.shape[:2])
+        square = shown[top : top + side, left : left + side].permute(2, 0, 1)[None]
+        return F.interpolate(square, (SIDE, SIDE), mode="area")[0].permute(1, 2, 0)
 
     def settled(self, panel: Any) -> torch.Tensor:
         """What a panel shows once the server has answered all that the page asked for."""

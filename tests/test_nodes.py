@@ -227,14 +227,14 @@ def test_the_page_can_be_told_about_every_node(host):
     assert set(NODES) <= set(host.object_info())
 
 
-def test_only_the_seed_changes_after_a_run():
+def test_only_the_seeds_of_speech_change_after_a_run():
     controlled = {
         (node_id, name)
         for node_id, node in NODES.items()
         for name, (_, options) in inputs_of(node).items()
         if options.get("control_after_generate")
     }
-    assert controlled == {("AudioToMotion", "seed")}
+    assert controlled == {("AudioToMotion", "seed"), ("SpeakLive", "seed")}
 
 
 # --------------------------------------------------------------------------------------------- pictures and faces
