@@ -57,12 +57,14 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     ones change a picture by less than half a grey level on average.
 
     Raises:
-        ValueError: an unknown precision, or fp16 on a CPU, where it is slower than fp32.
+        ValueError: an unknown precision, fp16 on a CPU, where it is slower than fp32, or bf16 on one without it.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"There is no precision {precision!r}; choose from {', '.join(PRECISIONS)}.")
     if precision == "fp16" and device.type == "cpu":
         raise ValueError("A CPU is slower in fp16 than in fp32; choose bf16, fp32 or auto.")
+    if precision == "bf16" and device.type == "cpu" and not cpu_has_bfloat16():
+        raise ValueError("This CPU cannot compute in bf16 and would take minutes for a frame; choose fp32 or auto.")
     if precision != "auto":
         return DTYPES[precision]
     if device.type == "cuda":

@@ -17,9 +17,14 @@ def test_auto_is_what_the_device_is_fast_in(monkeypatch, capable, expected):
     assert choose_dtype("auto", torch.device("mps")) is torch.float32
 
 
-def test_a_named_precision_is_kept_or_refused_in_a_sentence():
+def test_a_named_precision_is_kept_or_refused_in_a_sentence(monkeypatch):
     assert choose_dtype("fp32", GPU) is torch.float32
+    monkeypatch.setattr(choices, "cpu_has_bfloat16", lambda: True)
     assert choose_dtype("bf16", CPU) is torch.bfloat16
+    monkeypatch.setattr(choices, "cpu_has_bfloat16", lambda: False)
+    assert choose_dtype("bf16", GPU) is torch.bfloat16
+    with pytest.raises(ValueError, match="This CPU cannot compute in bf16"):
+        choose_dtype("bf16", CPU)
     with pytest.raises(ValueError, match="slower in fp16"):
         choose_dtype("fp16", CPU)
     with pytest.raises(ValueError, match="choose from auto, fp32"):

@@ -1,5 +1,6 @@
 """The nodes with LivePortrait's networks, small and synthetic: every option, and the workflows on both sides."""
 
+import importlib
 import json
 
 import pytest
@@ -52,7 +53,9 @@ def run(node_id: str, **given):
     return result["result"] if isinstance(result, dict) else result
 
 
-def test_the_precision_is_the_networks(image, motion):
+def test_the_precision_is_the_networks(image, motion, monkeypatch):
+    device = importlib.import_module(f"{PACK.__name__}.lp_core.device")
+    monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: True)  # so small networks can be emulated
     exact, coarse = (run("LoadPortrait", image=image, precision=name)[0] for name in ("fp32", "bf16"))
     assert 0 < change(drawn(exact, motion[:1]), drawn(coarse, motion[:1])) < 0.2
     with pytest.raises(ValueError, match="slower in fp16"):
