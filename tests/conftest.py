@@ -36,3 +36,9 @@ def _seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def any_cpu_has_bfloat16(monkeypatch):
+    """CPUs without it emulate it, which small networks can bear."""
+    monkeypatch.setattr("talking_head.lp_core.device.cpu_has_bfloat16", lambda: True)

@@ -16,7 +16,6 @@ from talking_head.diffpose.features import (
     speech_encoder,
     stretched,
 )
-from talking_head.lp_core import device
 
 ONE_CALL = 2e-5
 
@@ -173,10 +172,10 @@ def test_other_tensors_are_refused():
         speech_encoder(short, heads=4)
 
 
+@pytest.mark.usefixtures("any_cpu_has_bfloat16")
 @pytest.mark.parametrize("name", ["hubert", "wav2vec2"])
-def test_half_precision_hears_nearly_the_same_and_gives_float32(monkeypatch, name):
+def test_half_precision_hears_nearly_the_same_and_gives_float32(name):
     """Three percent of the whole, as the goldens' notes allow for bfloat16."""
-    monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: True)  # so small a network can be emulated
     sound = golden("basic", f"audio.{name}.wav")
     encoder = speech_encoder(tiny_tensors(), name, heads=4, precision="bf16")
     assert {parameter.dtype for parameter in encoder.network.parameters()} == {torch.bfloat16}

@@ -271,6 +271,7 @@ def test_style_guidance_means_nothing_to_a_network_without_style(generator, enco
     assert same(guided.generate(voice(9000), 25), generator.generate(voice(9000), 25))
 
 
+@pytest.mark.usefixtures("any_cpu_has_bfloat16")
 @pytest.mark.parametrize("plan", [LIVE, LIVE_ON_CPU])
 def test_an_encoder_in_half_precision_changes_little_and_nothing_else_is_halved(plan, generator):
     """The motion differs by what the features do: three percent of them, five of it (random weights)."""

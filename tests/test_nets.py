@@ -143,11 +143,12 @@ def test_decoder_equals_the_original():
         picture = net(0.5 * golden_input("seg", (1, 256, 64, 64)))
     assert picture.shape == (1, 3, 512, 512)
     assert_close(strided(seen["fc"], 16, 4, 4), expected["fc_s"], 1e-5)
+    tight = 4e-5  # CPUs sum in orders of their own: those without AVX-512 are off by 2.5e-5
     for index, name in enumerate(middle):
-        assert_close(strided(seen[name], 16, 4, 4), expected[f"middle{index}_s"], 2e-5, name)
-    assert_close(strided(seen["up_0"], 16, 8, 8), expected["up0_s"], 2e-5)
-    assert_close(strided(seen["up_1"], 8, 8, 8), expected["up1_s"], 2e-5)
-    assert_close(strided(seen["conv_img"], 16, 16), expected["logit_s"], 2e-5)
+        assert_close(strided(seen[name], 16, 4, 4), expected[f"middle{index}_s"], tight, name)
+    assert_close(strided(seen["up_0"], 16, 8, 8), expected["up0_s"], tight)
+    assert_close(strided(seen["up_1"], 8, 8, 8), expected["up1_s"], tight)
+    assert_close(strided(seen["conv_img"], 16, 16), expected["logit_s"], tight)
     assert_close(strided(picture, 8, 8), expected["image_s4"], 5e-6)
     assert_close(picture[:, :, 200:232, 200:232], expected["image_patch"], 5e-6)
     grey = (255 * strided(picture, 4, 4)).byte().permute(0, 2, 3, 1).int()
