@@ -13,6 +13,7 @@ from browser import ComfyPage, chromium, pixels_of
 from conftest import ROOT
 from page_server import PageServer
 from PIL import Image
+from test_nodes import OWN_TYPES
 from test_workflows import WORKFLOWS, has, prepare, read, shortened
 
 from talking_head.lp_core.expression import Expression, expressed
@@ -412,6 +413,38 @@ def test_moving_pictures_are_shown_as_pictures_that_move(comfy, form):
     comfy.until(lambda: (pixels_of(comfy.page.screenshot()) - first).abs().max() > 0.2, "another frame")
 
 
+ALONE = """(kind) => {
+    app.graph.clear();
+    app.graph.add(LiteGraph.createNode(kind));
+}"""
+
+
+def shown_text(comfy: ComfyPage) -> str:
+    """What the open graph's node says after a run, once it is seen."""
+    return comfy.panel("text").input_value()
+
+
+def test_the_doctor_shows_its_report(comfy):
+    comfy.js(ALONE, "Doctor")
+    node = comfy.node("Doctor")
+    (report,) = comfy.run()["shown"][str(node)]["text"]
+    comfy.fit(node)
+    assert shown_text(comfy) == report
+    assert "video formats" in report
+
+
+def test_a_video_that_browsers_do_not_play_is_named(comfy, server):
+    """ProRes; its first frame is seen. Once the node plays a video again, nothing is said any more."""
+    node = writing(comfy, "video/prores-mov")
+    assert comfy.run()["status"] == "success"
+    comfy.fit(node)
+    named = Path(shown_text(comfy))
+    assert (named.parent, named.suffix, named.is_file()) == (server.host.folders["output"], ".mov", True)
+    comfy.js(FORMAT, [node, "video/h264-mp4"])
+    assert comfy.run()["status"] == "success"
+    comfy.until(lambda: not shown_text(comfy), "the name to go")
+
+
 DROPPED = {
     "video/h264-mp4": "video/mp4",
     "video/vp9-webm": "video/webm",
@@ -494,8 +527,8 @@ def test_a_notice_is_shown_once(comfy, server):
 
 
 def test_our_types_have_colours_of_their_own(comfy):
-    colours = comfy.js("() => ['PORTRAIT', 'MOTION', 'STYLE'].map((type) => LGraphCanvas.link_type_colors[type])")
-    assert len(set(colours)) == 3
+    colours = comfy.js("(types) => types.map((type) => LGraphCanvas.link_type_colors[type])", list(OWN_TYPES))
+    assert len(set(colours)) == len(OWN_TYPES) > 3
     assert all(colour.startswith("#") for colour in colours)
 
 

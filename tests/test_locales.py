@@ -137,6 +137,13 @@ def test_settings_and_commands_are_those_of_the_page():
     assert found == {file: node_texts.read("en", file) for file in ("settings", "commands")}
 
 
+def test_categories_of_settings_are_those_of_the_page():
+    """The settings page shows the first two of each setting: its tab and its heading."""
+    script = (ROOT / "web" / "js" / "appearance.js").read_text(encoding="utf-8")
+    found = {name for pair in re.findall(r'category: \["([^"]+)", "([^"]+)"', script) for name in pair}
+    assert found == set(node_texts.read("en", "main")["settingsCategories"])
+
+
 def test_the_scripts_own_sentences_have_chinese_ones():
     """Those that are given to `say`, and no more."""
     files = [*(ROOT / "web" / "js").glob("*.js"), *(ROOT / "web" / "js").glob("*.mjs")]

@@ -4,7 +4,7 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { sayNotice } from "./words.mjs";
 
-const TYPES = { PORTRAIT: "#e8a87c", MOTION: "#5ad1a4", STYLE: "#b28dff" };
+const TYPES = { PORTRAIT: "#e8a87c", MOTION: "#5ad1a4", STYLE: "#b28dff", SPEAKER: "#ff8fa3", TALKER_OPTIONS: "#7fb3ff" };
 const NOTICES = "TalkingHead.Notices";
 const SEEN = "TalkingHead.SeenNotices"; // hidden: sentences that the user has been shown
 
