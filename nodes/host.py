@@ -34,6 +34,7 @@ DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm"
 PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
 JPEG_QUALITY = 85
 POST_BYTES, POSTS_AT_ONCE = 1 << 18, 4  # limits of what the page may ask
+BUSY = "The server is at work on earlier requests."
 
 _log = logging.getLogger(__name__)
 _told: set[str] = set()  # ids whose clash has been logged in this process
@@ -330,7 +331,7 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
 
     async def handle(request: web.Request) -> web.Response:
         if free.locked():
-            return web.json_response({"error": "The server is at work on earlier requests."}, status=503)
+            return web.json_response({"error": BUSY}, status=503)
         async with free:
             content, status = await _answered(request.content, answer)
             return web.json_response(content, status=status)

@@ -36,6 +36,7 @@ from . import host
 ROUTE = "/talking_head/expression"
 KEPT = 8  # portraits; each takes 3 MB, and about 20 MB from its first picture on
 DIGITS = 4  # of a place, after the decimal point
+GONE = "This portrait is not kept any more; run the workflow to see it again."
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +97,7 @@ class Gallery:
         with self._lock, torch.inference_mode():
             sitter = self._sitters.get(name)
             if sitter is None:
-                raise host.GoneError("This portrait is not kept any more; run the workflow to see it again.")
+                raise host.GoneError(GONE)
             self._sitters.move_to_end(name)
             return _drawn(sitter, amounts)
 

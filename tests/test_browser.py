@@ -96,7 +96,9 @@ def test_chinese_users_read_chinese(in_chinese):
     assert shown["title"] == texts["display_name"]
     for name in ("image", "renderer", "precision"):
         assert shown[name] == texts["inputs"][name]["name"]
-    assert in_chinese.panel("expression").locator("canvas").first.get_attribute("title").startswith("拖动头部")
+    panel = in_chinese.panel("expression")
+    assert panel.locator("canvas").first.get_attribute("title").startswith("拖动头部")
+    assert panel.locator('option[value="built in/laugh"]').inner_text() == "大笑"
 
 
 def opened(comfy: ComfyPage, server: PageServer, path: Path) -> dict:

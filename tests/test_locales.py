@@ -10,6 +10,10 @@ from diffpose_goldens import write_small_diffusion
 from host import Host, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 
+from talking_head.lp_core.motion import MotionSequence
+from talking_head.lp_core.plot import motion_curves
+from talking_head.nodes import host, preview
+
 ENGLISH = node_texts.node_texts(load_as_comfyui())
 FILES = ("nodeDefs", "settings", "commands", "main")
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -144,13 +148,24 @@ def test_categories_of_settings_are_those_of_the_page():
     assert found == set(node_texts.read("en", "main")["settingsCategories"])
 
 
+def words_of(script, table):
+    """The words that the page says of a table in a script: the keys of objects, or whatever else is in quotes."""
+    (body,) = re.findall(rf"const {table} = [\[{{](.*?)[\]}}];", script, re.DOTALL)
+    return set(re.findall(r"^  (\w+): \{", body, re.MULTILINE) or re.findall('"([^"]+)"', body))
+
+
 def test_the_scripts_own_sentences_have_chinese_ones():
-    """Those that are given to `say`, and no more."""
+    """Those that are given to `say`, what the server answers and tables that are shown by name; and no more."""
     files = [*(ROOT / "web" / "js").glob("*.js"), *(ROOT / "web" / "js").glob("*.mjs")]
     scripts = {path.name: path.read_text(encoding="utf-8") for path in files}
     words = scripts.pop("words.mjs").partition("const CHINESE_PARTS")[0]
     known = dict(re.findall(r'^  "(.+?)":\s+"(.+)",$', words, re.MULTILINE))
     said = {sentence for text in scripts.values() for sentence in re.findall(r'\bsay\("(.+?)"\)', text)}
+    for name, table in (("pad", "CALLED"), ("presets", "OURS"), ("timeline", "EASINGS")):
+        said |= words_of(scripts[f"expression_{name}.mjs"], table)
+    curves = motion_curves(MotionSequence.still(1, 25))
+    said |= {"saved", "built in", preview.GONE, host.BUSY}
+    said |= {word for curve in curves for word in (curve.panel, curve.name)}
     assert said == set(known)
     assert all(CHINESE.search(chinese) for chinese in known.values())
 

@@ -7,6 +7,7 @@ import { presetRow } from "./expression_presets.mjs";
 import { expressionTimeline } from "./expression_timeline.mjs";
 import { livePicture } from "./live_picture.mjs";
 import { onChanged, readAmounts, setExpression, setWidget, sliderWidgets, widgetNamed, writeAmounts } from "./sliders.mjs";
+import { say } from "./words.mjs";
 
 const SHOWN = "talking_head_expression"; // key of what the node shows after a run
 const PREVIEW = "talking_head_preview"; // property of the node: the server's name for the portrait
@@ -20,7 +21,7 @@ function addEditor(node) {
 
   const read = () => readAmounts(node);
   const pad = expressionPad({ read, write: (amounts) => writeAmounts(node, amounts) });
-  const ask = livePicture(pad.show, (sentence, isGone) => (isGone ? pad.forget(wrapped(sentence)) : pad.say(sentence)));
+  const ask = livePicture(pad.show, (sentence, isGone) => (isGone ? pad.forget(wrapped(say(sentence))) : pad.say(say(sentence))));
   const see = (wish) => {
     const preview = node.properties[PREVIEW];
     if (preview && app.extensionManager.setting.get(LIVE) !== false) ask({ preview, ...wish });

@@ -19,6 +19,7 @@ const GRIPS = {
 const CALLED = {
   left_pupil: "gaze", right_pupil: "gaze", left_lid: "left lid", right_lid: "right lid", left_brow: "brows",
   right_brow: "brows", left_corner: "smile, wide", right_corner: "smile, wide", lips: "mouth, jaw", nose: "turn the head",
+  tilt: "tilt the head",
 };
 const REACH = 14; // pixels around a handle
 const LID_LIFT = 0.13; // pupil distances by which a lid is held above itself, clear of the pupil
@@ -79,7 +80,7 @@ export function expressionPad({ read, write }) {
       context.fill();
     }
     context.globalAlpha = 1;
-    if (hint || held) drawCaption(context, left, top + side, hint || CALLED[held] || "tilt the head");
+    if (hint || held) drawCaption(context, left, top + side, hint || say(CALLED[held]));
   }
 
   function drawCaption(context, left, bottom, text) {

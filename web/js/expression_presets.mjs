@@ -43,8 +43,8 @@ export function presetRow({ read, apply }) {
 
   function optionGroup(label, names) {
     const group = document.createElement("optgroup");
-    group.label = label;
-    group.append(...names.map((name) => new Option(name, `${label}/${name}`)));
+    group.label = say(label);
+    group.append(...names.map((name) => new Option(label === "saved" ? name : say(name), `${label}/${name}`)));
     return group;
   }
 
@@ -63,7 +63,7 @@ export function presetRow({ read, apply }) {
     const reply = await api.getUserData(fileOf(name));
     const amounts = await reply.json().catch(() => null);
     if (reply.ok && amounts && typeof amounts === "object") apply(amounts);
-    else warn(`The expression ${name} could not be read.`);
+    else warn(`${say("This expression could not be read:")} ${name}`);
   }
 
   async function saveAs() {

@@ -26,7 +26,7 @@ export function expressionTimeline({ keyframes, write, length, amounts, onKey, o
   const add = textButton(say("◆ Set"), say("Set a keyframe here, with the sliders as they stand"), () => setKey());
   const remove = textButton(say("Remove"), say("Remove the chosen keyframe"), () => removeKey());
   const play = textButton("▶", say("Play the keyframes"), () => (playing ? stop() : start()));
-  const easing = choiceOf(say("How the chosen keyframe goes on to the next one"), EASINGS.map((name) => new Option(name, name)));
+  const easing = choiceOf(say("How the chosen keyframe goes on to the next one"), EASINGS.map((name) => new Option(say(name), name)));
   easing.addEventListener("change", () => chosenKey() && save(replaced(chosen, { ...chosenKey(), easing: easing.value })));
   const buttons = element("div", { display: "flex", gap: "4px", alignItems: "center", flexWrap: "wrap" }, play, add, remove, easing);
 

@@ -82,15 +82,15 @@ function drawPanel(context, name, curves, width, height) {
   let x = 4;
   context.font = "11px system-ui, sans-serif";
   context.fillStyle = COLOURS.text;
-  context.fillText(name, x, 11);
-  x += context.measureText(name).width + 10;
+  context.fillText(say(name), x, 11);
+  x += context.measureText(say(name)).width + 10;
   curves.forEach((curve, index) => {
     context.strokeStyle = context.fillStyle = LINES[index % LINES.length];
     context.beginPath();
     curve.values.forEach((value, at) => context.lineTo(((at + 0.5) / curve.values.length) * width, y(value)));
     context.stroke();
-    if (curves.length > 1) context.fillText(curve.name, x, 11);
-    x += context.measureText(curve.name).width + 8;
+    context.fillText(say(curve.name), x, 11);
+    x += context.measureText(say(curve.name)).width + 8;
   });
   context.fillStyle = COLOURS.line;
   context.fillRect(0, height - 1, width, 1);

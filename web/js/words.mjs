@@ -28,6 +28,47 @@ const CHINESE = {
   "Run the workflow:\nthe faces appear here, a click chooses one.": "运行工作流：\n人脸会出现在这里，单击即可选择。",
   "Run again for this face.": "再次运行以使用这张脸。",
   "Run the workflow to see the motion.": "运行工作流以查看动作。",
+  "This expression could not be read:": "无法读取此表情：",
+  // What the server answers.
+  "This portrait is not kept any more; run the workflow to see it again.": "此人像已不再保留；\n运行工作流即可再次看到它。",
+  "The server is at work on earlier requests.": "服务器正在处理先前的请求。",
+  // Parts of the face under the pointer.
+  "gaze": "视线",
+  "left lid": "左眼睑",
+  "right lid": "右眼睑",
+  "brows": "眉毛",
+  "smile, wide": "微笑、咧嘴",
+  "mouth, jaw": "嘴、下颌",
+  "turn the head": "转动头部",
+  "tilt the head": "倾斜头部",
+  // Expressions by name.
+  "saved": "已保存",
+  "built in": "内置",
+  "smile": "微笑",
+  "laugh": "大笑",
+  "surprise": "惊讶",
+  "doubt": "怀疑",
+  "sad": "悲伤",
+  "wink": "眨单眼",
+  "kiss": "亲吻",
+  "asleep": "睡着",
+  // Ways from one keyframe to the next.
+  "smooth": "平滑",
+  "linear": "线性",
+  "ease in": "缓入",
+  "ease out": "缓出",
+  "hold": "保持",
+  // Curves of motion.
+  "mouth": "嘴",
+  "opening": "张开",
+  "width": "宽度",
+  "eyes": "眼睛",
+  "right": "向右",
+  "down": "向下",
+  "head": "头部",
+  "pitch": "俯仰",
+  "yaw": "偏航",
+  "roll": "翻滚",
 };
 // What the server's notices are made of.
 const CHINESE_PARTS = [
