@@ -7,9 +7,11 @@ import argparse
 import importlib
 import importlib.util
 import os
+import signal
 import sys
+import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +35,6 @@ DEMO_PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
 DEMO_VOICE = ROOT / "workflows" / "demo_speech.wav"
 STOPPED = 130  # the exit code of a program that Ctrl-C ended
 USUAL_FPS = 25
-LIVE_RATE = 48_000  # samples a second of a voice that is no file
 DEFAULT_OUTPUT = Path("talking_head.mp4")
 MODELS_VARIABLE = "TALKING_HEAD_MODELS"
 READ_BY_LANDMARKS = "landmarks 1"  # how kept motion was read; another number reads all clips again
@@ -43,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit code: 0 done, 1 an error in a sentence, 2 wrong usage, 130 stopped."""
     given = _parser().parse_args(arguments)
     try:
-        given.run(given)
+        with _interrupted_when_told_to_end():
+            given.run(given)
     except (ValueError, OSError) as error:
         _say(str(error), sys.stderr)
         return 1
@@ -51,6 +53,21 @@ def main(arguments: list[str] | None = None) -> int:
         _say("stopped; no finished file was written.", sys.stderr)
         return STOPPED
     return 0
+
+
+@contextmanager
+def _interrupted_when_told_to_end() -> Iterator[None]:
+    """A closed terminal, or `kill`, is as Ctrl-C: files are finished or cleared away."""
+    names = ("SIGTERM", "SIGHUP", "SIGBREAK") if threading.current_thread() is threading.main_thread() else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    usual = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup's is not
+    for number in usual:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _say(sentence: str, stream=None) -> None:
@@ -586,8 +603,7 @@ def _live(given: argparse.Namespace) -> None:
 
     from .lp_core.live import Audience, LiveSession, Tally
 
-    if given.no_page and given.voice is None and given.microphone is None:
-        raise ValueError("Without a page there is nobody to hear; give --voice FILE or --microphone.")
+    _check_live(given)
     torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # hearing and drawing go on side by side
     voice = _live_voice(given)
     head, picture = _live_head(given, voice)
@@ -599,7 +615,8 @@ def _live(given: argparse.Namespace) -> None:
             audience.append(viewer)
             _say(f"open {viewer.url} (Ctrl-C ends)")
         audience += _recordings(given, head, picture)
-        with LiveSession(head, audience) as session:
+        # pressed again, Ctrl-C leaves the frames out that are still to be drawn; the file is finished all the same
+        with suppress(KeyboardInterrupt), LiveSession(head, audience) as session:
             with closing(_arriving(given, voice, viewer)) as pieces, suppress(KeyboardInterrupt):
                 for piece in pieces:
                     session.push(piece)
@@ -610,12 +627,30 @@ def _live(given: argparse.Namespace) -> None:
         _say(f"{kept}{counted}, {head.schedule.latency:.2f} s from sound to frame.")
 
 
+def _check_live(given: argparse.Namespace) -> None:
+    """Say what is missing before anything is loaded."""
+    from .lp_core.files import folder_of
+    from .lp_core.formats import format_of
+    from .lp_core.live_voices import sound_devices
+    from .lp_core.viewer import require_aiohttp
+
+    if given.no_page and given.voice is None and given.microphone is None:
+        raise ValueError("Without a page there is nobody to hear; give --voice FILE or --microphone.")
+    if given.microphone is not None:
+        sound_devices()
+    if not given.no_page:
+        require_aiohttp()
+    if given.output is not None:
+        format_of(given.output)
+        folder_of(given.output)
+
+
 def _live_voice(given: argparse.Namespace) -> "Audio | None":
     """The file that is spoken, if it is one."""
     from .lp_core.audio import load_audio
-    from .lp_core.recording import recordable
+    from .lp_core.recording import RATE
 
-    return None if given.voice is None else recordable(load_audio(given.voice))
+    return None if given.voice is None else load_audio(given.voice).resampled(RATE)
 
 
 def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveHead, Tensor]":
@@ -624,16 +659,16 @@ def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveH
     from .lp_core.audio import ArrivingAudio
     from .lp_core.live import LiveHead, measured_latency, picture_bytes
     from .lp_core.motion import MotionSequence
+    from .lp_core.recording import RATE
     from .lp_core.renderer import render
 
     portrait, options, fps = _portrait(given), _render_options(given), given.fps or USUAL_FPS
     generator = _generator(given, portrait.picture, portrait.landmarks, portrait)
     style = _style(given.style, models_folders(given.models, "diffpose"))
     trial, stream = (live_stream(generator, fps, _motion_options(given), given.seed, style) for _ in range(2))
-    latency = given.latency
-    if latency is None:
-        latency = measured_latency(portrait, trial, options)
-    sound = ArrivingAudio(voice.sample_rate, len(voice.waveform)) if voice else ArrivingAudio(LIVE_RATE)
+    measured = measured_latency(portrait, trial, options)  # in any case: the first frames are slow
+    latency = measured if given.latency is None else given.latency
+    sound = ArrivingAudio(RATE, voice.channels if voice else 1)
     calm = next(render(portrait, MotionSequence.still(1, stream.fps), options))[0]
     return LiveHead(portrait, stream, sound, latency, options), picture_bytes(calm)
 
@@ -661,13 +696,14 @@ def _arriving(
 ) -> "Generator[Tensor, None, None]":
     """The voice as it is spoken: a file when somebody watches, a microphone here or at the page."""
     from .lp_core.live_voices import at_its_pace, microphone
+    from .lp_core.recording import RATE
 
     if voice is not None:
         if viewer is not None:
             viewer.wait_until_watched()
         return at_its_pace(voice.waveform, voice.sample_rate)
     if given.microphone is not None or viewer is None:
-        return microphone(LIVE_RATE, given.microphone or None)
+        return microphone(RATE, given.microphone or None)
     return viewer.voice()
 
 

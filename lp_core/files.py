@@ -18,10 +18,7 @@ def appearing_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         FileNotFoundError: the folder does not exist.
         PermissionError: the folder cannot be written to.
     """
-    target = Path(path)
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"Cannot write {target}: the folder {folder} does not exist. Make it first.")
+    target, folder = Path(path), folder_of(path)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=f".part{target.suffix}", dir=folder)
     except OSError as error:
@@ -36,6 +33,18 @@ def appearing_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             part.unlink()
         raise
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """The folder that a file can be written to.
+
+    Raises:
+        FileNotFoundError: it does not exist.
+    """
+    folder = Path(path).absolute().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"Cannot write {Path(path)}: the folder {folder} does not exist. Make it first.")
+    return folder
 
 
 def _umask() -> int:

@@ -3,9 +3,9 @@
     sound ─ push ─► arrived ─ hear ─► settled motion ─ draw ─► frame n, or nothing in its place
       └───────────► audience ◄──────────────────────────────────┘
 
-The clock is the sound that has arrived, and no other. Frame n belongs to second n / fps of it and is due `latency`
-seconds of sound later. A frame that cannot be ready before it is more than a frame behind is dropped, so that
-pictures are never late for their sound, however slow the machine; sound is never dropped.
+The clock is the sound that has arrived, and no other until it ends. Frame n belongs to second n / fps of it and is
+due `latency` seconds of sound later. A frame that cannot be ready before it is more than a frame behind is dropped,
+so that pictures are never late for their sound, however slow the machine; sound is never dropped.
 
 `LiveHead` has the times and the rule and knows no threads; `LiveSession` hears in one thread and draws in another.
 """
@@ -32,6 +32,7 @@ from .transfer import as_bytes
 
 HEARING_RATE = 16_000  # samples a second that streams of motion hear
 RESERVE = 0.2  # seconds from a frame's motion being settled until it is due, at least
+LONGEST = 60.0  # seconds of latency, beyond which too much would wait
 BEHIND = 10.0  # seconds that hearing may be behind the sound before it is given up
 DRAWN = 5  # latest frames, whose median time the next one is expected to take
 PATIENCE = 1.0  # seconds of dropped frames after which one is tried, whatever it is expected to take
@@ -120,6 +121,10 @@ class LiveHead:
         sound: an empty track, which the voice arrives at.
         latency: seconds from a sound to its frame; by default the stream's delay and RESERVE.
         options: how frames are drawn.
+        clock: seconds from some moment on; it goes on where the voice ends.
+
+    Raises:
+        ValueError: a latency that no frame can be drawn in, or of more than LONGEST seconds.
 
     Attributes:
         schedule: when frames are due.
@@ -135,14 +140,21 @@ class LiveHead:
         sound: ArrivingAudio,
         latency: float | None = None,
         options: RenderOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.schedule = Schedule(stream.fps, stream.delay + RESERVE if latency is None else latency)
+        if not stream.delay <= self.schedule.latency <= LONGEST:
+            raise ValueError(
+                f"The latency is {self.schedule.latency:g} s; the motion of a frame takes {stream.delay:.2f} s of "
+                f"sound: give more, up to {LONGEST:g} s."
+            )
         self._portrait, self._stream, self._options = portrait, stream, options or RenderOptions()
         self.sound = sound
         self._resampler = Resampler(sound.sample_rate, HEARING_RATE)
         self._room = math.ceil(2 * self.schedule.latency * stream.fps)  # frames that may wait to be drawn
         self._waiting: deque[tuple[MotionSequence, int]] = deque()  # frames, as places in what settled together
-        self._ended = self.has_heard_all = False
+        self._clock, self._end = clock, math.inf  # when the voice ended
+        self.has_heard_all = False
         self._heard = 0  # samples
         self.next_frame = 0
         self._drawing = deque([0.0], maxlen=DRAWN)  # seconds that the latest frames took
@@ -150,8 +162,12 @@ class LiveHead:
 
     @property
     def position(self) -> float:
-        """Seconds of sound that have arrived: the clock."""
-        return self.sound.arrived / self.sound.sample_rate
+        """Seconds of sound that have arrived, and those since it ended: the clock."""
+        return self.sound.arrived / self.sound.sample_rate + max(self._clock() - self._end, 0.0)
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._end < math.inf
 
     @property
     def frames(self) -> int:
@@ -167,7 +183,7 @@ class LiveHead:
     def has_sound(self) -> bool:
         """Whether there is something to hear now."""
         return not self.has_heard_all and len(self._waiting) < self._room and (
-            self._ended or self._heard < self.sound.arrived
+            self._has_ended or self._heard < self.sound.arrived
         )  # fmt: skip
 
     @property
@@ -181,7 +197,7 @@ class LiveHead:
         Raises:
             ValueError: sound of another shape, with NaN, after the end, or hearing that is far behind.
         """
-        if self._ended:
+        if self._has_ended:
             raise ValueError("The voice has ended; start anew for more of it.")
         if self.sound.arrived - self._heard > BEHIND * self.sound.sample_rate:
             raise ValueError(
@@ -191,12 +207,12 @@ class LiveHead:
         self.sound.push(samples)
 
     def finish(self) -> None:
-        """Nothing more of the voice comes."""
-        self._ended = True
+        """Nothing more of the voice comes; from now on the clock goes by itself."""
+        self._end = min(self._end, self._clock())
 
     def hear(self) -> None:
         """Make motion of the sound that has arrived since the last call."""
-        ended = self._ended  # looked at first: what came before the end is then there
+        ended = self._has_ended  # looked at first: what came before the end is then there
         sound = self.sound.take(self.sound.arrived)
         heard = self._resampler.resampled(sound.mean(0, keepdim=True), last=ended)[0]
         self._settle(self._stream.push(heard))
@@ -264,7 +280,8 @@ def measured_latency(portrait: Portrait, stream: MotionStream, options: RenderOp
         options: how frames will be drawn.
     """
     settled, drawn, still = [], [], MotionSequence.still(1, stream.fps)
-    for piece in torch.zeros(2 * HEARING_RATE).split(HEARING_RATE // 25):
+    seconds = math.ceil(stream.delay) + 2
+    for piece in torch.zeros(seconds * HEARING_RATE).split(HEARING_RATE // 25):
         start = time.perf_counter()
         if stream.push(piece) is not None:
             settled.append(time.perf_counter() - start)
@@ -330,15 +347,18 @@ class LiveSession:
 
     def _close(self) -> None:
         self._is_closed = True
-        self._tell()
-        for thread in self._threads:
-            thread.join()
-        self._head.finish()
-        with ExitStack() as ends:
+        with ExitStack() as ends:  # all of it is done, whatever fails or interrupts a part
             for one in self._audience:
                 ends.callback(one.end)
-            while self._head.next_frame < self._head.frames:
-                self._show(self._head.give_up())
+            ends.callback(self._give_up)
+            self._tell()
+            for thread in self._threads:
+                ends.callback(thread.join)
+
+    def _give_up(self) -> None:
+        self._head.finish()
+        while self._head.next_frame < self._head.frames:
+            self._show(self._head.give_up())
 
     def _raise(self) -> None:
         if self._error is not None:

@@ -44,14 +44,9 @@ def microphone(sample_rate: int, device: str | None = None) -> Generator[Tensor,
 
     Raises:
         ValueError: sounddevice is not installed, or there is no such microphone.
+        OSError: the microphone has gone.
     """
-    try:
-        sounddevice: Any = importlib.import_module("sounddevice")
-    except (ImportError, OSError) as error:  # OSError: the PortAudio library is missing
-        raise ValueError(
-            f'A microphone needs sounddevice ({error}): pip install "talking-head[live]"; on Linux also '
-            "apt-get install libportaudio2. Or leave --microphone out and speak to the page."
-        ) from error
+    sounddevice = sound_devices()
     heard: SimpleQueue[Tensor] = SimpleQueue()
     named = int(device) if device is not None and device.isdigit() else device
     try:
@@ -62,9 +57,25 @@ def microphone(sample_rate: int, device: str | None = None) -> Generator[Tensor,
             channels=1,
             callback=lambda samples, _frames, _time, _status: heard.put(torch.from_numpy(samples.T.copy())),
         )
+        with stream:  # which starts it
+            while stream.active or not heard.empty():
+                with suppress(Empty):
+                    yield heard.get(timeout=WAKE)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise ValueError(f"The microphone cannot be used: {error}. `python -m sounddevice` lists them.") from error
-    with stream:
-        while True:
-            with suppress(Empty):
-                yield heard.get(timeout=WAKE)
+    raise OSError("The microphone has stopped; was it unplugged?")
+
+
+def sound_devices() -> Any:
+    """The package sounddevice.
+
+    Raises:
+        ValueError: it is not installed, or the PortAudio library is not.
+    """
+    try:
+        return importlib.import_module("sounddevice")
+    except (ImportError, OSError) as error:  # OSError: the PortAudio library is missing
+        raise ValueError(
+            f'A microphone needs sounddevice ({error}): pip install "talking-head[live]"; on Linux also '
+            "apt-get install libportaudio2. Or leave --microphone out and speak to the page."
+        ) from error

@@ -8,17 +8,12 @@ from queue import SimpleQueue
 
 from torch import Tensor
 
-from .audio import ArrivingAudio, Audio
+from .audio import ArrivingAudio
 from .encoding import VideoOptions, write_video
 from .live import LiveFrame
 
-RATES = (44_100, 48_000)  # samples a second that the sound of every video format may have
+RATE = 48_000  # samples a second, which the sound of every video format may have
 PICTURES_WAITING = 50  # for the encoder; beyond, pictures are left out and never sound
-
-
-def recordable(voice: Audio) -> Audio:
-    """The voice, at another rate where a video's sound may not have its own."""
-    return voice if voice.sample_rate in RATES else voice.resampled(RATES[-1])
 
 
 class Recording:
@@ -31,7 +26,7 @@ class Recording:
         path: where to write; its ending is one of a video format's.
         picture: (H, W, 3) uint8, shown until the first frame.
         fps: frames a second.
-        sample_rate: of the sound, one that the file's sound codec has.
+        sample_rate: of the sound, one that the file's sound codec has, such as RATE.
         channels: of the sound.
         options: how it is encoded.
     """

@@ -1,7 +1,7 @@
 """A page that shows a live head: frames and sound to browsers as they come, a browser's microphone back.
 
     session ─ sound, frame ─► Viewer ─► a queue for each page ─ WebSocket ─► web/live/live.mjs
-    voice() ◄─────────────────────────── the microphone of one page ◄────────────┘
+    voice() ◄──────────────────── the microphone of one page at a time ◄────────┘
 
 The page plays each sound `latency` after it came, so that its frame is there by then, and shows each frame while
 the sound at its moment is heard. A page that is too slow misses frames and never sound; one that is too slow even
@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -38,23 +38,25 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[1] / "web" / "live"
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",  # the address holds the token
     "Cache-Control": "no-store",
 }
 FRAME, SOUND = 1, 2  # kinds of binary messages
-HEADER = struct.Struct("<II")  # the kind; the frame's index, or the number of the first sample
+HEADER = struct.Struct("<Id")  # the kind; the frame's index, or the number of the first sample
 FRAMES_WAITING = 25  # for a page, or to be compressed; beyond, the oldest go
 SOUND_WAITING = 10.0  # seconds that a page may be behind in sound before it is let go
 JPEG_QUALITY = 85
 FAREWELL = 1.0  # seconds that pages get to take the rest when the server ends
+HEARTBEAT = 15.0  # seconds between questions whether a page is still there
 WAKE = 0.2  # seconds; a lock without a time limit would not let Ctrl-C through
 MICROPHONE_RATES = (8_000, 192_000)  # samples a second, lowest and highest
 LARGEST_PIECE = 1 << 18  # bytes that a page may send at once
 
 
 @dataclass(frozen=True, eq=False)
-class _Message:
+class Message:
     """What goes to a page: text is JSON, bytes a HEADER and a JPEG or 16-bit sound; None ends."""
 
     content: str | bytes | None
@@ -63,19 +65,19 @@ class _Message:
 
 
 class Line:
-    """What waits for one page, in order; of frames the oldest go where too many wait."""
+    """What waits for one page, in order; of frames the oldest go where too many wait.
 
-    def __init__(self) -> None:
-        self._waiting: deque[_Message] = deque()
+    Args:
+        let_go: breaks the connection; called when so much sound waits that the page will not catch up.
+    """
+
+    def __init__(self, let_go: Callable[[], object]) -> None:
+        self.let_go = let_go
+        self._waiting: deque[Message] = deque()
         self._has_some = asyncio.Event()
         self._frames, self._seconds = 0, 0.0
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether so much sound waits that the page will not catch up."""
-        return self._seconds > SOUND_WAITING
-
-    def add(self, message: _Message) -> None:
+    def add(self, message: Message) -> None:
         """One more at the end."""
         if message.is_frame and self._frames == FRAMES_WAITING:
             self._leave(next(entry for entry in self._waiting if entry.is_frame))
@@ -83,6 +85,8 @@ class Line:
         self._frames += message.is_frame
         self._seconds += message.seconds
         self._has_some.set()
+        if self._seconds > SOUND_WAITING:
+            self.let_go()
 
     async def next(self) -> str | bytes | None:
         """What comes next, waited for."""
@@ -93,7 +97,7 @@ class Line:
         self._leave(message)
         return message.content
 
-    def _leave(self, message: _Message) -> None:
+    def _leave(self, message: Message) -> None:
         self._waiting.remove(message)
         self._frames -= message.is_frame
         self._seconds -= message.seconds
@@ -128,7 +132,7 @@ class Viewer:
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        _require_aiohttp()
+        require_aiohttp()
         self._socket = _listening(host, port)
         self._hello = {
             "fps": float(schedule.fps),
@@ -140,7 +144,7 @@ class Viewer:
         }
         self._picture, self._rate, self._token = jpeg(picture), sample_rate, secrets.token_urlsafe(16)
         self._lines: dict[Line, asyncio.Task[None]] = {}  # with what sends them
-        self._frames: deque[tuple[int, Tensor]] = deque(maxlen=FRAMES_WAITING)  # to be compressed
+        self._frames: deque[LiveFrame | None] = deque(maxlen=FRAMES_WAITING)  # to be compressed; None ends
         self._samples = 0  # of sound that were given to pages
         self._speaker: Line | None = None  # whose microphone is heard
         self._voice: SimpleQueue[Tensor | None] = SimpleQueue()
@@ -158,6 +162,7 @@ class Viewer:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.end()
         self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
         self._loop.close()
@@ -174,7 +179,7 @@ class Viewer:
 
     def end(self) -> None:
         """See Audience."""
-        self._loop.call_soon_threadsafe(self._give, _Message(json.dumps({"end": True})))
+        self._loop.call_soon_threadsafe(self._take_frame, None)
 
     def wait_until_watched(self) -> None:
         """Return when the first page is there."""
@@ -182,7 +187,10 @@ class Viewer:
             pass
 
     def voice(self) -> Generator[Tensor, None, None]:
-        """What a page's microphone hears, as it arrives: pieces (1, S); ends when that page goes."""
+        """What a page's microphone hears, as it arrives: pieces (1, S), until the viewer is left.
+
+        When the page goes, the next one that offers its microphone is heard.
+        """
         while (piece := self._heard()) is not None:
             yield piece
 
@@ -191,17 +199,17 @@ class Viewer:
             with suppress(Empty):
                 return self._voice.get(timeout=WAKE)
 
-    def _take_frame(self, frame: LiveFrame) -> None:
-        if frame.picture is not None and self._lines:
-            self._frames.append((frame.index, frame.picture))
+    def _take_frame(self, frame: LiveFrame | None) -> None:
+        if frame is None or (frame.picture is not None and self._lines):
+            self._frames.append(frame)
             self._has_frames.set()
 
     def _give_sound(self, samples: bytes, count: int) -> None:
-        self._give(_Message(HEADER.pack(SOUND, self._samples) + samples, count / self._rate))
+        self._give(Message(HEADER.pack(SOUND, self._samples) + samples, count / self._rate))
         self._samples += count
 
-    def _give(self, message: _Message) -> None:
-        for line in self._lines:
+    def _give(self, message: Message) -> None:
+        for line in list(self._lines):
             line.add(message)
 
     async def _serve(self) -> None:
@@ -215,20 +223,29 @@ class Viewer:
         await web.SockSite(runner, self._socket).start()
         compressing = asyncio.create_task(self._compress())
         await self._closing.wait()
+        await asyncio.wait([compressing], timeout=FAREWELL)
         compressing.cancel()
-        self._give(_Message(None))
+        self._give(Message(None))
         if self._lines:
             await asyncio.wait(self._lines.values(), timeout=FAREWELL)
+        for line in list(self._lines):
+            line.let_go()
         await runner.cleanup()
+        await self._loop.shutdown_default_executor()  # its threads make JPEGs
 
     async def _compress(self) -> None:
-        """Frames to JPEG, one after another, beside everything else."""
-        while await self._has_frames.wait():
+        """Frames to JPEG, one after another, beside everything else; then the end."""
+        while (frame := await self._next_frame()) is not None:
+            if frame.picture is not None:
+                body = await asyncio.to_thread(jpeg, frame.picture)
+                self._give(Message(HEADER.pack(FRAME, frame.index) + body, is_frame=True))
+        self._give(Message(json.dumps({"end": True})))
+
+    async def _next_frame(self) -> LiveFrame | None:
+        while not self._frames:
             self._has_frames.clear()
-            while self._frames:
-                index, picture = self._frames.popleft()
-                body = await asyncio.to_thread(jpeg, picture)
-                self._give(_Message(HEADER.pack(FRAME, index) + body, is_frame=True))
+            await self._has_frames.wait()
+        return self._frames.popleft()
 
     def _guard(self) -> "Middleware":
         """Refuses requests that do not come from our own page, and sets HEADERS."""
@@ -272,16 +289,18 @@ class Viewer:
         """A page: what comes goes to it, its microphone is heard."""
         from aiohttp import web
 
-        page = web.WebSocketResponse(max_msg_size=LARGEST_PIECE)
+        page = web.WebSocketResponse(max_msg_size=LARGEST_PIECE, heartbeat=HEARTBEAT)
         await page.prepare(request)
-        line = Line()
-        line.add(_Message(json.dumps(self._hello)))
+        line = Line(lambda: request.transport and request.transport.abort())
+        asks = self._hello["microphone"] and self._speaker is None
+        line.add(Message(json.dumps({**self._hello, "microphone": asks})))
         self._lines[line] = asyncio.create_task(_tell(page, line))
         self._watched.set()
         try:
             await self._listen(page, line)
         finally:
             self._lines.pop(line).cancel()
+            self._speaker = None if self._speaker is line else self._speaker
         return page
 
     async def _listen(self, page: "web.WebSocketResponse", line: Line) -> None:
@@ -295,16 +314,14 @@ class Viewer:
                 self._speaker = line
             elif said.type is WSMsgType.BINARY and resampler is not None:
                 self._voice.put(resampler.resampled(_samples(said.data)))
-        if self._speaker is line:
-            self._voice.put(None)
 
 
 async def _tell(page: "web.WebSocketResponse", line: Line) -> None:
-    """Send what waits in a line until it ends, or the page is too slow."""
+    """Send what waits in a line until it ends or the page is gone."""
     with suppress(ConnectionError):
-        while not line.is_behind and (content := await line.next()) is not None:
+        while (content := await line.next()) is not None:
             await (page.send_str(content) if isinstance(content, str) else page.send_bytes(content))
-    await page.close(message=b"too slow for the sound" if line.is_behind else b"ended")
+        await page.close(message=b"ended")
 
 
 def pcm(samples: Tensor) -> bytes:
@@ -342,7 +359,12 @@ def _is_this_machine(name: str) -> bool:
     return name == "localhost"
 
 
-def _require_aiohttp() -> None:
+def require_aiohttp() -> None:
+    """Say that the page cannot be served where it cannot.
+
+    Raises:
+        ValueError: aiohttp is not installed.
+    """
     if importlib.util.find_spec("aiohttp") is None:
         raise ValueError('The page needs aiohttp: pip install "talking-head[live]", or pip install aiohttp.')
 
@@ -357,4 +379,6 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        raise OSError(f"Cannot serve the page at {host}, port {port}: {error}. Give another --port.") from error
+        raise OSError(
+            f"Cannot serve the page at {host}, port {port}: {error}. Give another --host or --port."
+        ) from error

@@ -11,7 +11,7 @@ from ..lp_core.live import LiveFrame, LiveHead, LiveSession, Tally, measured_lat
 from ..lp_core.live_voices import at_its_pace
 from ..lp_core.motion import frame_count
 from ..lp_core.portrait import Portrait
-from ..lp_core.recording import Recording, recordable
+from ..lp_core.recording import RATE, Recording
 from . import host
 from .node import Node
 from .wires import audio_of
@@ -60,7 +60,7 @@ class SpeakLive(Node):
         self, portrait: Portrait, audio: dict[str, Any], seed: int, fps: float, filename_prefix: str
     ) -> dict[str, Any]:
         """The file, its video, and how it went."""
-        voice = recordable(audio_of(audio))
+        voice = audio_of(audio).resampled(RATE)
         head, still = _head(portrait, voice, seed, fps), picture_bytes(portrait.picture)
         height, width, _ = still.shape
         place = host.save_place(filename_prefix, ".mp4", "output", (width, height))

@@ -163,31 +163,42 @@ def test_resampling_does_not_depend_on_the_pieces(sizes):
     assert torch.equal(torch.cat(parts, 1), whole)
 
 
+class Watch(Everything):
+    """An audience that also keeps when each frame came."""
+
+    def __init__(self, clock) -> None:
+        super().__init__()
+        self.moments, self._clock = [], clock
+
+    def frame(self, frame):
+        super().frame(frame)
+        self.moments.append(self._clock())
+
+
 def simulated(portrait, minutes, seconds, latency=0.6, piece=0.04):
     """What an audience got, in simulated time, of a head whose renderer takes `seconds`; and the sound."""
-    sound, audience, left = ArrivingAudio(16_000), Everything(), [0.0]
-    head = LiveHead(
-        replace(portrait, renderer=Simulated(lambda span: arrive(span), seconds)), Counted(), sound, latency
-    )
-    silence = torch.zeros(1, round(piece * 16_000))
+    now, samples, total = [0.0], round(piece * 16_000), minutes * 60 * 16_000
+    sound, audience = ArrivingAudio(16_000), Watch(lambda: now[0])
+    renderer = Simulated(lambda span: arrive(span), seconds)
+    head = LiveHead(replace(portrait, renderer=renderer), Counted(), sound, latency=latency, clock=lambda: now[0])
 
     def arrive(span):
-        left[0] += span
-        while left[0] >= piece:
-            left[0] -= piece
-            if sound.arrived < minutes * 60 * 16_000:
-                audience.sound(silence)
-                head.push(silence)
+        end = now[0] + span
+        while sound.arrived < total and (moment := (sound.arrived + samples) / 16_000) <= end + 1e-9:
+            now[0] = moment
+            audience.sound(torch.zeros(1, samples))
+            head.push(torch.zeros(1, samples))
+            if sound.arrived == total:
+                head.finish()
+        now[0] = end
 
     while not head.is_done:
         if head.has_sound:
             head.hear()
         if head.has_frame:
             audience.frame(head.draw())
-        elif sound.arrived < minutes * 60 * 16_000:
-            arrive(piece)
         else:
-            head.finish()
+            arrive(piece)
     return audience, sound
 
 
@@ -210,6 +221,12 @@ def test_a_slow_renderer_drops_frames_and_keeps_sync(portrait, minutes, low, hig
     assert all(int(frame.picture[0, 0, 0]) == min(frame.index, 255) for frame in drawn)
     longest = max(after.index - before.index for before, after in pairwise(drawn))
     assert longest < 75
+    late = [
+        moment - frame.index / 25 - 0.6
+        for moment, frame in zip(audience.moments, audience.frames, strict=True)
+        if frame.picture is not None
+    ]
+    assert max(late) <= 2 / 25 + 1e-6  # by the wall's clock, to the last frame; sound comes in pieces of a frame
 
 
 def test_a_quick_renderer_drops_nothing_and_is_early(portrait):
@@ -226,7 +243,7 @@ def test_drawing_goes_on_after_a_pause_of_the_machine(portrait):
 
     frames = simulated(portrait, 1, seconds())[0].frames
     dropped = [frame.index for frame in frames if frame.picture is None]
-    assert dropped == list(range(dropped[0], dropped[-1] + 1))
+    assert dropped[-1] - dropped[0] <= len(dropped)  # one stretch, in which one frame may have been tried
     assert 2.5 * 25 <= len(dropped) < 3.5 * 25
 
 
@@ -235,6 +252,18 @@ def test_a_frame_is_late_when_it_is_more_than_a_frame_behind():
     assert schedule.offset(50, 2.5) == 0
     assert not schedule.is_late(50, 2.53)
     assert schedule.is_late(50, 2.55)
+
+
+@pytest.mark.parametrize("latency", [0, 0.39, -1, 61, float("nan"), float("inf")])
+def test_a_latency_that_cannot_be_held_is_refused(portrait, latency):
+    with pytest.raises(ValueError, match=r"takes 0.40 s of sound: give more, up to 60 s"):
+        LiveHead(portrait, Counted(0.4), ArrivingAudio(RATE), latency)
+
+
+@pytest.mark.parametrize("fps", [1, 60])
+def test_the_latency_of_any_rate_can_be_measured(portrait, fps):
+    stream = ProceduralStream(fps)
+    assert measured_latency(portrait, stream) >= stream.delay + RESERVE
 
 
 def test_the_latency_is_the_stream_s_delay_and_a_reserve(portrait):
@@ -359,7 +388,7 @@ def test_trouble_in_a_thread_reaches_who_speaks_and_the_file_is_kept(tmp_path, p
             raise RuntimeError("no memory")
 
     path = tmp_path / "live.mp4"
-    head = LiveHead(replace(portrait, renderer=Broken()), ProceduralStream(25), ArrivingAudio(RATE))
+    head = LiveHead(replace(portrait, renderer=Broken()), ProceduralStream(25), ArrivingAudio(RATE), latency=60)
     with no_thread_left(), pytest.raises(RuntimeError, match="no memory"):
         said(head, [recorded(path, portrait)])
     frames, sound = lengths(path)

@@ -1,5 +1,6 @@
 """The generators' streams behind one seam: cut as you like, settled within the delay that they tell."""
 
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 
@@ -9,11 +10,15 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_generators import GENERATORS
+from test_live import Everything, no_thread_left, sitter
 
 from talking_head.diffpose.live import LiveGenerator, live_stream
 from talking_head.diffpose.options import MotionOptions
-from talking_head.lp_core.audio import Audio, load_audio
+from talking_head.lp_core.audio import ArrivingAudio, Audio, load_audio
+from talking_head.lp_core.live import LiveHead, LiveSession
 from talking_head.lp_core.motion import MotionSequence, frame_count, join
+from talking_head.lp_core.portrait import RenderOptions
+from talking_head.lp_core.renderer import own_motion
 
 VOICE = load_audio(ROOT / "workflows" / "demo_speech.wav").mono(16_000)[:48_000]
 LIVE = [name for name in GENERATORS if name != "difflivehead"]  # which smooths over the whole voice
@@ -68,6 +73,41 @@ def test_motion_is_that_of_the_whole_voice_however_it_is_cut(name, sizes):
         pieces.append(VOICE[start : start + sizes[len(pieces) % len(sizes)]])
         start += len(pieces[-1])
     assert same(streamed(name, pieces)[0], whole(name))
+
+
+class Kept:
+    """A renderer that keeps the motion it is to draw."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.drawn = []
+
+    def draw(self, _portrait, motion, _options):
+        self.drawn.append(motion)
+        return torch.full((1, 2, 2, 3), len(self.drawn) % 200 / 255)
+
+
+@pytest.mark.parametrize("name", LIVE)
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 3.0])
+def test_a_live_session_draws_the_stream_s_own_motion_and_keeps_the_sound(name, seconds):
+    voice, audience, renderer = VOICE[: int(seconds * 16_000)], Everything(), Kept()
+    portrait = replace(sitter(), renderer=renderer)
+    stream = live_stream(generator(name), 25, MotionOptions(), 3)
+    head = LiveHead(portrait, stream, ArrivingAudio(16_000), latency=60)
+    with no_thread_left(), LiveSession(head, [audience]) as session:
+        for piece in voice.split(320):
+            session.push(piece[None])
+        session.finish()
+    frames = frame_count(len(voice), 16_000, 25)
+    assert [frame.index for frame in audience.frames] == list(range(frames))
+    shown = [int(frame.picture[0, 0, 0]) for frame in audience.frames]
+    assert shown == list(range(1, frames + 1))
+    assert torch.equal(torch.cat([torch.zeros(1, 0), *audience.sounds], 1)[0], voice)
+    assert audience.ends == 1
+    if frames:
+        expected = own_motion(portrait, streamed(name, [voice])[0], RenderOptions())
+        assert same(join(renderer.drawn), expected)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

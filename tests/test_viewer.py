@@ -2,7 +2,12 @@
 
 import asyncio
 import json
+import re
+import signal
+import socket
+import sys
 import threading
+import time
 from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
@@ -16,11 +21,12 @@ from test_live import RATE, VOICE, no_thread_left, sitter
 
 from talking_head.__main__ import main
 from talking_head.diffpose.procedural_stream import ProceduralStream
+from talking_head.lp_core import live_voices
 from talking_head.lp_core.audio import ArrivingAudio, Audio
 from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
 from talking_head.lp_core.live_voices import PIECE, at_its_pace
 from talking_head.lp_core.video import read_video
-from talking_head.lp_core.viewer import FRAME, FRAMES_WAITING, HEADER, SOUND, SOUND_WAITING, Line, Viewer, _Message
+from talking_head.lp_core.viewer import FRAME, FRAMES_WAITING, HEADER, SOUND, SOUND_WAITING, Line, Message, Viewer
 
 aiohttp = pytest.importorskip("aiohttp")
 SCHEDULE = Schedule(Fraction(25), 0.6)
@@ -47,7 +53,7 @@ def place(server: Viewer, path: str) -> str:
 
 def taken(line: Line) -> list:
     async def all_of_it():
-        line.add(_Message(None))
+        line.add(Message(None))
         contents = []
         while (content := await line.next()) is not None:
             contents.append(content)
@@ -57,22 +63,23 @@ def taken(line: Line) -> list:
 
 
 def test_a_slow_page_misses_the_oldest_frames_and_no_sound():
-    line = Line()
+    line = Line(lambda: None)
     for number in range(3 * FRAMES_WAITING):
-        line.add(_Message(f"frame {number}", is_frame=True))
-        line.add(_Message(f"sound {number}", seconds=0.04))
+        line.add(Message(f"frame {number}", is_frame=True))
+        line.add(Message(f"sound {number}", seconds=0.04))
     contents = taken(line)
     assert [content for content in contents if content.startswith("sound")] == [f"sound {n}" for n in range(75)]
     frames = [content for content in contents if content.startswith("frame")]
     assert frames == [f"frame {n}" for n in range(2 * FRAMES_WAITING, 3 * FRAMES_WAITING)]
 
 
-def test_a_page_that_is_seconds_behind_in_sound_is_told():
-    line = Line()
-    line.add(_Message(b"", seconds=SOUND_WAITING))
-    assert not line.is_behind
-    line.add(_Message(b"", seconds=0.1))
-    assert line.is_behind
+def test_a_page_that_is_seconds_behind_in_sound_is_let_go():
+    gone = []
+    line = Line(lambda: gone.append(True))
+    line.add(Message(b"", seconds=SOUND_WAITING))
+    assert not gone
+    line.add(Message(b"", seconds=0.1))
+    assert gone
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,7 @@ def test_a_page_gets_hello_then_sound_and_frames_in_order_then_the_end():
     assert end == {"end": True}
 
 
-def test_one_page_s_microphone_is_heard_at_the_server_s_rate_until_it_goes():
+def test_one_page_s_microphone_is_heard_at_the_server_s_rate():
     spoken = torch.sin(torch.arange(4800) / 20).numpy()
 
     async def speak(session):
@@ -159,17 +166,85 @@ def test_one_page_s_microphone_is_heard_at_the_server_s_rate_until_it_goes():
 
     with viewer(microphone=True) as server:
         asked(speak)
-        heard = torch.cat(list(server.voice()), 1)
+    heard = torch.cat(list(server.voice()), 1)
     assert 1300 < heard.shape[1] <= 1601  # a third, but for what the resampler still holds
     assert torch.isfinite(heard).all()
     expected = torch.sin(torch.arange(1600) * 3 / 20)
     assert (heard[0, 100:1200] - expected[100:1200]).abs().max() < 0.02
 
 
+def test_a_page_that_comes_back_is_heard_again_and_one_that_comes_second_only_watches():
+    piece = torch.full((320,), 0.5).numpy().tobytes()
+
+    async def offered(page):
+        return json.loads(await page.receive_str())["microphone"]
+
+    async def speak(session):
+        for _ in range(2):
+            async with session.ws_connect(place(server, "/live")) as page:
+                assert await offered(page)
+                await page.send_str(json.dumps({"sample_rate": 16_000}))
+                await page.send_bytes(piece)
+                heard.append(await asyncio.to_thread(next, voice))
+                async with session.ws_connect(place(server, "/live")) as second:
+                    assert not await offered(second)
+            while server._lines:
+                await asyncio.sleep(0.01)
+
+    heard = []
+    with viewer(microphone=True) as server:
+        voice = server.voice()
+        asked(speak)
+    assert [float(piece.sum()) for piece in heard] == [160, 160]
+    assert list(voice) == []
+
+
+def test_the_last_frames_come_before_the_end():
+    noise = torch.randint(0, 256, (512, 512, 3), dtype=torch.uint8)
+
+    async def watch(session):
+        async with session.ws_connect(place(server, "/live")) as page:
+            await page.receive_str()
+            ready.set()
+            return [json.loads(said.data) if isinstance(said.data, str) else said.data[:12] async for said in page]
+
+    ready, messages = threading.Event(), []
+    with viewer() as server:
+        thread = threading.Thread(target=lambda: messages.extend(asked(watch)))
+        thread.start()
+        ready.wait(30)
+        for index in range(FRAMES_WAITING // 2):
+            server.frame(LiveFrame(index, noise, 0.0))
+        server.end()
+    thread.join()
+    *frames, end = messages
+    assert [HEADER.unpack(frame) for frame in frames] == [(FRAME, index) for index in range(FRAMES_WAITING // 2)]
+    assert end == {"end": True}
+
+
+def test_a_page_that_stops_reading_is_let_go_and_costs_no_memory():
+    piece = torch.rand(1, 16_000)
+    with no_thread_left(), viewer() as server:
+        address = server.url.split("/")[2]
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port))) as page:
+            key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="
+            asks = f"Host: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{key}"
+            page.sendall(f"GET {place(server, '/live').partition(address)[2]} HTTP/1.1\r\n{asks}\r\n\r\n".encode())
+            server.wait_until_watched()
+            for second in range(3600):
+                server.sound(piece)
+                server.frame(LiveFrame(second, PICTURE, 0.0))
+                if not server._lines:
+                    break
+                time.sleep(0.001)
+            assert not server._lines
+
+
 def test_ending_leaves_no_thread_and_frees_the_port():
     with no_thread_left(), viewer() as server:
         port = int(server.url.split(":")[2].split("/")[0])
-        with pytest.raises(OSError, match=f"Cannot serve the page at 127.0.0.1, port {port}.*another --port"):
+        with pytest.raises(OSError, match=f"Cannot serve the page at 127.0.0.1, port {port}.*--host or --port"):
             viewer(port=port)
     with no_thread_left(), viewer(port=port):
         pass
@@ -220,6 +295,60 @@ def test_the_command_writes_a_file_along(tmp_path, capsys):
     assert sum(len(batch) for batch in clip.frames()) == 18
     assert sound is not None
     assert abs(float(sound.duration) - 0.7) < 0.05
+
+
+@pytest.mark.parametrize("pressed", [[signal.SIGINT], [signal.SIGINT, signal.SIGINT], [signal.SIGTERM]])
+def test_the_command_finishes_the_file_when_it_is_told_to_end(tmp_path, capsys, monkeypatch, pressed):
+    def told_to_end(waveform, rate):
+        yield from waveform[:, : rate // 2].split(rate // 50, 1)
+        signal.raise_signal(pressed[0])
+
+    def finish(session):
+        if pressed[1:]:
+            signal.raise_signal(pressed[1])
+        finished(session)
+
+    finished = LiveSession.finish
+    monkeypatch.setattr(live_voices, "at_its_pace", told_to_end)
+    monkeypatch.setattr(LiveSession, "finish", finish)
+    usual = signal.getsignal(signal.SIGTERM)
+    voice, video = ROOT / "workflows" / "demo_speech.wav", tmp_path / "live.mp4"
+    portrait = str(ROOT / "workflows" / "demo_portrait.jpg")
+    with no_thread_left():
+        given = ["live", portrait, "--voice", str(voice), "-o", str(video), "--no-page", "--max-side", "128"]
+        assert main(given) == 0
+    assert signal.getsignal(signal.SIGTERM) is usual
+    assert f"{video}: 13 frames" in capsys.readouterr().out
+    assert sum(len(batch) for batch in read_video(video).frames()) == 13
+    assert list(tmp_path.iterdir()) == [video]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["-o", "nowhere/live.mp4"], "the folder .*nowhere does not exist"),
+        (["-o", "live.doc"], "Video is written as"),
+        (["--microphone"], r"A microphone needs sounddevice .*talking-head\[live\]"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_loaded(options, sentence, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert main(["live", "no such portrait.jpg", *options]) == 1
+    assert re.search(sentence, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(("rate", "suffix"), [(8_000, ".mp4"), (44_100, ".webm"), (96_000, ".mkv")])
+def test_a_voice_of_any_rate_is_kept_in_any_format(tmp_path, rate, suffix):
+    import soundfile
+
+    video, voice = tmp_path / f"live{suffix}", tmp_path / "voice.wav"
+    soundfile.write(voice, VOICE.resampled(rate).waveform[0, : rate // 4].repeat(2, 1).T.numpy(), rate)
+    portrait = str(ROOT / "workflows" / "demo_portrait.jpg")
+    assert main(["live", portrait, "--voice", str(voice), "-o", str(video), "--no-page", "--max-side", "96"]) == 0
+    sound = read_video(video).audio()
+    assert sound is not None
+    assert sound.channels == 2
+    assert abs(float(sound.duration) - 0.25) < 0.05
 
 
 def test_nobody_to_hear_is_said(capsys):

@@ -2,7 +2,7 @@
 import { Player } from "./player.mjs";
 
 const [FRAME, SOUND] = [1, 2]; // kinds of binary messages; see lp_core/viewer.py
-const HEADER_BYTES = 8;
+const HEADER_BYTES = 12;
 const AFTER_THE_FRAME = 0.1; // seconds for a frame's way here, beyond the latency it has anyway
 const PIECE_SECONDS = 0.02; // of what the microphone hears, sent at once
 
@@ -34,15 +34,29 @@ class Frames {
         this.waiting.set(index, await createImageBitmap(new Blob([jpeg], { type: "image/jpeg" })));
     }
 
-    /** Show the newest frame that is not ahead of the sound. */
+    /** Those that are not ahead of the sound. */
+    due(second) {
+        return [...this.waiting.keys()].filter((index) => index / this.fps <= second).sort((a, b) => a - b);
+    }
+
+    /** Show the newest one that is due. */
     show(second) {
-        const due = [...this.waiting.keys()].filter((index) => index / this.fps <= second);
-        if (!due.length) return;
-        const newest = Math.max(...due);
+        const newest = this.due(second).at(-1);
+        if (newest === undefined) return;
         draw(this.waiting.get(newest));
         report.shown = Number(report.shown) + 1;
         report.behind = Math.max(Number(report.behind), second - newest / this.fps);
-        for (const index of due) {
+        this.forget(this.due(second));
+    }
+
+    /** Keep none that a newer one has followed: a hidden page is not asked to show any. */
+    tidy(second) {
+        this.forget(this.due(second).slice(0, -1));
+        report.waiting = this.waiting.size;
+    }
+
+    forget(indices) {
+        for (const index of indices) {
             this.waiting.get(index).close();
             this.waiting.delete(index);
         }
@@ -51,12 +65,17 @@ class Frames {
 
 /** Send what the microphone hears, until the connection goes. */
 async function speak(socket) {
+    if (!navigator.mediaDevices) {
+        throw new Error("browsers give it to pages at localhost or https:// only, and not to this address.");
+    }
     const mediaStream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: true } });
     const context = new AudioContext(); // of the microphone's own rate: Firefox joins it to no other
-    socket.addEventListener("close", () => {
+    const letGo = () => {
         mediaStream.getTracks().forEach((track) => track.stop());
         context.close();
-    });
+    };
+    if (socket.readyState !== WebSocket.OPEN) return letGo(); // gone while the user was asked
+    socket.addEventListener("close", letGo);
     await context.audioWorklet.addModule("/code/microphone.mjs");
     const microphone = new AudioWorkletNode(context, "microphone", {
         processorOptions: { samples: Math.round(PIECE_SECONDS * context.sampleRate) },
@@ -101,8 +120,11 @@ function listen() {
             return;
         }
         const header = new DataView(data);
-        const [kind, number] = [header.getUint32(0, true), header.getUint32(4, true)];
-        if (kind === SOUND) parts.player.add(number, new Int16Array(data, HEADER_BYTES));
+        const [kind, number] = [header.getUint32(0, true), header.getFloat64(4, true)];
+        if (kind === SOUND) {
+            parts.player.add(number, new Int16Array(data, HEADER_BYTES));
+            parts.frames.tidy(parts.player.heard());
+        }
         if (kind === FRAME) parts.frames.add(number, new Uint8Array(data, HEADER_BYTES));
     };
     socket.onclose = () => {

@@ -26,9 +26,14 @@ export class Player {
         this.volume.gain.value = wanted ? 1 : 0;
     }
 
+    /** The context's second that comes out of the loudspeaker now. */
+    get now() {
+        return this.context.currentTime - (this.context.outputLatency || 0);
+    }
+
     /** Whether sound is still to come. */
     get hasMore() {
-        return this.context.currentTime < this.end;
+        return this.now < this.end;
     }
 
     /**
@@ -51,7 +56,7 @@ export class Player {
 
     /** The second of the sound that is heard now; below the first one's before anything is heard. */
     heard() {
-        const now = this.context.currentTime - (this.context.outputLatency || 0);
+        const { now } = this;
         while (this.pieces.length > 1 && this.pieces[1].start <= now) this.pieces.shift();
         if (!this.pieces.length || this.pieces[0].start > now) return -1;
         const { start, second, pace } = this.pieces[0];
