@@ -2,6 +2,7 @@
 
 import sys
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,11 +18,11 @@ class PortAudioError(Exception):
 class InputStream:
     """A microphone that hears three pieces at once and is unplugged."""
 
-    opened: list["InputStream"] = []
+    opened: ClassVar[list["InputStream"]]
     trouble: tuple[str, ...] = ()
 
     def __init__(self, samplerate, blocksize, device, channels, callback) -> None:
-        self.device, self.callback = device, callback
+        self.rate, self.device, self.callback = samplerate, device, callback
         self.size, self.active, self.is_closed = (blocksize, channels), False, False
         self._fail("open")
         self.opened.append(self)
@@ -42,22 +43,21 @@ class InputStream:
 
 @pytest.fixture
 def devices(monkeypatch):
-    module = SimpleNamespace(
-        PortAudioError=PortAudioError, InputStream=type("Ours", (InputStream,), {"opened": []})
-    )
+    ours = type("OurStream", (InputStream,), {"opened": []})
+    module = SimpleNamespace(PortAudioError=PortAudioError, InputStream=ours)
     monkeypatch.setitem(sys.modules, "sounddevice", module)
-    return module.InputStream
+    return ours
 
 
 def test_what_it_hears_comes_in_order_until_it_is_unplugged(devices):
-    heard = []
+    pieces = microphone(48_000, "3")
+    heard = [next(pieces) for _ in range(3)]
     with pytest.raises(OSError, match="has stopped; was it unplugged"):
-        for piece in microphone(48_000, "3"):
-            heard.append(piece)  # noqa: PERF402 kept though the last one raises
+        next(pieces)
     assert [piece.shape for piece in heard] == [(1, 960)] * 3
     assert torch.equal(torch.stack(heard)[:, 0, 0], torch.arange(3.0))
     (stream,) = devices.opened
-    assert stream.device == 3
+    assert (stream.rate, stream.device) == (48_000, 3)
     assert stream.is_closed
 
 
