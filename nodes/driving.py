@@ -1,9 +1,9 @@
-"""DriveFromVideo: the motion of a face in a clip, and what other nodes that read clips share with it."""
+"""DriveFromVideo: the motion of a face in a clip, and what other nodes that read motion share with it."""
 
 import logging
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -11,20 +11,17 @@ from ..lp_core.extractor import Extraction, frame_ranges
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.renderer import extractor_for
 from . import host
+from .clip import FRAMES, FRAMES_AT_ONCE, ReadsClip, clip_named, frames_fps_input, video_input
 from .node import Node
 from .page import CURVES, curves_shown
+from .widgets import switch
 from .wires import frames_of, sound_of, stack_of
-
-if TYPE_CHECKING:
-    from ..lp_core.video import Video
 
 _log = logging.getLogger(__name__)
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")
 EXTRACTORS = ("auto", "landmarks", "liveportrait")
 FACELESS = ("interpolate", "hold", "fail")
 CHOSEN = -1  # as the neutral frame: it is chosen
-FRAMES_AT_ONCE = 16
 
 
 def neutral_frame_input(otherwise: str) -> tuple[str, dict[str, Any]]:
@@ -33,7 +30,7 @@ def neutral_frame_input(otherwise: str) -> tuple[str, dict[str, Any]]:
     return ("INT", {"default": CHOSEN, "min": CHOSEN, "max": 1_000_000, "tooltip": tooltip})
 
 
-class DriveFromVideo(Node):
+class DriveFromVideo(ReadsClip, Node):
     """A clip to MOTION."""
 
     DESCRIPTION = (
@@ -56,15 +53,11 @@ class DriveFromVideo(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "video": (host.list_files("input", VIDEO_SUFFIXES), {"video_upload": True, "tooltip": (
-                    "A clip with one face, from ComfyUI's input folder. Not looked at when frames are connected."
-                )}),
+                "video": video_input(),
                 "target_fps": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 120.0, "step": 0.001, "tooltip": (
                     "Frames a second to bring the motion to; 0 keeps the clip's."
                 )}),
-                "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
-                    "Frames a second of the frames input; a file tells its own."
-                )}),
+                "frames_fps": frames_fps_input(),
                 "extractor": (list(EXTRACTORS), {"default": EXTRACTORS[0], "tooltip": (
                     "What reads the motion: landmarks for the mesh renderer, liveportrait for LivePortrait's; auto "
                     "as LoadPortrait's renderer auto."
@@ -74,25 +67,15 @@ class DriveFromVideo(Node):
                     "What frames without a face do: move on between their neighbours, hold the last face, or stop "
                     "the run."
                 )}),
-                "whole_frames": ("BOOLEAN", {"default": False, "tooltip": (
+                "whole_frames": switch(False, (
                     "No face is looked for, since the clip is cropped around one already or shows an animal; "
                     "liveportrait only."
-                )}),
+                )),
             },
             "optional": {
-                "frames": ("IMAGE", {"tooltip": "The clip as pictures from another node, in place of a file."}),
+                "frames": FRAMES,
             },
         }  # fmt: skip
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, video: str | None) -> bool | str:
-        """Whether the clip exists; files uploaded a moment ago are not in the list yet."""
-        return host.file_exists(video)
-
-    @classmethod
-    def IS_CHANGED(cls, video: str | None, **_others: Any) -> str:
-        """What changes when the file does."""
-        return host.fingerprint(video)
 
     def run(
         self,
@@ -126,15 +109,6 @@ class DriveFromVideo(Node):
 def frame_index(neutral_frame: int) -> int | None:
     """The neutral frame that a widget names; None leaves the choice."""
     return None if neutral_frame == CHOSEN else neutral_frame
-
-
-def clip_named(name: str) -> "Video":
-    """The video of that name in ComfyUI's input folder."""
-    from ..lp_core.video import read_video
-
-    if not name:
-        raise ValueError("There is no driving clip: choose or upload a video, or connect frames.")
-    return read_video(host.find_file(name))
 
 
 def extracted(frames: Iterator[Tensor], fps: Fraction, count: int) -> MotionSequence:

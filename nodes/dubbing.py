@@ -8,14 +8,14 @@ from torch import Tensor
 
 from ..lp_core.dubbing import clip_faces, dub, ping_pong
 from ..lp_core.motion import MotionSequence, frame_rate
-from ..lp_core.renderer import RENDERERS, extractor_for
-from . import host
-from .driving import FRAMES_AT_ONCE, VIDEO_SUFFIXES, clip_named
+from ..lp_core.renderer import extractor_for
+from . import host, widgets
+from .clip import FRAMES, FRAMES_AT_ONCE, ReadsClip, clip_named, frames_fps_input, video_input
 from .node import Node
 from .wires import frames_of, stack_of
 
 
-class DubVideo(Node):
+class DubVideo(ReadsClip, Node):
     """IMAGE frames and lips of a MOTION to IMAGE."""
 
     DESCRIPTION = (
@@ -36,32 +36,15 @@ class DubVideo(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "video": (host.list_files("input", VIDEO_SUFFIXES), {"video_upload": True, "tooltip": (
-                    "A clip with one face, from ComfyUI's input folder. Not looked at when frames are connected."
-                )}),
+                "video": video_input(),
                 "motion": ("MOTION", {"tooltip": "The lips, from AudioToMotion; nothing else of it is used."}),
-                "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
-                    "Frames a second of the frames input; a file tells its own."
-                )}),
-                "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
-                    "What draws the mouth: mesh needs no download, liveportrait uses its networks, auto the best "
-                    "one that is installed."
-                )}),
+                "frames_fps": frames_fps_input(),
+                "renderer": widgets.renderer("draws the mouth"),
             },
             "optional": {
-                "frames": ("IMAGE", {"tooltip": "The clip as pictures from another node, in place of a file."}),
+                "frames": FRAMES,
             },
         }  # fmt: skip
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, video: str | None) -> bool | str:
-        """Whether the clip exists; files uploaded a moment ago are not in the list yet."""
-        return host.file_exists(video)
-
-    @classmethod
-    def IS_CHANGED(cls, video: str | None, **_others: Any) -> str:
-        """What changes when the file does."""
-        return host.fingerprint(video)
 
     def run(
         self, video: str, motion: MotionSequence, frames_fps: float, renderer: str, frames: Tensor | None = None

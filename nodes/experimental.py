@@ -16,10 +16,10 @@ from ..lp_core.candidates import (
 from ..lp_core.face import find_faces
 from ..lp_core.motion import MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions
-from ..lp_core.renderer import RENDERERS, clip_motion, extractor_for, own_motion
+from ..lp_core.renderer import clip_motion, extractor_for, own_motion
 from ..lp_core.retarget import relative_to
-from . import host
-from .driving import FRAMES_AT_ONCE
+from . import host, widgets
+from .clip import FRAMES_AT_ONCE
 from .node import Node
 from .render import stacked
 from .wires import frames_of, stack_of
@@ -49,10 +49,7 @@ class ReferenceSetRender(Node):
             "required": {
                 "frames": ("IMAGE", {"tooltip": "A clip of the person, who looks about and speaks in it."}),
                 "motion": ("MOTION", {"tooltip": "How the person moves."}),
-                "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
-                    "What draws: mesh needs no download, liveportrait uses its networks, auto the best one that is "
-                    "installed."
-                )}),
+                "renderer": widgets.renderer(),
                 "hysteresis": ("FLOAT", {"default": HYSTERESIS, "min": 0.0, "max": 45.0, "step": 0.5, "tooltip": (
                     "Degrees by which another frame must be nearer before it takes over; more changes less often."
                 )}),

@@ -16,7 +16,8 @@ from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import extractor_for, render
 from . import host, page, preview
 from .node import Node
-from .render import switch
+from .widgets import frame_rate as rate_widget
+from .widgets import switch
 from .wires import picture_of
 
 SLIDERS = {
@@ -68,9 +69,7 @@ class ExpressionEdit(Node):
                 "copy_strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
                     "How far the face goes over to the photo's expression; the sliders come on top."
                 )}),
-                "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
-                    "Frames a second of the motion; a motion that is connected keeps its own."
-                )}),
+                "fps": rate_widget("Frames a second of the motion; a motion that is connected keeps its own."),
                 "seconds": ("FLOAT", {
                     "default": 0.0, "min": 0.0, "max": float(MAXIMUM_SECONDS), "step": 0.1, "tooltip": (
                         "Length of the motion; 0: until the last keyframe, or a single frame. A motion that is "

@@ -74,6 +74,8 @@ def find_file(name: str, kind: FolderKind = "input") -> Path:
     Raises:
         FileNotFoundError: there is no such file in that folder.
     """
+    if not name:
+        raise FileNotFoundError(f"No file is chosen; put one into ComfyUI's {kind} folder {folder(kind)} first.")
     for other in ("input", "output", "temp"):
         if name.endswith(f"[{other}]"):
             name, kind = name.removesuffix(f"[{other}]").rstrip(), other

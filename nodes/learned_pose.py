@@ -14,6 +14,7 @@ from ..lp_core.portrait import Portrait
 from . import host
 from .node import Node
 from .pose import MOTION_IN, POSED, SEED, WEIGHT
+from .widgets import file_choice
 from .wires import audio_of
 
 POSE_FOLDER = "pose"  # within models/diffpose
@@ -36,11 +37,11 @@ class LearnedPose(Node):
             "required": {
                 "motion": MOTION_IN,
                 "audio": ("AUDIO", {"tooltip": "The voice that the head moves to."}),
-                "model": (sorted(host.model_files("diffpose", POSE_FOLDER, POSE_SUFFIXES)), {"tooltip": (
+                "model": file_choice(sorted(host.model_files("diffpose", POSE_FOLDER, POSE_SUFFIXES)), (
                     "A file in models/diffpose/pose: a model in this pack's motion space, or a person's "
                     "Audio2Headpose.pkl of Live Speech Portraits, which also needs APC_epoch_160.model in "
                     "models/diffpose."
-                )}),
+                )),
                 "weight": WEIGHT,
                 "seed": SEED,
                 "variety": ("FLOAT", {"default": SIGMA_SCALE, "min": 0.0, "max": 2.0, "step": 0.05, "tooltip": (

@@ -11,10 +11,11 @@ from ..diffpose.talker.driver import TalkerOptions
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.portrait import Portrait
 from ..lp_core.templates import MOTION_SUFFIXES, load_motion
-from . import host
+from . import host, widgets
 from .driving import frame_index, neutral_frame_input
 from .node import Node
 from .page import CURVES, curves_shown, tell_generator
+from .saved import ReadsFile, file_input, prefix_input, save
 from .wires import audio_of
 
 
@@ -49,13 +50,12 @@ class AudioToMotion(Node):
                     "the best one that is installed. talker makes the lips by LivePortraitTalker's networks, ditto "
                     "all by Ditto's."
                 )}),
-                "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
+                "fps": widgets.frame_rate(
                     "Frames a second. 23.976, 29.97 and 59.94 are taken as the exact broadcast rates."
-                )}),
-                "seed": ("INT", {
-                    "default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True,
-                    "tooltip": "Chooses blinks, glances and nods; the lips follow the voice with every seed.",
-                }),
+                ),
+                "seed": widgets.seed(
+                    "Chooses blinks, glances and nods; the lips follow the voice with every seed."
+                ),
                 "lips": _strength("lip motion"),
                 "blinks": _strength("blinking, as how often"),
                 "gaze": _strength("glances"),
@@ -165,20 +165,16 @@ class SaveMotion(Node):
         return {
             "required": {
                 "motion": ("MOTION", {"tooltip": "What is saved."}),
-                "filename_prefix": ("STRING", {"default": "motion/talking_head", "tooltip": (
-                    "Name in the output folder, with a subfolder if wished; a number is added."
-                )}),
+                "filename_prefix": prefix_input("motion/talking_head"),
             }
-        }  # fmt: skip
+        }
 
     def run(self, motion: MotionSequence, filename_prefix: str) -> dict[str, Any]:
         """The motion and the path, and what the page shows."""
-        place = host.save_place(filename_prefix, ".safetensors")
-        motion.save(place.path)
-        return {"ui": {"text": [str(place.path)]}, "result": (motion, str(place.path))}
+        return save(motion, motion.save, filename_prefix)
 
 
-class LoadMotion(Node):
+class LoadMotion(ReadsFile, Node):
     """A file to MOTION."""
 
     DESCRIPTION = "Loads motion that SaveMotion or the command line wrote, or a LivePortrait motion template."
@@ -190,23 +186,9 @@ class LoadMotion(Node):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
-        files = [name for kind in ("output", "input") for name in host.list_files(kind, MOTION_SUFFIXES)]
-        tooltip = (
-            "A motion file (.safetensors) or LivePortrait template (.pkl) in ComfyUI's output or input folder; "
-            "reload the page to list new ones."
-        )
+        file = file_input("A motion file (.safetensors) or LivePortrait template (.pkl)", MOTION_SUFFIXES)
         neutral = neutral_frame_input("-1: a template's calmest one; a motion file keeps its own.")
-        return {"required": {"file": (files, {"tooltip": tooltip}), "neutral_frame": neutral}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, file: str | None) -> bool | str:
-        """Whether the file exists; one saved a moment ago is not in the list yet."""
-        return host.file_exists(file)
-
-    @classmethod
-    def IS_CHANGED(cls, file: str | None, **_others: Any) -> str:
-        """What changes when the file does."""
-        return host.fingerprint(file)
+        return {"required": {"file": file, "neutral_frame": neutral}}
 
     def run(self, file: str, neutral_frame: int) -> tuple[MotionSequence, float, int]:
         """The motion, its frame rate and its number of frames."""

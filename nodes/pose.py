@@ -8,15 +8,14 @@ from ..lp_core.edits import mix
 from ..lp_core.motion import MotionSequence
 from ..lp_core.motion_filter import MAXIMUM_GAIN, SMOOTHINGS, FilterOptions, filter_motion
 from ..lp_core.portrait import Portrait
+from . import widgets
 from .node import Node
 
 MOTION_IN = ("MOTION", {"tooltip": "Gives the lips and everything but the head's motion."})
 WEIGHT = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
     "How far the head goes over from the motion's own to this one; 0 changes nothing."
 )})  # fmt: skip
-SEED = ("INT", {"default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": False, "tooltip": (
-    "The same seed gives the same motion."
-)})  # fmt: skip
+SEED = widgets.seed("The same seed gives the same motion.", changes=False)
 POSED = "The motion with its head moved."
 STARTS = ("beginning", "random", "offset")
 EXAMPLE = "0: 0, 0, 0\n1: 3, -12, 0\n2.5: -2, 10, 4 ease out\n4: 0, 0, 0"

@@ -9,11 +9,12 @@ from ..lp_core.dubbing import clip_faces
 from ..lp_core.face import Face, NoFaceError
 from ..lp_core.motion import MotionSequence, frame_rate
 from ..lp_core.portrait import Portrait, Renderer, RenderOptions
-from ..lp_core.renderer import RENDERERS, clip_motion, render_clip
+from ..lp_core.renderer import clip_motion, render_clip
 from ..lp_core.retarget import OBSERVATION_VARIANCE, transfer_to_clip
-from . import host
+from . import host, widgets
 from .node import Node
-from .render import region_switches, regions_taken, switch
+from .render import region_switches, regions_taken
+from .widgets import switch
 from .wires import frames_of, stack_of
 
 
@@ -40,13 +41,8 @@ class ReenactVideo(Node):
             "required": {
                 "frames": ("IMAGE", {"tooltip": "The clip, with one face."}),
                 "motion": ("MOTION", {"tooltip": "What the face does; brought to the clip's rate."}),
-                "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
-                    "Frames a second of the clip."
-                )}),
-                "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
-                    "What draws: mesh needs no download, liveportrait uses its networks, auto the best one that is "
-                    "installed."
-                )}),
+                "frames_fps": widgets.frame_rate("Frames a second of the clip."),
+                "renderer": widgets.renderer(),
                 "relative": switch(True, "Motion is added to the clip's own; off: it replaces it."),
                 **region_switches(),
                 "smooth": switch(True, "Calms what is left of trembling; rotations are smoothed as rotations."),

@@ -12,6 +12,7 @@ from ..lp_core.renderer import render, render_over
 from ..lp_core.transfer import on_host
 from . import host
 from .node import Node
+from .widgets import Widget, switch
 from .wires import frames_of, mask_of
 
 
@@ -59,15 +60,15 @@ class LivePortraitRender(Node):
         return stacked(batches, max(len(motion), len(behind))), float(motion.fps)
 
 
-def drawing_inputs() -> dict[str, tuple[str, dict[str, Any]]]:
+def drawing_inputs() -> dict[str, Widget]:
     """Widgets that say how a motion is drawn, by name: the arguments of `drawing_options`."""
     return {
-        "paste_back": ("BOOLEAN", {"default": True, "tooltip": (
+        "paste_back": switch(True, (
             "Frames are the whole picture; off: the square around the face alone, 512×512."
-        )}),
-        "relative": ("BOOLEAN", {"default": True, "tooltip": (
+        )),
+        "relative": switch(True, (
             "Motion is added to the portrait's own pose and expression; off: it replaces them."
-        )}),
+        )),
         "batch_size": ("INT", {"default": 8, "min": 1, "max": 64, "tooltip": (
             "Frames drawn at once: more is faster on a GPU and takes more memory."
         )}),
@@ -91,7 +92,7 @@ def drawing_inputs() -> dict[str, tuple[str, dict[str, Any]]]:
     }  # fmt: skip
 
 
-def mask_input() -> tuple[str, dict[str, Any]]:
+def mask_input() -> Widget:
     """The MASK that goes with `drawing_inputs`."""
     return ("MASK", {"tooltip": (
         "Where the moved face may show in the picture; everywhere when empty. Needs paste_back."
@@ -130,12 +131,7 @@ def drawing_options(
     )
 
 
-def switch(default: bool, tooltip: str) -> tuple[str, dict[str, Any]]:
-    """A BOOLEAN widget."""
-    return ("BOOLEAN", {"default": default, "tooltip": tooltip})
-
-
-def region_switches() -> dict[str, tuple[str, dict[str, Any]]]:
+def region_switches() -> dict[str, Widget]:
     """Widgets that say what of a motion is taken, by name, in the order of `regions_taken`."""
     return {
         "take_expression": switch(

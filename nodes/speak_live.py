@@ -12,8 +12,9 @@ from ..lp_core.live_voices import at_its_pace
 from ..lp_core.motion import frame_count
 from ..lp_core.portrait import Portrait
 from ..lp_core.recording import RATE, Recording
-from . import host
+from . import host, widgets
 from .node import Node
+from .saved import prefix_input
 from .wires import audio_of
 
 
@@ -43,18 +44,11 @@ class SpeakLive(Node):
             "required": {
                 "portrait": ("PORTRAIT", {"tooltip": "Who speaks, from LoadPortrait."}),
                 "audio": ("AUDIO", {"tooltip": "The voice; the run takes as long as it does."}),
-                "seed": ("INT", {
-                    "default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True,
-                    "tooltip": "The same seed gives the same head, blinks and gaze.",
-                }),
-                "fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 60.0, "step": 0.001, "tooltip": (
-                    "Frames a second."
-                )}),
-                "filename_prefix": ("STRING", {"default": "talking_head_live", "tooltip": (
-                    "Name in the output folder, with a subfolder if wished; a number is added."
-                )}),
+                "seed": widgets.seed("The same seed gives the same head, blinks and gaze."),
+                "fps": widgets.frame_rate("Frames a second.", highest=60.0),
+                "filename_prefix": prefix_input("talking_head_live"),
             },
-        }  # fmt: skip
+        }
 
     def run(
         self, portrait: Portrait, audio: dict[str, Any], seed: int, fps: float, filename_prefix: str

@@ -7,6 +7,7 @@ from ..diffpose.manifold import BANK_LIMIT, NEIGHBOURS, Projection, SpeechBank, 
 from ..lp_core.motion import MotionSequence
 from . import host
 from .node import Node
+from .saved import ReadsFile, file_input, prefix_input, save
 from .wires import audio_of
 
 BANK_SUFFIXES = (".safetensors", ".npy")
@@ -77,20 +78,16 @@ class SaveSpeaker(Node):
         return {
             "required": {
                 "speaker": ("SPEAKER", {"tooltip": "Whose sounds are saved; strength and neighbours are not."}),
-                "filename_prefix": ("STRING", {"default": "speaker/talking_head", "tooltip": (
-                    "Name in the output folder, with a subfolder if wished; a number is added."
-                )}),
+                "filename_prefix": prefix_input("speaker/talking_head"),
             }
-        }  # fmt: skip
+        }
 
     def run(self, speaker: Projection, filename_prefix: str) -> dict[str, Any]:
         """The speaker and the path, and what the page shows."""
-        place = host.save_place(filename_prefix, BANK_SUFFIXES[0])
-        speaker.bank.save(place.path)
-        return {"ui": {"text": [str(place.path)]}, "result": (speaker, str(place.path))}
+        return save(speaker, speaker.bank.save, filename_prefix)
 
 
-class LoadSpeaker(Node):
+class LoadSpeaker(ReadsFile, Node):
     """A file to SPEAKER."""
 
     DESCRIPTION = "Loads a speaker's sounds that SaveSpeaker wrote, or Live Speech Portraits' APC_feature_base.npy."
@@ -102,28 +99,13 @@ class LoadSpeaker(Node):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
-        files = [name for kind in ("output", "input") for name in host.list_files(kind, BANK_SUFFIXES)]
-        tooltip = (
-            "A speaker's file (.safetensors, .npy) in ComfyUI's output or input folder; reload the page to list "
-            "new ones."
-        )
         return {
             "required": {
-                "file": (files, {"tooltip": tooltip}),
+                "file": file_input("A speaker's file (.safetensors, .npy)", BANK_SUFFIXES),
                 "strength": STRENGTH,
                 "neighbours": NEIGHBOUR_COUNT,
             }
         }
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, file: str | None) -> bool | str:
-        """Whether the file exists; one saved a moment ago is not in the list yet."""
-        return host.file_exists(file)
-
-    @classmethod
-    def IS_CHANGED(cls, file: str | None, **_others: Any) -> str:
-        """What changes when the file does."""
-        return host.fingerprint(file)
 
     def run(self, file: str, strength: float, neighbours: int) -> tuple[Projection]:
         """The speaker in the file."""

@@ -7,9 +7,11 @@ from torch import Tensor
 from ..diffpose.installed import installed_style
 from ..diffpose.style import MAXIMUM_STRENGTH, SHORTEST_CLIP, Style, interpolate
 from ..lp_core.motion import MotionSequence, frame_rate
-from . import host
-from .driving import FRAMES_AT_ONCE, extracted
+from . import host, widgets
+from .clip import FRAMES_AT_ONCE
+from .driving import extracted
 from .node import Node
+from .saved import ReadsFile, file_input, prefix_input, save
 from .wires import frames_of, stack_of
 
 STYLE_SUFFIXES = (".safetensors",)
@@ -33,9 +35,7 @@ class StyleEncode(Node):
                     "default": 1.0, "min": 0.0, "max": MAXIMUM_STRENGTH, "step": 0.05,
                     "tooltip": "How much of the manner: 0 none, 1 as measured, 2 exaggerated.",
                 }),
-                "frames_fps": ("FLOAT", {"default": 25.0, "min": 1.0, "max": 120.0, "step": 0.001, "tooltip": (
-                    "Frames a second of the frames input; motion tells its own."
-                )}),
+                "frames_fps": widgets.frame_rate("Frames a second of the frames input; motion tells its own."),
             },
             "optional": {
                 "motion": ("MOTION", {"tooltip": (
@@ -111,20 +111,16 @@ class SaveStyle(Node):
         return {
             "required": {
                 "style": ("STYLE", {"tooltip": "What is saved."}),
-                "filename_prefix": ("STRING", {"default": "style/talking_head", "tooltip": (
-                    "Name in the output folder, with a subfolder if wished; a number is added."
-                )}),
+                "filename_prefix": prefix_input("style/talking_head"),
             }
-        }  # fmt: skip
+        }
 
     def run(self, style: Style, filename_prefix: str) -> dict[str, Any]:
         """The style and the path, and what the page shows."""
-        place = host.save_place(filename_prefix, STYLE_SUFFIXES[0])
-        style.save(place.path)
-        return {"ui": {"text": [str(place.path)]}, "result": (style, str(place.path))}
+        return save(style, style.save, filename_prefix)
 
 
-class LoadStyle(Node):
+class LoadStyle(ReadsFile, Node):
     """A file to STYLE."""
 
     DESCRIPTION = "Loads a manner of moving that SaveStyle wrote."
@@ -136,21 +132,7 @@ class LoadStyle(Node):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
-        files = [name for kind in ("output", "input") for name in host.list_files(kind, STYLE_SUFFIXES)]
-        tooltip = (
-            "A style file (.safetensors) in ComfyUI's output or input folder; reload the page to list new ones."
-        )
-        return {"required": {"file": (files, {"tooltip": tooltip})}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, file: str | None) -> bool | str:
-        """Whether the file exists; one saved a moment ago is not in the list yet."""
-        return host.file_exists(file)
-
-    @classmethod
-    def IS_CHANGED(cls, file: str | None) -> str:
-        """What changes when the file does."""
-        return host.fingerprint(file)
+        return {"required": {"file": file_input("A style file (.safetensors)", STYLE_SUFFIXES)}}
 
     def run(self, file: str) -> tuple[Style]:
         """The style in the file."""

@@ -208,7 +208,9 @@ class Host:
             elif name in node_class.INPUT_TYPES()["required"]:
                 faults.append(f"required input {name} is missing")
         if own and not faults:
-            verdict = own(**{name: None if is_link(given.get(name)) else given.get(name) for name in judged})
+            verdict = own(
+                **{name: None if is_link(given[name]) else given[name] for name in judged if name in given}
+            )
             faults += [] if verdict is True else [str(verdict)]
         return faults
 

@@ -157,6 +157,7 @@ def test_every_input_is_explained_and_has_a_default_in_range(host, node_id):
     for name, (kind, options) in inputs_of(NODES[node_id]).items():
         assert options["tooltip"].rstrip().endswith("."), f"{node_id}.{name} has no tooltip in sentences"
         if isinstance(kind, list):
+            assert kind, f"{node_id}.{name} offers nothing, so that the page would leave it out"
             assert options.get("default") in [*kind, None], f"{node_id}.{name}"
             continue
         assert kind in OWN_TYPES | CORE_TYPES, f"{node_id}.{name} is of unknown type {kind}"
@@ -558,6 +559,34 @@ def test_pictures_of_a_clip_do_as_well_as_its_file(clip, clip_frames):
 @pytest.mark.parametrize("name", ["gone.mp4", "../clip.mp4"])
 def test_a_clip_that_is_not_there_is_said(host, name):
     assert "There is no file" in NODES["DriveFromVideo"].VALIDATE_INPUTS(video=name)
+
+
+@pytest.mark.parametrize("name", ["", "gone.mp4"])
+def test_a_clip_is_not_missed_where_frames_are_connected(host, clip_frames, name):
+    class Clip:
+        RETURN_TYPES, FUNCTION = ("IMAGE",), "run"
+        INPUT_TYPES = staticmethod(lambda: {"required": {}})
+
+        def run(self):
+            return (clip_frames,)
+
+    host.classes["Clip"] = Clip
+    drive = {"class_type": "DriveFromVideo", "inputs": defaults_of(NODES["DriveFromVideo"]) | {"video": name}}
+    plot = {"class_type": "MotionPlot", "inputs": defaults_of(NODES["MotionPlot"]) | {"motion": ["2", 0]}}
+    alone = host.run({"2": drive, "3": plot})
+    assert alone.status != "success"
+    assert "There is no" in str(alone.errors)
+    drive["inputs"]["frames"] = ["1", 0]
+    prompt = {"1": {"class_type": "Clip", "inputs": {}}, "2": drive, "3": plot}
+    assert host.run(prompt).status == "success"
+    assert host.run(prompt).executed == []  # the file is not looked at
+
+
+@pytest.mark.parametrize("node_id", ["LoadMotion", "LoadStyle", "LoadSpeaker"])
+def test_an_empty_folder_is_said(host, node_id):
+    assert NODES[node_id].INPUT_TYPES()["required"]["file"][0] == [""]
+    with pytest.raises(FileNotFoundError, match="No file is chosen"):
+        run(node_id, file="")
 
 
 def test_a_clip_without_a_face_is_shown(host):
