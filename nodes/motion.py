@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..diffpose.generator import GENERATORS, choose_generator
+from ..diffpose.generator import GENERATORS, automatic_generator, choose_generator
 from ..diffpose.manifold import Projection
 from ..diffpose.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOptions
 from ..diffpose.samplers import Guidance, SampleOptions
@@ -104,6 +104,11 @@ class AudioToMotion(Node):
                 )}),
             },
         }  # fmt: skip
+
+    @classmethod
+    def IS_CHANGED(cls, motion: str | None, **_others: Any) -> str | None:
+        """What changes when weights came or went, so that `auto` takes another generator."""
+        return automatic_generator(host.model_folders("diffpose"))[0] if motion == "auto" else motion
 
     def run(
         self,

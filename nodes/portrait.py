@@ -11,7 +11,7 @@ from ..lp_core.device import PRECISIONS
 from ..lp_core.face import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
 from ..lp_core.picture import limited
 from ..lp_core.portrait import Portrait
-from ..lp_core.renderer import RENDERERS
+from ..lp_core.renderer import RENDERERS, automatic_renderer
 from . import host
 from .node import Node
 from .page import FACES, faces_shown, tell_renderer
@@ -89,6 +89,13 @@ class LoadPortrait(Node):
                 )}),
             },
         }  # fmt: skip
+
+    @classmethod
+    def IS_CHANGED(cls, renderer: str | None, animal: bool | None = False, **_others: Any) -> str | None:
+        """What changes when weights came or went, so that `auto` takes another renderer."""
+        if renderer != "auto":
+            return renderer
+        return automatic_renderer(host.model_folders("liveportrait"), bool(animal))[0]
 
     def run(
         self,

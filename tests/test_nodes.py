@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from diffpose_goldens import write_small_diffusion
 from host import Host, defaults_of, inputs_of, is_widget, load_as_comfyui
+from liveportrait_goldens import write_small_weights
 from PIL import Image
 
 PACK = load_as_comfyui()
@@ -294,6 +296,21 @@ def test_the_licence_of_weights_is_told_before_they_are_used(host):
     assert content["detail"] == "Licence of its weights: MIT (commercial use allowed)."
     pack_module("nodes.page").tell_renderer("mesh")
     assert len(host.sent) == 1
+
+
+@pytest.mark.parametrize(("node_id", "choice"), [("LoadPortrait", "renderer"), ("AudioToMotion", "motion")])
+def test_auto_is_chosen_anew_once_weights_are_there(host, node_id, choice):
+    def states():
+        given = defaults_of(NODES[node_id])
+        return [NODES[node_id].IS_CHANGED(**given | {choice: name}) for name in ("auto", "mesh")]
+
+    before = states()
+    assert states() == before
+    write_small_weights(host.folders["models"] / "liveportrait")
+    write_small_diffusion(host.folders["models"] / "diffpose")
+    after = states()
+    assert after[0] != before[0]
+    assert after[1] == before[1]
 
 
 def test_curves_are_shown_and_drawn(host):
