@@ -63,8 +63,9 @@ class DubVideo(ReadsClip, Node):
                 faceless.append(str(progress.done))
             progress.step(1, frame)
 
+        faces = clip_faces(host.stoppable(clip))
         drawn = clip[ping_pong(len(clip), len(lips))]
-        for index, frame in enumerate(dub(drawn, clip_faces(clip), extraction.motion, lips, drawer, note)):
+        for index, frame in enumerate(dub(drawn, faces, extraction.motion, lips, drawer, note)):
             drawn[index] = frame
         return drawn.to(host.result_device()), float(rate), ", ".join(faceless)
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import uuid4
 
 import torch
@@ -29,6 +29,7 @@ from ..lp_core.renderer import choose_renderer
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
+Item = TypeVar("Item")
 FolderKind = Literal["input", "output", "temp"]
 DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
 PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
@@ -200,7 +201,7 @@ def device() -> torch.device:
 def managed(networks: nn.Module, device: torch.device) -> Ready:
     """The `Placement` by ComfyUI, which makes room for networks before they work and unloads them for others.
 
-    Outside ComfyUI they are moved to their device for good.
+    Stop ends whoever asks for them. Outside ComfyUI they are moved to their device for good.
     """
     management, patching = _module("comfy.model_management"), _module("comfy.model_patcher")
     if management is None or patching is None:
@@ -209,6 +210,7 @@ def managed(networks: nn.Module, device: torch.device) -> Ready:
     patcher = patching.ModelPatcher(held, load_device=device, offload_device=management.unet_offload_device())
 
     def ready(working_bytes: int = 0) -> None:
+        stop_if_asked()
         management.load_models_gpu([patcher], memory_required=working_bytes, force_full_load=True)
         networks.to(device)  # with --novram ComfyUI leaves out parts, which its own layers fetch one by one
 
@@ -237,6 +239,13 @@ def stop_if_asked() -> None:
     management = _module("comfy.model_management")
     if management:
         management.throw_exception_if_processing_interrupted()
+
+
+def stoppable(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, as they are asked for; Stop ends them."""
+    for item in items:
+        stop_if_asked()
+        yield item
 
 
 class Progress:

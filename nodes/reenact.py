@@ -69,7 +69,7 @@ class ReenactVideo(Node):
         clip, rate = frames_of(stack_of(frames)), frame_rate(frames_fps)
         drawer = host.renderer(renderer)
         regions = regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head)
-        faces = clip_faces(clip)
+        faces = clip_faces(host.stoppable(clip))
         looked_at = _portraits(clip, faces, drawer, host.Progress(len(clip), "frames looked at"))
         variance = OBSERVATION_VARIANCE if smooth else 0.0
         own = transfer_to_clip(motion, clip_motion(looked_at, rate), relative, regions, variance)

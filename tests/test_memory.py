@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import ROOT
 from diffpose_goldens import write_small_diffusion
-from host import Host, ModelPatcher, defaults_of, load_as_comfyui
+from host import Host, InterruptedRunError, ModelPatcher, defaults_of, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 
 from talking_head.lp_core.device import stays
@@ -109,6 +109,29 @@ def test_every_node_with_networks_brings_them_back(host):
         host.memory.unload_all()
         run(name, **given)
         assert host.memory.loaded, name
+
+
+def test_stop_ends_a_long_speech_between_the_calls_of_its_networks(host, monkeypatch):
+    loaded, management = [], sys.modules["comfy.model_management"]
+    load = management.load_models_gpu
+
+    def pressed(patchers, **how):
+        load(patchers, **how)
+        loaded.append(patchers)
+        host.interrupted.set() if len(loaded) == 3 else None
+
+    monkeypatch.setattr(management, "load_models_gpu", pressed)
+    with pytest.raises(InterruptedRunError):
+        spoken()
+    assert len(loaded) == 3
+
+
+def test_stop_ends_what_looks_at_a_clip_s_faces(host):
+    looked_at = HOST.stoppable(range(9))
+    assert [next(looked_at), next(looked_at)] == [0, 1]
+    host.interrupted.set()
+    with pytest.raises(InterruptedRunError):
+        next(looked_at)
 
 
 def host_inputs(name: str) -> set[str]:
