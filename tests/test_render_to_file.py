@@ -81,7 +81,7 @@ def test_no_more_frames_are_alive_in_a_long_video_than_in_a_short_one(host, smal
         assert renderer.drawn == length
         assert renderer.alive == 0
         most.append(renderer.most)
-    assert most[0] == most[1] <= 12
+    assert max(most) <= 12  # a batch being drawn, one encoded, one between them, however the threads take turns
 
 
 def test_it_ends_with_the_sound_when_asked_to(host, small_portrait):  # noqa: F811 (fixtures)
