@@ -143,7 +143,8 @@ def test_decoder_equals_the_original():
         picture = net(0.5 * golden_input("seg", (1, 256, 64, 64)))
     assert picture.shape == (1, 3, 512, 512)
     assert_close(strided(seen["fc"], 16, 4, 4), expected["fc_s"], 1e-5)
-    tight = 4e-5  # CPUs sum in orders of their own: those without AVX-512 are off by 2.5e-5
+    # CPUs sum in orders of their own: those without AVX-512 are off by 2.5e-5.
+    tight = 2e-5 if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else 4e-5
     for index, name in enumerate(middle):
         assert_close(strided(seen[name], 16, 4, 4), expected[f"middle{index}_s"], tight, name)
     assert_close(strided(seen["up_0"], 16, 8, 8), expected["up0_s"], tight)
