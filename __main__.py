@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from .diffpose.generator import MotionGenerator, MotionOptions
     from .diffpose.style import Style
-    from .lp_core.audio import Audio
     from .lp_core.face import Face
     from .lp_core.live import LiveHead
+    from .lp_core.media.audio import Audio
+    from .lp_core.media.video import Video
     from .lp_core.motion import MotionSequence
     from .lp_core.portrait import Portrait, Renderer, RenderOptions
     from .lp_core.recording import Recording
-    from .lp_core.video import Video
     from .lp_core.viewer import Viewer
     from .lp_core.weights import WeightEntry
 
@@ -344,8 +344,8 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _animate(given: argparse.Namespace) -> None:
-    from .lp_core.audio import AudioFile
     from .lp_core.edits import smooth
+    from .lp_core.media.audio import AudioFile
     from .lp_core.motion import frame_rate
 
     audio = AudioFile(given.voice)
@@ -397,11 +397,11 @@ def _generator(
 
 def _dub(given: argparse.Namespace) -> None:
     from .diffpose.generator import MotionOptions
-    from .lp_core.audio import load_audio
     from .lp_core.dubbing import clip_faces, dub, play
     from .lp_core.extractor import frame_ranges
+    from .lp_core.media.audio import load_audio
+    from .lp_core.media.video import read_video, write_video
     from .lp_core.renderer import choose_renderer, extractor_for
-    from .lp_core.video import read_video, write_video
 
     clip, audio = read_video(given.clip), load_audio(given.voice)
     renderer = choose_renderer(given.renderer, given.device, models_folders(given.models))
@@ -471,9 +471,9 @@ def _drive(given: argparse.Namespace) -> None:
 
 def _driver(given: argparse.Namespace, renderer: "Renderer") -> "tuple[MotionSequence, Audio | None]":
     """The motion that drives, and its sound: from a motion file, or read from a clip in the renderer's terms."""
+    from .lp_core.media.video import read_video
     from .lp_core.renderer import extractor_for
     from .lp_core.templates import MOTION_SUFFIXES, load_motion
-    from .lp_core.video import read_video
 
     if given.clip.suffix.lower() in MOTION_SUFFIXES:
         return load_motion(given.clip, given.neutral), None
@@ -484,15 +484,15 @@ def _driver(given: argparse.Namespace, renderer: "Renderer") -> "tuple[MotionSeq
 
 def _clip_motion(path: Path) -> "MotionSequence":
     """The motion of the face in a clip."""
+    from .lp_core.media.video import read_video
     from .lp_core.mesh.extractor import LandmarkExtractor
-    from .lp_core.video import read_video
 
     clip = read_video(path)
     return LandmarkExtractor().extract(clip.frames(), clip.fps).motion
 
 
 def _portrait(given: argparse.Namespace) -> "Portrait":
-    from .lp_core.picture import limited, load_picture
+    from .lp_core.media.picture import limited, load_picture
     from .lp_core.renderer import choose_renderer
 
     whole = load_picture(given.portrait)
@@ -550,7 +550,7 @@ def _save_beside(output: Path, picture: "Tensor") -> Path:
     """Keep the picture that was searched beside where the video would have been."""
     from PIL import Image
 
-    from .lp_core.files import appearing_whole
+    from .lp_core.media.files import appearing_whole
 
     place = output.with_suffix(".no_face.png")
     with appearing_whole(place) as part:
@@ -561,8 +561,8 @@ def _save_beside(output: Path, picture: "Tensor") -> Path:
 def _write(
     given: argparse.Namespace, portrait: "Portrait", motion: "MotionSequence", audio: "Audio | None"
 ) -> None:
+    from .lp_core.media.video import write_video
     from .lp_core.renderer import render
-    from .lp_core.video import write_video
 
     if given.save_motion is not None:
         motion.save(given.save_motion)
@@ -629,9 +629,9 @@ def _live(given: argparse.Namespace) -> None:
 
 def _check_live(given: argparse.Namespace) -> None:
     """Say what is missing before anything is loaded."""
-    from .lp_core.files import folder_of
-    from .lp_core.formats import format_of
     from .lp_core.live_voices import sound_devices
+    from .lp_core.media.files import folder_of
+    from .lp_core.media.formats import format_of
     from .lp_core.viewer import require_aiohttp
 
     if given.no_page and given.voice is None and given.microphone is None:
@@ -647,7 +647,7 @@ def _check_live(given: argparse.Namespace) -> None:
 
 def _live_voice(given: argparse.Namespace) -> "Audio | None":
     """The file that is spoken, if it is one."""
-    from .lp_core.audio import load_audio
+    from .lp_core.media.audio import load_audio
     from .lp_core.recording import RATE
 
     return None if given.voice is None else load_audio(given.voice).resampled(RATE)
@@ -656,8 +656,8 @@ def _live_voice(given: argparse.Namespace) -> "Audio | None":
 def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveHead, Tensor]":
     """Who speaks, at a latency that this machine can hold, and the picture that is seen before."""
     from .diffpose.live import live_stream
-    from .lp_core.audio import ArrivingAudio
     from .lp_core.live import LiveHead, measured_latency, picture_bytes
+    from .lp_core.media.audio import ArrivingAudio
     from .lp_core.motion import MotionSequence
     from .lp_core.recording import RATE
     from .lp_core.renderer import render

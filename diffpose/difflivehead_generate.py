@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.audio import Audio
+from ..lp_core.media.audio import Audio
 from ..lp_core.motion import MotionSequence
 from .card import KIND_NAMES
 from .difflivehead import PERIODS, LiveHeadPerson, LiveHeadSpace, finished

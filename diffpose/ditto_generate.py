@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from ..lp_core.audio import Audio
 from ..lp_core.device import Ready, stays
+from ..lp_core.media.audio import Audio
 from ..lp_core.motion import MotionSequence
 from .ditto import (
     DIMS,

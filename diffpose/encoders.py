@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..lp_core.audio import Audio
 from ..lp_core.checkpoint import build_network
 from ..lp_core.device import Placement, placed_for_good
+from ..lp_core.media.audio import Audio
 from ..lp_core.weights import first_file, searched
 from .audio import analyse
 from .container import read_container

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.audio import Audio, load_audio
 from ..lp_core.checkpoint import CheckpointError
-from ..lp_core.files import appearing_whole
+from ..lp_core.media.audio import Audio, load_audio
+from ..lp_core.media.files import appearing_whole
 from .card import KIND_NAMES
 from .features import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
 from .hearing import Ear, StreamingEar, UtteranceEar

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.audio import Audio
+from ..lp_core.media.audio import Audio
 from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate, join
 from .audio import analyse_pieces
 from .card import KIND_NAMES

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.files import appearing_whole
 from ..lp_core.keypoints import LIPS
+from ..lp_core.media.files import appearing_whole
 from ..lp_core.motion import MotionSequence
 
 FORMAT = "talking-head speech bank 1"

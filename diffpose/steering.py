@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.audio import Audio
 from ..lp_core.edits import head_pose, mix, move_pupils, retarget_eyes, retarget_lips, scale_brows
+from ..lp_core.media.audio import Audio
 from ..lp_core.motion import MotionSequence, frame_count, join
 from ..lp_core.motion_filter import scale_pose
 from ..lp_core.retarget import hold

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ..lp_core.controls import from_expression
-from ..lp_core.files import appearing_whole
 from ..lp_core.filters import gaussian
 from ..lp_core.keypoints import rotation_degrees
+from ..lp_core.media.files import appearing_whole
 from ..lp_core.motion import MotionSequence
 
 FORMAT = "talking-head style 2"

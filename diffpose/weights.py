@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..lp_core.checkpoint import CheckpointError
 from ..lp_core.device import Ready, stays
-from ..lp_core.files import appearing_whole
+from ..lp_core.media.files import appearing_whole
 from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
 from .container import Container, read_container
 from .denoiser import Denoiser, DenoiserLayout, TokenLayout

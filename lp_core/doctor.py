@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from .formats import available_formats
+from .media.formats import available_formats
 from .weights import Finding, State, WeightEntry, check
 
 PACKAGES = (

@@ -11,9 +11,9 @@ from .face import FaceFinder
 from .filters import OBSERVATION_VARIANCE, kalman
 from .keypoints import LIPS
 from .landmarks import Face
+from .media.video import Video
 from .motion import MotionSequence
 from .portrait import Renderer, RenderOptions
-from .video import Video
 
 # Landmarks of the 478-point mesh: outer eye corners, corners of the mouth, base of the nose, chin.
 EYE_CORNERS, MOUTH_CORNERS, NOSE_BASE, CHIN = (33, 263), (61, 291), 2, 152

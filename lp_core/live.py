@@ -24,7 +24,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .audio import ArrivingAudio, Resampler
+from .media.audio import ArrivingAudio, Resampler
 from .motion import MotionSequence, frame_count
 from .portrait import Portrait, RenderOptions
 from .renderer import render

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .audio import Audio
 from .controls import from_expression
+from .media.audio import Audio
 from .motion import MotionSequence
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .audio import Resampler
 from .live import LiveFrame, Schedule
+from .media.audio import Resampler
 
 if TYPE_CHECKING:
     from aiohttp import web

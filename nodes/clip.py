@@ -6,7 +6,7 @@ from . import host
 from .widgets import Widget, file_choice, frame_rate
 
 if TYPE_CHECKING:
-    from ..lp_core.video import Video
+    from ..lp_core.media.video import Video
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")
 FRAMES_AT_ONCE = 16
@@ -28,7 +28,7 @@ def frames_fps_input() -> Widget:
 
 def clip_named(name: str) -> "Video":
     """The video of that name in ComfyUI's input folder."""
-    from ..lp_core.video import read_video
+    from ..lp_core.media.video import read_video
 
     if not name:
         raise ValueError("There is no driving clip: choose or upload a video, or connect frames.")

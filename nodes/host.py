@@ -178,7 +178,7 @@ def _dated(prefix: str, now: datetime) -> str:
 
 def video_from_file(path: Path) -> Any:
     """What a VIDEO wire carries for a file; without ComfyUI's own value for it our `Video`."""
-    from ..lp_core.video import read_video
+    from ..lp_core.media.video import read_video
 
     try:
         api = _module("comfy_api.latest")

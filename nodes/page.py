@@ -24,11 +24,11 @@ from ..diffpose.ditto_installed import DITTO
 from ..diffpose.generator import automatic_generator
 from ..diffpose.installed import DIFFUSION
 from ..diffpose.talker.installed import TALKER
-from ..lp_core.audio import Audio
 from ..lp_core.crop import CROP_SIZE, apply_affine
 from ..lp_core.face import Face
+from ..lp_core.media.audio import Audio
+from ..lp_core.media.picture import limited
 from ..lp_core.motion import MotionSequence
-from ..lp_core.picture import limited
 from ..lp_core.plot import envelope, loudness, motion_curves
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import automatic_renderer

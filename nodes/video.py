@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..lp_core.audio import Audio
+from ..lp_core.media.audio import Audio
 from ..lp_core.motion import frame_count
 from ..lp_core.motion import frame_rate as exact_rate
 from . import host

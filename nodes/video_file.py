@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.audio import Audio
-from ..lp_core.formats import H264, SOFTWARE, available_formats, format_named
+from ..lp_core.media.audio import Audio
+from ..lp_core.media.formats import H264, SOFTWARE, available_formats, format_named
 from . import host
 
 PICTURES = "image/png-sequence"
@@ -129,7 +129,7 @@ def _write_video(
     sound: Audio | None,
     workflow: Mapping[str, str],
 ) -> Written:
-    from ..lp_core.encoding import VideoOptions, write_video
+    from ..lp_core.media.encoding import VideoOptions, write_video
 
     form = format_named(choice.format)
     pixels = None if choice.pixel_format == AUTO else choice.pixel_format
@@ -146,7 +146,7 @@ def _write_video(
 
 def _write_pictures(place: host.SavePlace, frames: Iterator[Tensor], workflow: Mapping[str, str]) -> Written:
     """A folder of pictures, of which the page shows the first."""
-    from ..lp_core.encoding import write_pictures
+    from ..lp_core.media.encoding import write_pictures
 
     write_pictures(place.path, frames, workflow)
     first = min(place.path.iterdir())

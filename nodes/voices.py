@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from ..lp_core.audio import Audio
-from ..lp_core.voices import mixed, on_one_timeline, starts_in_turn
+from ..lp_core.media.audio import Audio
+from ..lp_core.media.voices import mixed, on_one_timeline, starts_in_turn
 from .node import Node
 from .wires import audio_of, sound_of
 

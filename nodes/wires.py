@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..lp_core.audio import Audio
+from ..lp_core.media.audio import Audio
+from ..lp_core.media.picture import as_picture
 from ..lp_core.motion import frame_rate
-from ..lp_core.picture import as_picture
 
 _log = logging.getLogger(__name__)
 

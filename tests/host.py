@@ -492,7 +492,7 @@ class VideoFromFile:
 
     def get_components(self) -> Any:
         """Frames, sound and rate, all decoded."""
-        from talking_head.lp_core.video import read_video
+        from talking_head.lp_core.media.video import read_video
 
         video = read_video(self.path)
         sound = video.audio()

@@ -25,7 +25,7 @@ from talking_head.diffpose.talker.driver import Talker
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork
 from talking_head.diffpose.weights import DiffusionModel
-from talking_head.lp_core.audio import Audio
+from talking_head.lp_core.media.audio import Audio
 
 SMALL = JOYVASA | {"layers": 1, "width": 16}
 SMALL_LIVEHEAD = DIFFLIVEHEAD | {"width": 16, "layers": 1, "audio": 48}

@@ -1,4 +1,4 @@
-"""Sound as it is loaded (lp_core.audio) and analysed (diffpose.audio)."""
+"""Sound as it is loaded (lp_core.media.audio) and analysed (diffpose.audio)."""
 
 import wave
 from fractions import Fraction
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from talking_head.diffpose.audio import BLOCK, HOP, SAMPLE_RATE, analyse, analyse_pieces, power_spectra
 from talking_head.diffpose.procedural import ProceduralGenerator
-from talking_head.lp_core.audio import ArrivingAudio, Audio, AudioFile, load_audio, resampled_pieces
+from talking_head.lp_core.media.audio import ArrivingAudio, Audio, AudioFile, load_audio, resampled_pieces
 
 
 def tone(frequency: float, seconds: float, rate: int = SAMPLE_RATE, amplitude: float = 0.3) -> torch.Tensor:

@@ -24,7 +24,7 @@ from host import ONLY_IN_THE_PAGE, Host, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 from test_workflows import WORKFLOWS, needs_networks, read, shipped_inputs, shortened
 
-from talking_head.lp_core.video import read_video
+from talking_head.lp_core.media.video import read_video
 
 COMFYUI = os.environ.get("COMFYUI_PATH")
 pytestmark = pytest.mark.skipif(not COMFYUI, reason="COMFYUI_PATH names no copy of ComfyUI")

@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from talking_head.lp_core import formats
-from talking_head.lp_core.audio import Audio, load_audio
-from talking_head.lp_core.encoding import VideoOptions, write_pictures, write_video
-from talking_head.lp_core.formats import (
+from talking_head.lp_core.media import formats
+from talking_head.lp_core.media.audio import Audio, load_audio
+from talking_head.lp_core.media.encoding import VideoOptions, write_pictures, write_video
+from talking_head.lp_core.media.formats import (
     H264,
     H265,
     HARDWARE,

@@ -14,8 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talking_head.diffpose.procedural_stream import ProceduralStream
-from talking_head.lp_core.audio import ArrivingAudio, Resampler, load_audio
-from talking_head.lp_core.encoding import VideoOptions
 from talking_head.lp_core.face import find_faces
 from talking_head.lp_core.live import (
     RESERVE,
@@ -26,13 +24,15 @@ from talking_head.lp_core.live import (
     measured_latency,
     picture_bytes,
 )
+from talking_head.lp_core.media.audio import ArrivingAudio, Resampler, load_audio
+from talking_head.lp_core.media.encoding import VideoOptions
+from talking_head.lp_core.media.picture import limited, load_picture
+from talking_head.lp_core.media.video import read_video
 from talking_head.lp_core.motion import MotionSequence, frame_count, join
-from talking_head.lp_core.picture import limited, load_picture
 from talking_head.lp_core.portrait import Portrait
 from talking_head.lp_core.recording import PICTURES_WAITING, Recording
 from talking_head.lp_core.renderer import choose_renderer, render
 from talking_head.lp_core.transfer import as_bytes
-from talking_head.lp_core.video import read_video
 
 FPS = Fraction(25)
 VOICE = load_audio(ROOT / "workflows" / "demo_speech.wav")

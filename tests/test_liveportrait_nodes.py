@@ -11,8 +11,8 @@ from liveportrait_goldens import write_small_weights
 from synthetic_weights import GOLDEN
 
 from talking_head.lp_core.keypoints import EYES, LIPS
-from talking_head.lp_core.picture import load_picture
-from talking_head.lp_core.video import read_video, write_video
+from talking_head.lp_core.media.picture import load_picture
+from talking_head.lp_core.media.video import read_video, write_video
 
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS

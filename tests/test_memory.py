@@ -10,7 +10,7 @@ from host import Host, InterruptedRunError, ModelPatcher, defaults_of, load_as_c
 from liveportrait_goldens import write_small_weights
 
 from talking_head.lp_core.device import stays
-from talking_head.lp_core.picture import load_picture
+from talking_head.lp_core.media.picture import load_picture
 
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS

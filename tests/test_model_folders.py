@@ -18,8 +18,8 @@ from talking_head.diffpose.ditto_installed import DITTO
 from talking_head.diffpose.installed import DIFFUSION
 from talking_head.diffpose.talker.apc import Apc
 from talking_head.diffpose.talker.installed import TALKER
-from talking_head.lp_core.audio import load_audio
-from talking_head.lp_core.picture import load_picture
+from talking_head.lp_core.media.audio import load_audio
+from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.weights import ANIMAL, HUMAN
 
 PACK = load_as_comfyui()

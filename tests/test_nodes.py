@@ -93,7 +93,7 @@ def pack_module(name: str) -> types.ModuleType:
 
 
 motion_module = pack_module("lp_core.motion")
-video_module = pack_module("lp_core.video")
+video_module = pack_module("lp_core.media.video")
 render_module = pack_module("nodes.render")
 
 
@@ -110,7 +110,7 @@ def host(tmp_path):
 
 @pytest.fixture(scope="module")
 def picture():
-    return pack_module("lp_core.picture").load_picture(ROOT / "workflows" / "demo_portrait.jpg")
+    return pack_module("lp_core.media.picture").load_picture(ROOT / "workflows" / "demo_portrait.jpg")
 
 
 @pytest.fixture(scope="module")
@@ -549,7 +549,7 @@ def clip_frames():
 @pytest.fixture
 def clip(host, clip_frames):
     """A short clip with sound in the stand-in's input folder."""
-    sound = pack_module("lp_core.audio").Audio(wave(0.5, 44_100, 2)["waveform"][0], 44_100)
+    sound = pack_module("lp_core.media.audio").Audio(wave(0.5, 44_100, 2)["waveform"][0], 44_100)
     video_module.write_video(host.folders["input"] / "clip.mp4", [clip_frames], 25, sound)
     return "clip.mp4"
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from talking_head.lp_core.picture import as_picture, limited, load_picture
+from talking_head.lp_core.media.picture import as_picture, limited, load_picture
 
 
 def test_a_file_is_read_as_stored(tmp_path):

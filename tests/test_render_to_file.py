@@ -11,7 +11,7 @@ from host import InterruptedRunError, defaults_of
 from test_nodes import NODES, host, nodding, pack_module, picture, run, small_portrait, wave  # noqa: F401 (fixtures)
 
 LOSSLESS = "video/ffv1-mkv"
-video_module = pack_module("lp_core.video")
+video_module = pack_module("lp_core.media.video")
 
 
 def frames_in(path: str) -> torch.Tensor:

@@ -4,7 +4,7 @@ import pytest
 from host import InterruptedRunError
 from test_nodes import host, pack_module, picture, run, small_portrait, wave  # noqa: F401 (fixtures)
 
-video_module = pack_module("lp_core.video")
+video_module = pack_module("lp_core.media.video")
 
 
 def test_a_voice_is_said_at_its_pace_with_previews_and_a_whole_file(host, small_portrait):  # noqa: F811 (fixtures)

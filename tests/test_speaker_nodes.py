@@ -9,7 +9,7 @@ from test_talker_installed import install
 
 def spoken(start=0.4):
     """A second of the bundled voice."""
-    sound = pack_module("lp_core.audio").load_audio(ROOT / "workflows" / "demo_speech.wav")
+    sound = pack_module("lp_core.media.audio").load_audio(ROOT / "workflows" / "demo_speech.wav")
     first = round(start * sound.sample_rate)
     return {
         "waveform": sound.waveform[None, :, first : first + sound.sample_rate],

@@ -17,10 +17,10 @@ import pytest
 import torch
 from conftest import ROOT
 
-from talking_head.lp_core import encoding
-from talking_head.lp_core.audio import ArrivingAudio, Audio, AudioFile, load_audio
+from talking_head.lp_core.media import encoding
+from talking_head.lp_core.media.audio import ArrivingAudio, Audio, AudioFile, load_audio
+from talking_head.lp_core.media.video import Video, VideoOptions, read_video, write_video
 from talking_head.lp_core.motion import frame_count, frame_rate
-from talking_head.lp_core.video import Video, VideoOptions, read_video, write_video
 
 FAST = VideoOptions(preset="ultrafast")
 RATES = [23.976, 25, 29.97, 30]
@@ -251,7 +251,7 @@ def test_a_full_disk_is_said_and_leaves_no_file(tmp_path):
         import resource, sys
         sys.path.insert(0, {str(ROOT / "tests")!r})
         import conftest, torch
-        from talking_head.lp_core.video import write_video
+        from talking_head.lp_core.media.video import write_video
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
         try:
             write_video("out.mp4", (torch.rand(8, 128, 128, 3) for _ in range(10)), 25)

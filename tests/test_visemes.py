@@ -21,7 +21,7 @@ from talking_head.diffpose.training.sentences import (
     UNHEARD_VOICES,
 )
 from talking_head.diffpose.visemes import ASSET, BLOCK, REACH, SHAPES, UNITS, VisemeNet, load_viseme_net, visemes
-from talking_head.lp_core.audio import load_audio
+from talking_head.lp_core.media.audio import load_audio
 
 JUDGE = ROOT / "tests" / "benchmarks" / "judge_net.safetensors"
 

@@ -1,4 +1,4 @@
-"""Several voices on one timeline: lp_core.voices and the node over it."""
+"""Several voices on one timeline: lp_core.media.voices and the node over it."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_nodes import run, wave
 
-from talking_head.lp_core.audio import Audio
-from talking_head.lp_core.voices import mixed, on_one_timeline, starts_in_turn
+from talking_head.lp_core.media.audio import Audio
+from talking_head.lp_core.media.voices import mixed, on_one_timeline, starts_in_turn
 
 RATE = 8_000
 

@@ -14,8 +14,8 @@ from host import ONLY_IN_THE_PAGE, Host, Outcome, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 from PIL import Image
 
-from talking_head.lp_core.audio import Audio, load_audio
-from talking_head.lp_core.video import Video, VideoOptions, read_video, write_video
+from talking_head.lp_core.media.audio import Audio, load_audio
+from talking_head.lp_core.media.video import Video, VideoOptions, read_video, write_video
 
 FOLDER = ROOT / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...lp_core.audio import Audio
+from ...lp_core.media.audio import Audio
 from ...lp_core.motion import MotionSequence
 from ...lp_core.portrait import Portrait
 from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking, searched

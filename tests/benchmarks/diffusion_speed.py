@@ -38,7 +38,7 @@ from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.style import Style
 from talking_head.diffpose.weights import DiffusionModel
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
-from talking_head.lp_core.audio import Audio, load_audio
+from talking_head.lp_core.media.audio import Audio, load_audio
 
 HUBERT_BASE = {"hidden": 768, "layers": 12, "feed_forward": 3072, "channels": 512, "taps": 128, "groups": 16}
 JOYVASA_CLASS = {"width": 512, "layers": 8, "new_frames": 100, "context_frames": 10, "audio_dims": 768}

@@ -19,7 +19,7 @@ import conftest
 from figures import Figure, arguments, report
 from PIL import Image
 
-from talking_head.lp_core.audio import load_audio
+from talking_head.lp_core.media.audio import load_audio
 
 WORKFLOWS = conftest.ROOT / "workflows"
 
