@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ..lp_core.device import Placement, placed_for_good
+from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.portrait import Portrait
 from ..lp_core.weights import first_file, searched
 from .container import read_container

@@ -13,7 +13,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..lp_core.device import Ready, stays
+from ..lp_core.compute.device import Ready, stays
 from ..lp_core.keypoints import (
     ANGLE_BINS,
     DEGREES_PER_BIN,

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from ..lp_core.device import Ready, stays
+from ..lp_core.compute.device import Ready, stays
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion import MotionSequence
 from .ditto import (

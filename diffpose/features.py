@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..lp_core.device import Placement, choose_dtype, placed_for_good
+from ..lp_core.compute.device import Placement, choose_dtype, placed_for_good
 from .card import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from ..lp_core.device import Placement, choose_device, placed_for_good
+from ..lp_core.compute.device import Placement, choose_device, placed_for_good
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion import MotionSequence
 from .options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.device import Placement, placed_for_good
+from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.dubbing import ping_pong
 from ..lp_core.edits import mix
 from ..lp_core.media.audio import Audio

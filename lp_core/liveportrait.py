@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .acceleration import accelerated
+from .compute.acceleration import accelerated
+from .compute.device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
+from .compute.transfer import lane_to, promised
 from .crop import Crop, CropOptions, crop_to_picture, cut
 from .dense_landmarks import DenseLandmarks
-from .device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
 from .face import Face
 from .keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
 from .layouts import eye_ratios, lip_ratio
@@ -27,7 +28,6 @@ from .nets.motion_extractor import RawMotion
 from .nets.warping import WarpingNetwork
 from .networks import Networks
 from .portrait import Portrait, RenderOptions
-from .transfer import lane_to, promised
 
 NETWORK_SIDE = 256  # pixels a side of what F and M see
 OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open

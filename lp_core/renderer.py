@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .compute.device import Placement, choose_device, choose_dtype, placed_for_good
 from .crop import paste
-from .device import Placement, choose_device, choose_dtype, placed_for_good
 from .extractor import MotionExtractor
 from .motion import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions, StartingRenderer

@@ -22,7 +22,7 @@ from uuid import uuid4
 import torch
 from torch import Tensor, nn
 
-from ..lp_core.device import Ready, choose_device, placed_for_good
+from ..lp_core.compute.device import Ready, choose_device, placed_for_good
 from ..lp_core.portrait import Renderer
 from ..lp_core.renderer import choose_renderer
 

@@ -41,4 +41,4 @@ def _seeded():
 @pytest.fixture
 def any_cpu_has_bfloat16(monkeypatch):
     """CPUs without it emulate it, which small networks can bear."""
-    monkeypatch.setattr("talking_head.lp_core.device.cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr("talking_head.lp_core.compute.device.cpu_has_bfloat16", lambda: True)

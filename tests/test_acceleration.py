@@ -7,7 +7,7 @@ import pytest
 import torch
 from liveportrait_goldens import small_networks
 
-from talking_head.lp_core.acceleration import ACCELERATIONS, Compiled, Graphed, accelerated
+from talking_head.lp_core.compute.acceleration import ACCELERATIONS, Compiled, Graphed, accelerated
 from talking_head.lp_core.liveportrait import Painter
 from talking_head.lp_core.nets.blocks import fold
 from talking_head.lp_core.nets.decoder import SpadeBlock

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from talking_head.lp_core.alongside import alongside
+from talking_head.lp_core.compute.alongside import alongside
 
 
 def test_work_alongside_gets_every_item_in_another_thread():

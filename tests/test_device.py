@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from talking_head.lp_core import device as choices
-from talking_head.lp_core.device import LARGEST_BATCH, batch_for, choose_device, choose_dtype, fitting_batch
+from talking_head.lp_core.compute import device as choices
+from talking_head.lp_core.compute.device import LARGEST_BATCH, batch_for, choose_device, choose_dtype, fitting_batch
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talking_head.diffpose.procedural_stream import ProceduralStream
+from talking_head.lp_core.compute.transfer import as_bytes
 from talking_head.lp_core.face import find_faces
 from talking_head.lp_core.live import (
     RESERVE,
@@ -32,7 +33,6 @@ from talking_head.lp_core.motion import MotionSequence, frame_count, join
 from talking_head.lp_core.portrait import Portrait
 from talking_head.lp_core.recording import PICTURES_WAITING, Recording
 from talking_head.lp_core.renderer import choose_renderer, render
-from talking_head.lp_core.transfer import as_bytes
 
 FPS = Fraction(25)
 VOICE = load_audio(ROOT / "workflows" / "demo_speech.wav")

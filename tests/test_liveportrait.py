@@ -25,8 +25,8 @@ from liveportrait_goldens import (
 )
 from slow_lane import SlowLane
 
+from talking_head.lp_core.compute.device import cpu_has_bfloat16
 from talking_head.lp_core.crop import CropOptions, blend_mask, invert_affine, paste, sample
-from talking_head.lp_core.device import cpu_has_bfloat16
 from talking_head.lp_core.driving import LivePortraitExtractor
 from talking_head.lp_core.face import Face
 from talking_head.lp_core.filters import kalman

@@ -54,7 +54,7 @@ def run(node_id: str, **given):
 
 
 def test_the_precision_is_the_networks(image, motion, monkeypatch):
-    device = importlib.import_module(f"{PACK.__name__}.lp_core.device")
+    device = importlib.import_module(f"{PACK.__name__}.lp_core.compute.device")
     monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: True)  # so small networks can be emulated
     exact, coarse = (run("LoadPortrait", image=image, precision=name)[0] for name in ("fp32", "bf16"))
     assert 0 < change(drawn(exact, motion[:1]), drawn(coarse, motion[:1])) < 0.2

@@ -9,7 +9,7 @@ from diffpose_goldens import write_small_diffusion
 from host import Host, InterruptedRunError, ModelPatcher, defaults_of, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 
-from talking_head.lp_core.device import stays
+from talking_head.lp_core.compute.device import stays
 from talking_head.lp_core.media.picture import load_picture
 
 PACK = load_as_comfyui()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from slow_lane import SlowLane
 
+from talking_head.lp_core.compute.transfer import CudaLane, PlainLane, as_bytes, carried, lane_to, on_host, promised
 from talking_head.lp_core.media.encoding import VideoOptions, write_video
-from talking_head.lp_core.transfer import CudaLane, PlainLane, as_bytes, carried, lane_to, on_host, promised
 
 
 def drawn(count, log=None, shape=(2, 3, 3, 3)):

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..alongside import alongside
+from ..compute.alongside import alongside
+from ..compute.transfer import as_bytes, on_host
 from ..motion import frame_rate
-from ..transfer import as_bytes, on_host
 from .audio import ArrivingAudio, Audio, resampled_pieces
 from .files import appearing_whole
 from .formats import FEW_FRAMES, PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of

@@ -1,0 +1,1 @@
+"""Where networks run, how precisely, and how frames reach the host."""
