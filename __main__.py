@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .lp_core.live import LiveHead
     from .lp_core.media.audio import Audio
     from .lp_core.media.video import Video
-    from .lp_core.motion import MotionSequence
+    from .lp_core.motion.sequence import MotionSequence
     from .lp_core.portrait import Portrait, Renderer, RenderOptions
     from .lp_core.recording import Recording
     from .lp_core.viewer import Viewer
@@ -344,9 +344,9 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _animate(given: argparse.Namespace) -> None:
-    from .lp_core.edits import smooth
     from .lp_core.media.audio import AudioFile
-    from .lp_core.motion import frame_rate
+    from .lp_core.motion.edits import smooth
+    from .lp_core.motion.sequence import frame_rate
 
     audio = AudioFile(given.voice)
     portrait = _portrait(given)
@@ -361,7 +361,7 @@ def _animate(given: argparse.Namespace) -> None:
 def _posed(given: argparse.Namespace, motion: "MotionSequence") -> "MotionSequence":
     """The motion with its head moved by a clip or by key poses, where those are given."""
     from .diffpose.pose_sources import cached_motion, keyframe_pose, parse_keyframes, reference_pose
-    from .lp_core.edits import mix
+    from .lp_core.motion.edits import mix
 
     if given.head_from is not None:
         kept = _cache() / "motion"
@@ -458,7 +458,7 @@ def _style(path: Path | None, folders: tuple[Path, ...]) -> "Style | None":
 
 
 def _drive(given: argparse.Namespace) -> None:
-    from .lp_core.edits import head_pose, move_pupils, retarget_eyes, retarget_lips, scale_brows, smooth
+    from .lp_core.motion.edits import head_pose, move_pupils, retarget_eyes, retarget_lips, scale_brows, smooth
 
     portrait = _portrait(given)
     motion, audio = _driver(given, portrait.renderer)
@@ -472,8 +472,8 @@ def _drive(given: argparse.Namespace) -> None:
 def _driver(given: argparse.Namespace, renderer: "Renderer") -> "tuple[MotionSequence, Audio | None]":
     """The motion that drives, and its sound: from a motion file, or read from a clip in the renderer's terms."""
     from .lp_core.media.video import read_video
+    from .lp_core.motion.templates import MOTION_SUFFIXES, load_motion
     from .lp_core.renderer import extractor_for
-    from .lp_core.templates import MOTION_SUFFIXES, load_motion
 
     if given.clip.suffix.lower() in MOTION_SUFFIXES:
         return load_motion(given.clip, given.neutral), None
@@ -658,7 +658,7 @@ def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveH
     from .diffpose.live import live_stream
     from .lp_core.live import LiveHead, measured_latency, picture_bytes
     from .lp_core.media.audio import ArrivingAudio
-    from .lp_core.motion import MotionSequence
+    from .lp_core.motion.sequence import MotionSequence
     from .lp_core.recording import RATE
     from .lp_core.renderer import render
 

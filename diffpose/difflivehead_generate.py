@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..lp_core.media.audio import Audio
-from ..lp_core.motion import MotionSequence
+from ..lp_core.motion.sequence import MotionSequence
 from .card import KIND_NAMES
 from .difflivehead import PERIODS, LiveHeadPerson, LiveHeadSpace, finished
 from .features import FPS, SAMPLE_RATE, SpeechEncoder

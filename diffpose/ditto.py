@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..lp_core.compute.device import Ready, stays
-from ..lp_core.keypoints import (
+from ..lp_core.motion.keypoints import (
     ANGLE_BINS,
     DEGREES_PER_BIN,
     EYES,
@@ -24,7 +24,7 @@ from ..lp_core.keypoints import (
     angle_degrees,
     neutral_expression,
 )
-from ..lp_core.motion import MotionFrame, MotionSequence
+from ..lp_core.motion.sequence import MotionFrame, MotionSequence
 from ..lp_core.portrait import Portrait
 from .features import SAMPLES_PER_FRAME
 from .hearing import Ear

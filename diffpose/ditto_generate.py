@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from ..lp_core.compute.device import Ready, stays
 from ..lp_core.media.audio import Audio
-from ..lp_core.motion import MotionSequence
+from ..lp_core.motion.sequence import MotionSequence
 from .ditto import (
     DIMS,
     EMOTIONS,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..lp_core.media.audio import Audio
-from ..lp_core.motion import MotionFrame, MotionSequence, frame_rate, join
+from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate, join
 from .audio import analyse_pieces
 from .card import KIND_NAMES
 from .features import FPS, SAMPLE_RATE, SpeechEncoder

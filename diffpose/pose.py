@@ -47,7 +47,7 @@ class HeadMotion:
     """Where the head is at T moments.
 
     Attributes:
-        rotation: (T, 3) degrees pitch, yaw, roll (lp_core/keypoints.py).
+        rotation: (T, 3) degrees pitch, yaw, roll (lp_core/motion/keypoints.py).
         translation: (T, 2) crop units.
     """
 

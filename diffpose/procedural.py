@@ -8,9 +8,9 @@ import torch
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
-from ..lp_core.controls import Controls, to_expression
 from ..lp_core.media.audio import Audio
-from ..lp_core.motion import MotionFrame, MotionSequence, frame_count, frame_rate
+from ..lp_core.motion.controls import Controls, to_expression
+from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate
 from .audio import SAMPLE_RATE, Speech, analyse_pieces
 from .curves import Curve, around, wandering
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze

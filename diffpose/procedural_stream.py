@@ -14,7 +14,7 @@ import numpy as np
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
-from ..lp_core.motion import MotionSequence, frame_rate, join
+from ..lp_core.motion.sequence import MotionSequence, frame_rate, join
 from .audio import HOP as ANALYSIS_HOP
 from .audio import SAMPLE_RATE, Speech, analyse
 from .curves import Curve, smoothed

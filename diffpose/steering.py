@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.edits import head_pose, mix, move_pupils, retarget_eyes, retarget_lips, scale_brows
 from ..lp_core.media.audio import Audio
-from ..lp_core.motion import MotionSequence, frame_count, join
-from ..lp_core.motion_filter import scale_pose
-from ..lp_core.retarget import hold
+from ..lp_core.motion.edits import head_pose, mix, move_pupils, retarget_eyes, retarget_lips, scale_brows
+from ..lp_core.motion.motion_filter import scale_pose
+from ..lp_core.motion.retarget import hold
+from ..lp_core.motion.sequence import MotionSequence, frame_count, join
 from .audio import SAMPLE_RATE, Speech, analyse, analyse_pieces
 from .curves import Curve
 from .features import FPS

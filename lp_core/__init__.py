@@ -1,12 +1,12 @@
 """Portrait and motion to frames: the public names."""
 
-from .controls import Controls, from_expression, to_expression
 from .crop import Crop, CropOptions
 from .face import Face, FaceFinder, NoFaceError, find_faces
 from .media.audio import Audio, load_audio
 from .media.picture import as_picture, load_picture
 from .media.video import Video, VideoOptions, read_video, write_video
-from .motion import MotionFrame, MotionSequence, frame_count, frame_rate, join
+from .motion.controls import Controls, from_expression, to_expression
+from .motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate, join
 from .portrait import Portrait, Renderer, RenderOptions
 from .renderer import choose_renderer, render
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .crop import Crop, sample
-from .motion import MotionSequence
+from .motion.sequence import MotionSequence
 
 SHARE = 0.5  # of the head's way
 CHIN, CHEEKS = 152, (234, 454)  # of the 478-point mesh

@@ -16,8 +16,8 @@ from .face import FaceFinder, NoFaceError
 from .liveportrait import LivePortraitRenderer, network_view
 from .mesh.finder import BuiltinFinder
 from .mesh.tracking import track
-from .motion import MotionFrame, MotionSequence, frame_rate
-from .retarget import measured_from, measured_from_neutral, nearest_to_rest
+from .motion.retarget import measured_from, measured_from_neutral, nearest_to_rest
+from .motion.sequence import MotionFrame, MotionSequence, frame_rate
 
 AT_ONCE = 8  # crops that the motion network sees at once
 STRAY = 0.15  # sides that a face may move, and share by which it may grow, before its square is set anew

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from .face import FaceFinder
-from .filters import OBSERVATION_VARIANCE, kalman
-from .keypoints import LIPS
 from .landmarks import Face
 from .media.video import Video
-from .motion import MotionSequence
+from .motion.keypoints import LIPS
+from .motion.sequence import MotionSequence
+from .motion.smoothers import OBSERVATION_VARIANCE, kalman
 from .portrait import Renderer, RenderOptions
 
 # Landmarks of the 478-point mesh: outer eye corners, corners of the mouth, base of the nose, chin.

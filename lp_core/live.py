@@ -26,7 +26,7 @@ from torch import Tensor
 
 from .compute.transfer import as_bytes
 from .media.audio import ArrivingAudio, Resampler
-from .motion import MotionSequence, frame_count
+from .motion.sequence import MotionSequence, frame_count
 from .portrait import Portrait, RenderOptions
 from .renderer import render
 

@@ -19,9 +19,9 @@ from .compute.transfer import lane_to, promised
 from .crop import Crop, CropOptions, crop_to_picture, cut
 from .dense_landmarks import DenseLandmarks
 from .face import Face
-from .keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
 from .layouts import eye_ratios, lip_ratio
-from .motion import MotionFrame, MotionSequence
+from .motion.keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
+from .motion.sequence import MotionFrame, MotionSequence
 from .nets.appearance import AppearanceExtractor
 from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import RawMotion

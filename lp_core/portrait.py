@@ -10,8 +10,8 @@ from torch import Tensor
 
 from .crop import Crop, CropOptions, Pasting
 from .face import Face
-from .keypoints import KEYPOINTS, REGIONS
-from .motion import MotionFrame, MotionSequence
+from .motion.keypoints import KEYPOINTS, REGIONS
+from .motion.sequence import MotionFrame, MotionSequence
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torch import Tensor
 from .compute.device import Placement, choose_device, choose_dtype, placed_for_good
 from .crop import paste
 from .extractor import MotionExtractor
-from .motion import MotionFrame, MotionSequence
+from .motion.retarget import transfer
+from .motion.sequence import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions, StartingRenderer
-from .retarget import transfer
 
 RENDERERS = ("auto", "mesh", "liveportrait")
 

@@ -14,10 +14,10 @@ from ..lp_core.candidates import (
     render_from_candidates,
 )
 from ..lp_core.face import find_faces
-from ..lp_core.motion import MotionSequence
+from ..lp_core.motion.retarget import relative_to
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions
 from ..lp_core.renderer import clip_motion, extractor_for, own_motion
-from ..lp_core.retarget import relative_to
 from . import host, widgets
 from .clip import FRAMES_AT_ONCE
 from .node import Node

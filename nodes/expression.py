@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..diffpose.expression_keys import MAXIMUM_SECONDS, ExpressionKey, amounts_through, parse_expression_keys
-from ..lp_core.edits import mix
-from ..lp_core.expression import RANGES, Expression, expressed
-from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.motion.edits import mix
+from ..lp_core.motion.expression import RANGES, Expression, expressed
+from ..lp_core.motion.sequence import MotionSequence, frame_rate
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import extractor_for, render
 from . import host, page, preview

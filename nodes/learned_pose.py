@@ -8,8 +8,8 @@ from ..diffpose.talker.head_pose import SIGMA_SCALE
 from ..diffpose.talker.installed import installed_vae_pose
 from ..diffpose.talker.pose_models import load_pose_model
 from ..diffpose.talker.pose_vae import STYLES
-from ..lp_core.edits import mix
-from ..lp_core.motion import MotionSequence
+from ..lp_core.motion.edits import mix
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.portrait import Portrait
 from . import host
 from .node import Node

@@ -8,9 +8,9 @@ from ..diffpose.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOpti
 from ..diffpose.samplers import Guidance, SampleOptions
 from ..diffpose.style import Style
 from ..diffpose.talker.driver import TalkerOptions
-from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.motion.templates import MOTION_SUFFIXES, load_motion
 from ..lp_core.portrait import Portrait
-from ..lp_core.templates import MOTION_SUFFIXES, load_motion
 from . import host, widgets
 from .driving import frame_index, neutral_frame_input
 from .node import Node

@@ -28,8 +28,8 @@ from ..lp_core.crop import CROP_SIZE, apply_affine
 from ..lp_core.face import Face
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.picture import limited
-from ..lp_core.motion import MotionSequence
-from ..lp_core.plot import envelope, loudness, motion_curves
+from ..lp_core.motion.plot import envelope, loudness, motion_curves
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import automatic_renderer
 from ..lp_core.weights import ANIMAL, HUMAN, WeightEntry

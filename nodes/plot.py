@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..lp_core.motion import MotionSequence
-from ..lp_core.plot import SIDES, plot
+from ..lp_core.motion.plot import SIDES, plot
+from ..lp_core.motion.sequence import MotionSequence
 from . import host
 from .node import Node
 from .page import CURVES, curves_shown

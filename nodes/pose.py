@@ -4,9 +4,9 @@ from typing import Any
 
 from ..diffpose.pose_sources import keyframe_pose, parse_keyframes, reference_pose
 from ..diffpose.talker.synthetic_pose import SyntheticPoseOptions, synthetic_pose
-from ..lp_core.edits import mix
-from ..lp_core.motion import MotionSequence
-from ..lp_core.motion_filter import MAXIMUM_GAIN, SMOOTHINGS, FilterOptions, filter_motion
+from ..lp_core.motion.edits import mix
+from ..lp_core.motion.motion_filter import MAXIMUM_GAIN, SMOOTHINGS, FilterOptions, filter_motion
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.portrait import Portrait
 from . import widgets
 from .node import Node

@@ -23,12 +23,12 @@ from torch import Tensor
 
 from ..diffpose.expression_keys import MAXIMUM_SECONDS, amounts_at, parse_expression_keys
 from ..lp_core.crop import CROP_SIZE
-from ..lp_core.expression import expressed, expression_named
 from ..lp_core.face import Face
 from ..lp_core.mesh.drawing import in_square
 from ..lp_core.mesh.handles import handles
 from ..lp_core.mesh.renderer import MeshRenderer
-from ..lp_core.motion import MotionFrame, MotionSequence
+from ..lp_core.motion.expression import expressed, expression_named
+from ..lp_core.motion.sequence import MotionFrame, MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions
 from ..lp_core.renderer import own_motion
 from . import host

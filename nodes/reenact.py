@@ -7,10 +7,10 @@ from torch import Tensor
 
 from ..lp_core.dubbing import clip_faces
 from ..lp_core.face import Face, NoFaceError
-from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.motion.retarget import OBSERVATION_VARIANCE, transfer_to_clip
+from ..lp_core.motion.sequence import MotionSequence, frame_rate
 from ..lp_core.portrait import Portrait, Renderer, RenderOptions
 from ..lp_core.renderer import clip_motion, render_clip
-from ..lp_core.retarget import OBSERVATION_VARIANCE, transfer_to_clip
 from . import host, widgets
 from .node import Node
 from .render import region_switches, regions_taken

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..lp_core.compute.transfer import on_host
-from ..lp_core.motion import MotionSequence
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions
 from ..lp_core.renderer import render, render_over
 from . import host

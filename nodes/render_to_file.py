@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.motion import MotionSequence, frame_count
+from ..lp_core.motion.sequence import MotionSequence, frame_count
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import render
 from . import host

@@ -9,7 +9,7 @@ from ..diffpose.procedural import ProceduralGenerator
 from ..lp_core.live import LiveFrame, LiveHead, LiveSession, Tally, measured_latency, picture_bytes
 from ..lp_core.live_voices import at_its_pace
 from ..lp_core.media.audio import ArrivingAudio, Audio
-from ..lp_core.motion import frame_count
+from ..lp_core.motion.sequence import frame_count
 from ..lp_core.portrait import Portrait
 from ..lp_core.recording import RATE, Recording
 from . import host, widgets

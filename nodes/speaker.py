@@ -4,7 +4,7 @@ from typing import Any
 
 from ..diffpose.encoders import ENCODERS, hear
 from ..diffpose.manifold import BANK_LIMIT, NEIGHBOURS, Projection, SpeechBank, build_bank, project_lips
-from ..lp_core.motion import MotionSequence
+from ..lp_core.motion.sequence import MotionSequence
 from . import host
 from .node import Node
 from .saved import ReadsFile, file_input, prefix_input, save

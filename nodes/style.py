@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ..diffpose.installed import installed_style
 from ..diffpose.style import MAXIMUM_STRENGTH, SHORTEST_CLIP, Style, interpolate
-from ..lp_core.motion import MotionSequence, frame_rate
+from ..lp_core.motion.sequence import MotionSequence, frame_rate
 from . import host, widgets
 from .clip import FRAMES_AT_ONCE
 from .driving import extracted

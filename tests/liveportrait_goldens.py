@@ -14,10 +14,11 @@ from torch import Tensor
 
 from talking_head.lp_core.checkpoint import build_network
 from talking_head.lp_core.crop import Crop, CropOptions, crop_to_picture, cut
-from talking_head.lp_core.keypoints import angle_degrees, neutral_expression, rotation_degrees, transform
 from talking_head.lp_core.layouts import eye_ratios, lip_ratio
 from talking_head.lp_core.liveportrait import Likeness, LivePortraitRenderer, network_view
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.keypoints import angle_degrees, neutral_expression, rotation_degrees, transform
+from talking_head.lp_core.motion.retarget import measured_from
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.nets.appearance import AppearanceExtractor
 from talking_head.lp_core.nets.decoder import SpadeDecoder
 from talking_head.lp_core.nets.motion_extractor import MotionExtractor
@@ -25,7 +26,6 @@ from talking_head.lp_core.nets.stitching import StitchingNetworks
 from talking_head.lp_core.nets.warping import WarpingNetwork
 from talking_head.lp_core.networks import Networks
 from talking_head.lp_core.portrait import Portrait
-from talking_head.lp_core.retarget import measured_from
 from talking_head.lp_core.weights import ANIMAL, HUMAN
 
 CLASSES = (AppearanceExtractor, MotionExtractor, WarpingNetwork, SpadeDecoder, StitchingNetworks)

@@ -11,8 +11,8 @@ from talking_head.diffpose.audio import analyse
 from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.procedural_stream import ProceduralStream
 from talking_head.diffpose.talker.driver import TalkerStream
-from talking_head.lp_core.controls import LIP_CONTROLS, from_expression
 from talking_head.lp_core.media.audio import Audio
+from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression
 from talking_head.nodes.motion import AudioToMotion
 
 SECOND = 16_000

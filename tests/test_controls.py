@@ -2,7 +2,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talking_head.lp_core.controls import DIRECTIONS, NAMES, Controls, from_expression, to_expression
+from talking_head.lp_core.motion.controls import DIRECTIONS, NAMES, Controls, from_expression, to_expression
 
 AMOUNTS = st.lists(st.floats(-1, 1, width=32), min_size=len(NAMES), max_size=len(NAMES))
 

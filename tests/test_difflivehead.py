@@ -24,9 +24,9 @@ from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.samplers import SampleOptions
 from talking_head.diffpose.weights import save_diffusion
-from talking_head.lp_core.controls import LIP_CONTROLS, from_expression
-from talking_head.lp_core.keypoints import transform
 from talking_head.lp_core.media.audio import Audio
+from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression
+from talking_head.lp_core.motion.keypoints import transform
 
 
 def stored(name):

@@ -39,9 +39,9 @@ from talking_head.diffpose.published import canonical
 from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample
 from talking_head.diffpose.schedule import Schedule
 from talking_head.lp_core.checkpoint import CheckpointError
-from talking_head.lp_core.keypoints import transform
 from talking_head.lp_core.media.audio import Audio
-from talking_head.lp_core.motion import MotionFrame, join
+from talking_head.lp_core.motion.keypoints import transform
+from talking_head.lp_core.motion.sequence import MotionFrame, join
 
 EXACT = 1e-6
 PARTS = ("expression", "rotation", "scale", "translation")

@@ -11,10 +11,10 @@ from talking_head.lp_core import driving
 from talking_head.lp_core.crop import cut, steady_crop
 from talking_head.lp_core.driving import LivePortraitExtractor, _Square
 from talking_head.lp_core.face import NoFaceError
-from talking_head.lp_core.keypoints import neutral_expression, transform
 from talking_head.lp_core.liveportrait import LivePortraitRenderer, network_view
 from talking_head.lp_core.mesh.face_model import face_model
-from talking_head.lp_core.motion import MotionFrame
+from talking_head.lp_core.motion.keypoints import neutral_expression, transform
+from talking_head.lp_core.motion.sequence import MotionFrame
 
 
 @pytest.fixture(scope="module")

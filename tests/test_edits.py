@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_motion import assert_same, moving
 
-from talking_head.lp_core.controls import LIP_CONTROLS, from_expression
-from talking_head.lp_core.edits import (
+from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression
+from talking_head.lp_core.motion.edits import (
     head_pose,
     mix,
     move_pupils,
@@ -17,7 +17,7 @@ from talking_head.lp_core.edits import (
     shift,
     smooth,
 )
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 EDITS = {
     "lips": lambda motion: retarget_lips(motion, gain=1.5, opening=0.05, wide=-0.02, smile=0.01),

@@ -10,10 +10,10 @@ from small_generators import GENERATORS, voice
 from talking_head.diffpose.options import MOODS, MotionOptions
 from talking_head.diffpose.style import MotionStatistics, Style
 from talking_head.diffpose.subtle import mood_controls
-from talking_head.lp_core.controls import BROW_CONTROLS, LIP_CONTROLS, from_expression
-from talking_head.lp_core.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
-from talking_head.lp_core.keypoints import rotation_degrees
 from talking_head.lp_core.media.audio import Audio
+from talking_head.lp_core.motion.controls import BROW_CONTROLS, LIP_CONTROLS, from_expression
+from talking_head.lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
+from talking_head.lp_core.motion.keypoints import rotation_degrees
 
 SECOND = 16_000
 PARTS = ("expression", "rotation", "scale", "translation")

@@ -15,7 +15,7 @@ from talking_head.lp_core.candidates import (
 )
 from talking_head.lp_core.crop import Crop
 from talking_head.lp_core.face import Face
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 
 def looks(yaws, openings):

@@ -16,11 +16,11 @@ from talking_head.diffpose.expression_keys import (
     parse_expression_keys,
 )
 from talking_head.diffpose.keyframes import EASINGS
-from talking_head.lp_core.controls import from_expression
-from talking_head.lp_core.edits import head_pose
-from talking_head.lp_core.expression import NAMES, RANGES, Expression, expressed, expression_named
-from talking_head.lp_core.motion import MotionSequence
-from talking_head.lp_core.sliders import Sliders, slide
+from talking_head.lp_core.motion.controls import from_expression
+from talking_head.lp_core.motion.edits import head_pose
+from talking_head.lp_core.motion.expression import NAMES, RANGES, Expression, expressed, expression_named
+from talking_head.lp_core.motion.sequence import MotionSequence
+from talking_head.lp_core.motion.sliders import Sliders, slide
 
 KNOWN = {
     "smile": "smile", "aaa": "lip_open", "eee": "grin", "woo": "purse", "wink": "wink", "eyebrow": "eyebrow",

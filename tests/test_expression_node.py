@@ -15,12 +15,12 @@ from host import Host, defaults_of
 from PIL import Image
 
 import talking_head
-from talking_head.lp_core.expression import RANGES, Expression
 from talking_head.lp_core.face import find_faces
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.handles import handles
 from talking_head.lp_core.mesh.renderer import MeshRenderer
-from talking_head.lp_core.motion import MotionSequence
+from talking_head.lp_core.motion.expression import RANGES, Expression
+from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.portrait import RenderOptions
 from talking_head.lp_core.renderer import own_motion
 from talking_head.nodes import host as our_host

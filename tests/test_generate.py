@@ -16,11 +16,11 @@ from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.subtle import mood_controls
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU
-from talking_head.lp_core.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
-from talking_head.lp_core.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
-from talking_head.lp_core.keypoints import rotation_degrees
 from talking_head.lp_core.media.audio import Audio
-from talking_head.lp_core.motion import join
+from talking_head.lp_core.motion.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
+from talking_head.lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
+from talking_head.lp_core.motion.keypoints import rotation_degrees
+from talking_head.lp_core.motion.sequence import join
 
 PARTS = ("expression", "rotation", "scale", "translation")
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from diffpose_goldens import golden
 
-from talking_head.lp_core.keypoints import LIPS, region_values, spread_ratio, transform
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
-from talking_head.lp_core.retarget import relative_to
+from talking_head.lp_core.motion.keypoints import LIPS, region_values, spread_ratio, transform
+from talking_head.lp_core.motion.retarget import relative_to
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 PLACED = 1e-4
 ANGLES = ("pitch", "yaw", "roll")

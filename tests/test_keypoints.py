@@ -3,7 +3,7 @@ import torch
 from liveportrait_goldens import golden
 from scipy.spatial import ConvexHull
 
-from talking_head.lp_core.keypoints import (
+from talking_head.lp_core.motion.keypoints import (
     REGIONS,
     angle_degrees,
     hull_volume,

@@ -12,7 +12,7 @@ from test_speaker_nodes import models, spoken  # noqa: F401 (a fixture)
 from talking_head.diffpose.talker.apc import Apc
 from talking_head.diffpose.talker.head_pose import HeadPoseNetwork, PoseLayout
 from talking_head.diffpose.talker.pose_models import PoseModel
-from talking_head.lp_core.motion import frame_rate
+from talking_head.lp_core.motion.sequence import frame_rate
 
 
 def own_model(encoder, feature):
@@ -86,7 +86,7 @@ def test_sadtalkers_head_begins_where_the_portrait_is(models):  # noqa: F811 (th
 
 
 def test_a_reference_starts_at_its_offset_and_may_be_taken_as_it_is():
-    motion_module = pack_module("lp_core.motion")
+    motion_module = pack_module("lp_core.motion.sequence")
     still = motion_module.MotionSequence.still(30, 25)
     yaw = torch.linspace(0, 12, 30)[:, None] * torch.tensor([0.0, 1.0, 0.0])
     clip = motion_module.MotionSequence(still.expression, yaw, still.scale, still.translation, 25, still.rest)
@@ -98,7 +98,7 @@ def test_a_reference_starts_at_its_offset_and_may_be_taken_as_it_is():
 
 def test_the_reference_is_absolute_for_a_portrait():
 
-    motion_module = pack_module("lp_core.motion")
+    motion_module = pack_module("lp_core.motion.sequence")
     still = motion_module.MotionSequence.still(9, 25)
     yaw = torch.full((9, 1), 12.0) * torch.tensor([0.0, 1.0, 0.0])
     clip = replace(still, rotation=yaw)

@@ -29,7 +29,7 @@ from talking_head.lp_core.media.audio import ArrivingAudio, Resampler, load_audi
 from talking_head.lp_core.media.encoding import VideoOptions
 from talking_head.lp_core.media.picture import limited, load_picture
 from talking_head.lp_core.media.video import read_video
-from talking_head.lp_core.motion import MotionSequence, frame_count, join
+from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
 from talking_head.lp_core.portrait import Portrait
 from talking_head.lp_core.recording import PICTURES_WAITING, Recording
 from talking_head.lp_core.renderer import choose_renderer, render

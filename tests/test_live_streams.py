@@ -16,7 +16,7 @@ from talking_head.diffpose.live import LiveGenerator, live_stream
 from talking_head.diffpose.options import MotionOptions
 from talking_head.lp_core.live import LiveHead, LiveSession
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, load_audio
-from talking_head.lp_core.motion import MotionSequence, frame_count, join
+from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
 from talking_head.lp_core.portrait import RenderOptions
 from talking_head.lp_core.renderer import own_motion
 

@@ -29,13 +29,23 @@ from talking_head.lp_core.compute.device import cpu_has_bfloat16
 from talking_head.lp_core.crop import CropOptions, blend_mask, invert_affine, paste, sample
 from talking_head.lp_core.driving import LivePortraitExtractor
 from talking_head.lp_core.face import Face
-from talking_head.lp_core.filters import kalman
-from talking_head.lp_core.keypoints import place, rotation_matrix, transform
 from talking_head.lp_core.liveportrait import LivePortraitRenderer, Painter, steady_eye_opening
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor
 from talking_head.lp_core.mesh.face_model import face_model
 from talking_head.lp_core.mesh.renderer import MeshRenderer
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.keypoints import place, rotation_matrix, transform
+from talking_head.lp_core.motion.retarget import (
+    Retargeter,
+    hold,
+    measured_from,
+    open_eyes_to,
+    open_lips_to,
+    transfer,
+    transfer_to_clip,
+)
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.sliders import Sliders, slide
+from talking_head.lp_core.motion.smoothers import kalman
 from talking_head.lp_core.networks import load_networks, unusable_weights
 from talking_head.lp_core.portrait import RenderOptions
 from talking_head.lp_core.renderer import (
@@ -49,16 +59,6 @@ from talking_head.lp_core.renderer import (
     render_over,
     render_together,
 )
-from talking_head.lp_core.retarget import (
-    Retargeter,
-    hold,
-    measured_from,
-    open_eyes_to,
-    open_lips_to,
-    transfer,
-    transfer_to_clip,
-)
-from talking_head.lp_core.sliders import Sliders, slide
 from talking_head.lp_core.weights import HUMAN
 
 TIGHT = 2e-6  # from stored motion; the goldens' README

@@ -10,9 +10,9 @@ from host import Host, defaults_of, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 from synthetic_weights import GOLDEN
 
-from talking_head.lp_core.keypoints import EYES, LIPS
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.media.video import read_video, write_video
+from talking_head.lp_core.motion.keypoints import EYES, LIPS
 
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS

@@ -10,8 +10,8 @@ from diffpose_goldens import write_small_diffusion
 from host import Host, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 
-from talking_head.lp_core.motion import MotionSequence
-from talking_head.lp_core.plot import motion_curves
+from talking_head.lp_core.motion.plot import motion_curves
+from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.nodes import host, preview
 
 ENGLISH = node_texts.node_texts(load_as_comfyui())

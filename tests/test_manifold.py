@@ -13,7 +13,7 @@ from talking_head.diffpose.manifold import (
     project,
     project_lips,
 )
-from talking_head.lp_core.keypoints import LIPS
+from talking_head.lp_core.motion.keypoints import LIPS
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,8 @@ import torch
 from safetensors.torch import load_file
 from skimage import data
 
-from talking_head.lp_core.controls import NAMES, Controls, from_expression, to_expression
 from talking_head.lp_core.crop import CROP_SIZE, apply_affine, sample
 from talking_head.lp_core.face import Face
-from talking_head.lp_core.keypoints import transform
 from talking_head.lp_core.mesh.drawing import GRID, in_square
 from talking_head.lp_core.mesh.face_model import face_model, measure
 from talking_head.lp_core.mesh.landmarks import (
@@ -25,10 +23,12 @@ from talking_head.lp_core.mesh.lips import find_lip_line
 from talking_head.lp_core.mesh.renderer import MeshRenderer, head_motion
 from talking_head.lp_core.mesh.rig import HIGHEST, LEARNED, SHAPES, HeadMotion, soft_limit
 from talking_head.lp_core.mesh.sheet import Grid, invert, thin_plate, thin_plate_kernel
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.controls import NAMES, Controls, from_expression, to_expression
+from talking_head.lp_core.motion.keypoints import transform
+from talking_head.lp_core.motion.retarget import relative_to
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.portrait import Portrait, RenderOptions
 from talking_head.lp_core.renderer import render
-from talking_head.lp_core.retarget import relative_to
 
 GOLDEN = Path(__file__).parent / "golden" / "mesh" / "astronaut_landmarks.safetensors"
 EXACT = 1e-4  # brightness: float32 rounding of sample positions

@@ -8,10 +8,8 @@ from scipy.signal import savgol_filter
 from talker_goldens import assert_near, golden
 from test_motion import assert_same, moving
 
-from talking_head.lp_core.filters import gaussian, kalman, savitzky_golay
-from talking_head.lp_core.keypoints import LIPS, rotation_matrix
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
-from talking_head.lp_core.motion_filter import (
+from talking_head.lp_core.motion.keypoints import LIPS, rotation_matrix
+from talking_head.lp_core.motion.motion_filter import (
     SMOOTHINGS,
     FilterOptions,
     filter_motion,
@@ -19,6 +17,8 @@ from talking_head.lp_core.motion_filter import (
     scale_pose,
     uncross_lips,
 )
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.smoothers import gaussian, kalman, savitzky_golay
 
 
 def opening(motion):

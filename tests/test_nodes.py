@@ -92,7 +92,7 @@ def pack_module(name: str) -> types.ModuleType:
     return importlib.import_module(f"{PACK.__name__}.{name}")
 
 
-motion_module = pack_module("lp_core.motion")
+motion_module = pack_module("lp_core.motion.sequence")
 video_module = pack_module("lp_core.media.video")
 render_module = pack_module("nodes.render")
 

@@ -5,7 +5,7 @@ import torch
 from diffpose_goldens import golden
 
 from talking_head.diffpose.normalise import FlameCoefficients, FlameSpace, JoyvasaSpace
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 BOUNDED = ("scale", "t", "pitch", "yaw", "roll")
 SIZES = {"scale": 1, "t": 3, "pitch": 1, "yaw": 1, "roll": 1}

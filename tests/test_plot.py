@@ -6,10 +6,10 @@ import pytest
 import torch
 from conftest import ROOT
 
-from talking_head.lp_core.controls import Controls, to_expression
 from talking_head.lp_core.media.audio import Audio, load_audio
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
-from talking_head.lp_core.plot import envelope, loudness, motion_curves, plot
+from talking_head.lp_core.motion.controls import Controls, to_expression
+from talking_head.lp_core.motion.plot import envelope, loudness, motion_curves, plot
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.nodes.page import POINTS, curves_shown
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.procedural import ProceduralGenerator
 from talking_head.diffpose.procedural_stream import HEARD, ProceduralStream
-from talking_head.lp_core.controls import from_expression
 from talking_head.lp_core.media.audio import load_audio
-from talking_head.lp_core.motion import MotionSequence, frame_count, frame_rate, join
+from talking_head.lp_core.motion.controls import from_expression
+from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, frame_rate, join
 
 AUDIO = load_audio(ROOT / "workflows" / "demo_speech.wav")
 VOICE = AUDIO.mono(16_000)

@@ -10,9 +10,12 @@ from liveportrait_goldens import golden
 from scipy.spatial.transform import Rotation
 from test_motion import assert_same, moving
 
-from talking_head.lp_core.controls import Controls, from_expression, to_expression
-from talking_head.lp_core.filters import kalman
-from talking_head.lp_core.keypoints import (
+from talking_head.lp_core.landmarks import Face
+from talking_head.lp_core.layouts import eye_ratios, lip_ratio
+from talking_head.lp_core.mesh.face_model import face_model
+from talking_head.lp_core.mesh.renderer import MeshRenderer
+from talking_head.lp_core.motion.controls import Controls, from_expression, to_expression
+from talking_head.lp_core.motion.keypoints import (
     EYES,
     LIPS,
     REGIONS,
@@ -22,13 +25,7 @@ from talking_head.lp_core.keypoints import (
     rotation_degrees,
     rotation_matrix,
 )
-from talking_head.lp_core.landmarks import Face
-from talking_head.lp_core.layouts import eye_ratios, lip_ratio
-from talking_head.lp_core.mesh.face_model import face_model
-from talking_head.lp_core.mesh.renderer import MeshRenderer
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
-from talking_head.lp_core.portrait import Portrait
-from talking_head.lp_core.retarget import (
+from talking_head.lp_core.motion.retarget import (
     displaced,
     hold,
     measured_from,
@@ -42,6 +39,9 @@ from talking_head.lp_core.retarget import (
     transfer,
     transfer_to_clip,
 )
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.smoothers import kalman
+from talking_head.lp_core.portrait import Portrait
 
 
 def rest_frame() -> MotionFrame:

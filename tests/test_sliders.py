@@ -6,7 +6,7 @@ import torch
 from liveportrait_goldens import golden
 from test_motion import assert_same, moving
 
-from talking_head.lp_core.sliders import DIRECTIONS, Sliders, slide, slider_expression, slider_rotation
+from talking_head.lp_core.motion.sliders import DIRECTIONS, Sliders, slide, slider_expression, slider_rotation
 
 NAMES = {
     "smile": "smile",

@@ -65,7 +65,7 @@ def test_a_speaker_survives_the_way_through_a_file(host):  # noqa: F811 (the fix
 def test_lips_take_a_persons_shapes_and_nothing_else_changes():
     motion, *_ = run("AudioToMotion", audio=spoken(), motion="procedural")
     person, *_ = run("AudioToMotion", audio=spoken(2.0), motion="procedural", lips=0.0)
-    keypoints = pack_module("lp_core.keypoints")
+    keypoints = pack_module("lp_core.motion.keypoints")
     (shut,) = run("ProjectLips", motion=motion, person=person)
     lips = list(keypoints.LIPS)
     others = [keypoint for keypoint in range(21) if keypoint not in lips]

@@ -20,9 +20,9 @@ from talking_head.diffpose.style import (
     interpolate,
     motion_statistics,
 )
-from talking_head.lp_core.controls import Controls, to_expression
 from talking_head.lp_core.media.audio import Audio, load_audio
-from talking_head.lp_core.motion import MotionFrame, MotionSequence
+from talking_head.lp_core.motion.controls import Controls, to_expression
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 NAMES = tuple(field.name for field in fields(MotionStatistics))
 

@@ -13,8 +13,8 @@ from talking_head.diffpose.talker.driver import LIP_REFERENCES, Talker, TalkerOp
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork
 from talking_head.diffpose.talker.spectrum import silent_window
-from talking_head.lp_core.keypoints import LIPS
 from talking_head.lp_core.media.audio import Audio
+from talking_head.lp_core.motion.keypoints import LIPS
 
 SECOND = 16000
 

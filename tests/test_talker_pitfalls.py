@@ -27,8 +27,8 @@ from talking_head.lp_core.checkpoint import CheckpointError, build_network
 from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.dubbing import clip_faces
 from talking_head.lp_core.face import NoFaceError, find_faces
-from talking_head.lp_core.filters import savitzky_golay
-from talking_head.lp_core.keypoints import angle_degrees, rotation_matrix
+from talking_head.lp_core.motion.keypoints import angle_degrees, rotation_matrix
+from talking_head.lp_core.motion.smoothers import savitzky_golay
 
 SHIPPED_NETS = {"viseme_net", "eye_net", "mouth_net", "face_model", "landmark_net", "judge_net"}
 

@@ -17,7 +17,7 @@ from talking_head.diffpose.talker.reconstruction import (
 )
 from talking_head.diffpose.talker.weights import load_from_sadtalker, load_mapping_network, load_talker
 from talking_head.lp_core.checkpoint import CheckpointError
-from talking_head.lp_core.filters import gaussian, savitzky_golay
+from talking_head.lp_core.motion.smoothers import gaussian, savitzky_golay
 
 
 @pytest.fixture(scope="module")

@@ -20,9 +20,9 @@ from talking_head.diffpose.talker.speech_portraits import (
     uncross_mouth,
 )
 from talking_head.lp_core.checkpoint import CheckpointError
-from talking_head.lp_core.filters import gaussian
-from talking_head.lp_core.keypoints import rotation_matrix
-from talking_head.lp_core.motion import frame_rate
+from talking_head.lp_core.motion.keypoints import rotation_matrix
+from talking_head.lp_core.motion.sequence import frame_rate
+from talking_head.lp_core.motion.smoothers import gaussian
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from liveportrait_goldens import driver, golden
 from synthetic_weights import GOLDEN
 from test_motion import assert_same
 
-from talking_head.lp_core.motion import MotionSequence
-from talking_head.lp_core.plain_pickle import PickledArray, read_plain_pickle
-from talking_head.lp_core.templates import load_motion, read_template
+from talking_head.lp_core.motion.plain_pickle import PickledArray, read_plain_pickle
+from talking_head.lp_core.motion.sequence import MotionSequence
+from talking_head.lp_core.motion.templates import load_motion, read_template
 
 NEW, OLD = GOLDEN / "driving_template.pkl", GOLDEN / "driving_template_old_keys.pkl"
 

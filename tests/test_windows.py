@@ -23,8 +23,8 @@ from talking_head.diffpose.windows import (
     silent_context,
     trained_plan,
 )
-from talking_head.lp_core.keypoints import rotation_matrix
-from talking_head.lp_core.motion_filter import following_head
+from talking_head.lp_core.motion.keypoints import rotation_matrix
+from talking_head.lp_core.motion.motion_filter import following_head
 
 SAMPLED = 1e-4
 

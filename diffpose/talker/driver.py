@@ -11,10 +11,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ...lp_core.edits import shift
-from ...lp_core.keypoints import LIPS
 from ...lp_core.media.audio import Audio
-from ...lp_core.motion import MotionSequence, frame_count, frame_rate
+from ...lp_core.motion.edits import shift
+from ...lp_core.motion.keypoints import LIPS
+from ...lp_core.motion.sequence import MotionSequence, frame_count, frame_rate
 from ..hearing import mono
 from ..manifold import SADTALKER_ENCODER, Projection
 from ..options import MotionOptions

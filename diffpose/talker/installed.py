@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...lp_core.media.audio import Audio
-from ...lp_core.motion import MotionSequence
+from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.portrait import Portrait
 from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking, searched
 from ..manifold import Projection

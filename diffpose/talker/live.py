@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from torch import Tensor
 
-from ...lp_core.motion import MotionSequence, join
+from ...lp_core.motion.sequence import MotionSequence, join
 from ..options import MotionOptions
 from ..procedural_stream import ProceduralStream
 from ..steering import LiveSteering

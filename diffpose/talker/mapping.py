@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.keypoints import LIPS
+from ...lp_core.motion.keypoints import LIPS
 from ...lp_core.nets.blocks import PublishedNetwork, Shapes
 from .expression import COEFFICIENTS
 

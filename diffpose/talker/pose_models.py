@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ...lp_core.checkpoint import CheckpointError, build_network
-from ...lp_core.filters import savitzky_golay
 from ...lp_core.media.files import appearing_whole
-from ...lp_core.motion import MotionSequence, frame_rate
+from ...lp_core.motion.sequence import MotionSequence, frame_rate
+from ...lp_core.motion.smoothers import savitzky_golay
 from ..container import Container, read_container
 from ..manifold import APC_ENCODER
 from .apc import VIDEO_FPS

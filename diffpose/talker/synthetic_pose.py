@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...lp_core.motion import MotionSequence
+from ...lp_core.motion.sequence import MotionSequence
 
 SPEAKING_KEYPOINTS = (19, 20)  # lower and upper lip
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..motion import frame_rate
+from ..motion.sequence import frame_rate
 from .audio import Audio, load_audio
 from .encoding import BT709, VideoOptions, write_video
 

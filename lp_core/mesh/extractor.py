@@ -11,13 +11,13 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..controls import Controls, to_expression
 from ..crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
 from ..extractor import Extraction
 from ..face import FaceFinder, NoFaceError
-from ..filters import gaussian
-from ..keypoints import rotation_degrees
-from ..motion import MotionFrame, MotionSequence, frame_rate
+from ..motion.controls import Controls, to_expression
+from ..motion.keypoints import rotation_degrees
+from ..motion.sequence import MotionFrame, MotionSequence, frame_rate
+from ..motion.smoothers import gaussian
 from .face_model import MEASURES, FacePose, controls_of_measures, face_model, fit_pose, measure
 from .finder import UPRIGHT, BuiltinFinder
 from .renderer import UNITS_PER_EYE_DISTANCE

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..controls import Controls
 from ..crop import apply_affine
+from ..motion.controls import Controls
 from .curves import TABLE, bell, look_up, smooth_curve, smoothstep, tabulate
 from .filters import gaussian_blur
 from .landmarks import EyeLandmarks

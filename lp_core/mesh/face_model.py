@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..controls import Controls
+from ..motion.controls import Controls
 
 MEASURES = (
     "gap", "width", "chin", "up", "corner", "protrusion", "sideways",

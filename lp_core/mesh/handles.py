@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from ..controls import from_expression
 from ..crop import apply_affine
-from ..motion import MotionSequence
+from ..motion.controls import from_expression
+from ..motion.sequence import MotionSequence
 from ..portrait import Portrait
 from .drawing import Drawing
 from .landmarks import LEFT_EYE, LIP_MIDDLE, LOWER_OUTER, RIGHT_EYE, UPPER_OUTER

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..controls import Controls, from_expression, to_expression
 from ..crop import Crop, CropOptions, crop_to_picture, cut
 from ..face import Face
-from ..keypoints import rotation_degrees, rotation_matrix
-from ..motion import MotionFrame, MotionSequence
+from ..motion.controls import Controls, from_expression, to_expression
+from ..motion.keypoints import rotation_degrees, rotation_matrix
+from ..motion.sequence import MotionFrame, MotionSequence
 from ..portrait import Portrait, RenderOptions
 from .drawing import Canvas, Drawing, in_square, prepare
 from .eyes import eye_motion

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..controls import NAMES, Controls
 from ..face import LANDMARKS
+from ..motion.controls import NAMES, Controls
 from .curves import look_up, smoothstep, tabulate
 from .face_model import FacePose, controls_of_measures, face_model, measure, measures_of_controls
 from .landmarks import (

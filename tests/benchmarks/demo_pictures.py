@@ -35,9 +35,9 @@ from talking_head.lp_core import (
     render,
     write_video,
 )
-from talking_head.lp_core.expression import Expression, expressed
-from talking_head.lp_core.motion import MotionSequence
-from talking_head.lp_core.plot import plot
+from talking_head.lp_core.motion.expression import Expression, expressed
+from talking_head.lp_core.motion.plot import plot
+from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.portrait import RenderOptions
 
 FOLDER = ROOT / "workflows"

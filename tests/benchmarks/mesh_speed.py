@@ -17,14 +17,14 @@ from figures import Figure, arguments, median_of, report
 from safetensors.torch import load_file
 from skimage import data
 
-from talking_head.lp_core.controls import NAMES, Controls, to_expression
 from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.face import Face
 from talking_head.lp_core.mesh.drawing import in_square
 from talking_head.lp_core.mesh.renderer import MeshRenderer
-from talking_head.lp_core.motion import MotionSequence
+from talking_head.lp_core.motion.controls import NAMES, Controls, to_expression
+from talking_head.lp_core.motion.retarget import relative_to
+from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.portrait import RenderOptions
-from talking_head.lp_core.retarget import relative_to
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "mesh" / "astronaut_landmarks.safetensors"
 BATCH = 8

@@ -23,13 +23,13 @@ from sync import heard_mouth, sync
 from talking_head.diffpose.audio import SAMPLE_RATE, analyse
 from talking_head.diffpose.curves import ANALYSIS_RATE
 from talking_head.diffpose.generator import MotionOptions, choose_generator
-from talking_head.lp_core.controls import LIP_CONTROLS, from_expression, to_expression
 from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.face import Face, find_faces
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.face_model import MEASURES, fit_pose, measure
-from talking_head.lp_core.motion import MotionSequence, frame_rate
+from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression, to_expression
+from talking_head.lp_core.motion.sequence import MotionSequence, frame_rate
 from talking_head.lp_core.portrait import Portrait, RenderOptions
 from talking_head.lp_core.renderer import choose_renderer, render
 

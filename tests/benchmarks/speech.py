@@ -28,8 +28,8 @@ from talking_head.diffpose.training.espeak import Phoneme, speak  # noqa: E402
 from talking_head.diffpose.training.phonemes import BILABIALS, segments, shape_targets  # noqa: E402
 from talking_head.diffpose.training.sentences import UNHEARD_VOICES  # noqa: E402
 from talking_head.diffpose.visemes import SHAPES, load_viseme_net, visemes  # noqa: E402
-from talking_head.lp_core.controls import Controls, from_expression  # noqa: E402
 from talking_head.lp_core.media.audio import Audio, load_audio  # noqa: E402
+from talking_head.lp_core.motion.controls import Controls, from_expression  # noqa: E402
 
 FPS = Fraction(25)
 CLOSED = 0.02  # eye distances

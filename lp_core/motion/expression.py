@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .controls import Controls, to_expression
 from .keypoints import rotation_degrees, rotation_matrix
-from .motion import MotionSequence
+from .sequence import MotionSequence
 from .sliders import Sliders, slider_expression
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..media.audio import Audio
 from .controls import from_expression
-from .media.audio import Audio
-from .motion import MotionSequence
+from .sequence import MotionSequence
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw

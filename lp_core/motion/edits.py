@@ -19,9 +19,9 @@ from .controls import (
     from_expression,
     to_expression,
 )
-from .filters import Smoother, gaussian
 from .keypoints import KEYPOINTS, REGION_KEYPOINTS, rotation_degrees, rotation_matrix
-from .motion import MotionSequence
+from .sequence import MotionSequence
+from .smoothers import Smoother, gaussian
 
 Region = Literal["lips", "eyes", "brows", "pose"]
 REGION_CONTROLS: dict[str, tuple[str, ...]] = {"lips": LIP_CONTROLS, "eyes": EYE_CONTROLS, "brows": BROW_CONTROLS}

@@ -11,8 +11,10 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
+from ..landmarks import OUTER_EYE_CORNERS
+from ..layouts import eye_ratios, lip_ratio, mouth_width
+from ..portrait import Portrait
 from .controls import Controls, from_expression, to_expression
-from .filters import kalman
 from .keypoints import (
     expressive,
     neutral_expression,
@@ -20,10 +22,8 @@ from .keypoints import (
     rotation_degrees,
     rotation_matrix,
 )
-from .landmarks import OUTER_EYE_CORNERS
-from .layouts import eye_ratios, lip_ratio, mouth_width
-from .motion import MotionFrame, MotionSequence
-from .portrait import Portrait
+from .sequence import MotionFrame, MotionSequence
+from .smoothers import kalman
 
 Moving = TypeVar("Moving", MotionFrame, MotionSequence)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .controls import Direction, X, Y, Z
 from .keypoints import KEYPOINTS
-from .motion import MotionSequence
+from .sequence import MotionSequence
 
 BROWS_WITH_BLINK: Direction = ((1, Y, -0.00025), (2, Y, 0.00025))  # AdvancedLivePortrait's blink moves them too
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..media.files import appearing_whole
 from .keypoints import KEYPOINTS, rotation_degrees, rotation_matrix
-from .media.files import appearing_whole
 
 FORMAT = "talking-head motion 1"
 MAXIMUM_FPS = 240

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from .keypoints import KEYPOINTS, rotation_degrees
-from .motion import MotionFrame, MotionSequence, frame_rate
 from .plain_pickle import PickledArray, read_plain_pickle
 from .retarget import measured_from
+from .sequence import MotionFrame, MotionSequence, frame_rate
 
 MOTION_SUFFIXES = (".safetensors", ".pkl")  # of files that hold motion: our own, and templates
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from .edits import shift, smooth_with
-from .filters import OBSERVATION_VARIANCE, exponential, gaussian, kalman, savitzky_golay
 from .keypoints import LIPS, rotation_degrees, rotation_matrix
-from .motion import MotionSequence
+from .sequence import MotionSequence
+from .smoothers import OBSERVATION_VARIANCE, exponential, gaussian, kalman, savitzky_golay
 
 SMOOTHINGS = ("none", "gaussian", "kalman", "savitzky-golay", "exponential")
 LOWER_LIP, UPPER_LIP = 19, 20  # keypoints

@@ -1,0 +1,1 @@
+"""Motion in LivePortrait's space: the value, its controls, edits, filters and files."""
