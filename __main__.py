@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .diffpose.generator import MotionGenerator, MotionOptions
     from .diffpose.style import Style
-    from .lp_core.face import Face
+    from .lp_core.faces.faces import Face
     from .lp_core.live import LiveHead
     from .lp_core.media.audio import Audio
     from .lp_core.media.video import Video
@@ -506,7 +506,7 @@ def _portrait(given: argparse.Namespace) -> "Portrait":
 
 def _face(given: argparse.Namespace, picture: "Tensor", shrunk: float) -> "Face":
     """The face that is meant, in pixels of a picture that was shrunk by a factor."""
-    from .lp_core.face import BoxFinder, NoFaceError, find_faces
+    from .lp_core.faces.faces import BoxFinder, NoFaceError, find_faces
 
     if given.animal and given.box is None:
         raise ValueError("An animal's face is not looked for; say where it is: --box LEFT TOP RIGHT BOTTOM.")

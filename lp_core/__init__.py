@@ -1,7 +1,7 @@
 """Portrait and motion to frames: the public names."""
 
-from .crop import Crop, CropOptions
-from .face import Face, FaceFinder, NoFaceError, find_faces
+from .faces.crop import Crop, CropOptions
+from .faces.faces import Face, FaceFinder, NoFaceError, find_faces
 from .media.audio import Audio, load_audio
 from .media.picture import as_picture, load_picture
 from .media.video import Video, VideoOptions, read_video, write_video

@@ -6,7 +6,7 @@ Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.3: the upper body move
 import torch
 from torch import Tensor
 
-from .crop import Crop, sample
+from .faces.crop import Crop, sample
 from .motion.sequence import MotionSequence
 
 SHARE = 0.5  # of the head's way

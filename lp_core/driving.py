@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .crop import CROP_SIZE, DRIVING, CropOptions, crop_to_picture, cut
 from .extractor import Extraction
-from .face import FaceFinder, NoFaceError
+from .faces.crop import CROP_SIZE, DRIVING, CropOptions, crop_to_picture, cut
+from .faces.faces import FaceFinder, NoFaceError
+from .faces.finder import BuiltinFinder
+from .faces.tracking import track
 from .liveportrait import LivePortraitRenderer, network_view
-from .mesh.finder import BuiltinFinder
-from .mesh.tracking import track
 from .motion.retarget import measured_from, measured_from_neutral, nearest_to_rest
 from .motion.sequence import MotionFrame, MotionSequence, frame_rate
 

@@ -7,8 +7,8 @@ from itertools import chain, cycle, islice
 import torch
 from torch import Tensor
 
-from .face import FaceFinder
-from .landmarks import Face
+from .faces.faces import FaceFinder
+from .faces.landmarks import Face
 from .media.video import Video
 from .motion.keypoints import LIPS
 from .motion.sequence import MotionSequence
@@ -70,8 +70,8 @@ def clip_faces(frames: Iterable[Tensor], finder: FaceFinder | None = None) -> tu
         frames: the clip.
         finder: who finds the face before it is followed; the built-in finder when None.
     """
-    from .mesh.finder import UPRIGHT, BuiltinFinder
-    from .mesh.tracking import track
+    from .faces.finder import UPRIGHT, BuiltinFinder
+    from .faces.tracking import track
 
     seen = track(frames, finder or BuiltinFinder(UPRIGHT))
     return tuple(None if landmarks is None else Face(landmarks) for landmarks in seen)

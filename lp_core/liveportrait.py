@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from .compute.acceleration import accelerated
 from .compute.device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
 from .compute.transfer import lane_to, promised
-from .crop import Crop, CropOptions, crop_to_picture, cut
 from .dense_landmarks import DenseLandmarks
-from .face import Face
-from .layouts import eye_ratios, lip_ratio
+from .faces.crop import Crop, CropOptions, crop_to_picture, cut
+from .faces.faces import Face
+from .faces.layouts import eye_ratios, lip_ratio
 from .motion.keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
 from .motion.sequence import MotionFrame, MotionSequence
 from .nets.appearance import AppearanceExtractor

@@ -8,8 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from .crop import Crop, CropOptions, Pasting
-from .face import Face
+from .faces.crop import Crop, CropOptions, Pasting
+from .faces.faces import Face
 from .motion.keypoints import KEYPOINTS, REGIONS
 from .motion.sequence import MotionFrame, MotionSequence
 

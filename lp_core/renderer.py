@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from .compute.device import Placement, choose_device, choose_dtype, placed_for_good
-from .crop import paste
 from .extractor import MotionExtractor
+from .faces.crop import paste
 from .motion.retarget import transfer
 from .motion.sequence import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions, StartingRenderer

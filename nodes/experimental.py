@@ -13,7 +13,7 @@ from ..lp_core.candidates import (
     nearest_candidates,
     render_from_candidates,
 )
-from ..lp_core.face import find_faces
+from ..lp_core.faces.faces import find_faces
 from ..lp_core.motion.retarget import relative_to
 from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.portrait import Portrait, RenderOptions

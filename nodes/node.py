@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..lp_core.face import NoFaceError
+from ..lp_core.faces.faces import NoFaceError
 from . import host
 
 

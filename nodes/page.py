@@ -24,8 +24,8 @@ from ..diffpose.ditto_installed import DITTO
 from ..diffpose.generator import automatic_generator
 from ..diffpose.installed import DIFFUSION
 from ..diffpose.talker.installed import TALKER
-from ..lp_core.crop import CROP_SIZE, apply_affine
-from ..lp_core.face import Face
+from ..lp_core.faces.crop import CROP_SIZE, apply_affine
+from ..lp_core.faces.faces import Face
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.picture import limited
 from ..lp_core.motion.plot import envelope, loudness, motion_curves

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ..lp_core.compute.acceleration import ACCELERATIONS
 from ..lp_core.compute.device import PRECISIONS
-from ..lp_core.crop import CropOptions, apply_affine
-from ..lp_core.face import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
+from ..lp_core.faces.crop import CropOptions, apply_affine
+from ..lp_core.faces.faces import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
 from ..lp_core.media.picture import limited
 from ..lp_core.portrait import Portrait
 from ..lp_core.renderer import RENDERERS, automatic_renderer

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from ..diffpose.expression_keys import MAXIMUM_SECONDS, amounts_at, parse_expression_keys
-from ..lp_core.crop import CROP_SIZE
-from ..lp_core.face import Face
+from ..lp_core.faces.crop import CROP_SIZE
+from ..lp_core.faces.faces import Face
 from ..lp_core.mesh.drawing import in_square
 from ..lp_core.mesh.handles import handles
 from ..lp_core.mesh.renderer import MeshRenderer

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ..lp_core.dubbing import clip_faces
-from ..lp_core.face import Face, NoFaceError
+from ..lp_core.faces.faces import Face, NoFaceError
 from ..lp_core.motion.retarget import OBSERVATION_VARIANCE, transfer_to_clip
 from ..lp_core.motion.sequence import MotionSequence, frame_rate
 from ..lp_core.portrait import Portrait, Renderer, RenderOptions

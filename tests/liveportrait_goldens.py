@@ -13,8 +13,8 @@ from synthetic_weights import GOLDEN, _draw, _normalised, network
 from torch import Tensor
 
 from talking_head.lp_core.checkpoint import build_network
-from talking_head.lp_core.crop import Crop, CropOptions, crop_to_picture, cut
-from talking_head.lp_core.layouts import eye_ratios, lip_ratio
+from talking_head.lp_core.faces.crop import Crop, CropOptions, crop_to_picture, cut
+from talking_head.lp_core.faces.layouts import eye_ratios, lip_ratio
 from talking_head.lp_core.liveportrait import Likeness, LivePortraitRenderer, network_view
 from talking_head.lp_core.motion.keypoints import angle_degrees, neutral_expression, rotation_degrees, transform
 from talking_head.lp_core.motion.retarget import measured_from

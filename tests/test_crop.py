@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from liveportrait_goldens import golden
 
-from talking_head.lp_core.crop import (
+from talking_head.lp_core.faces.crop import (
     CROP_SIZE,
     CropOptions,
     apply_affine,
@@ -18,7 +18,7 @@ from talking_head.lp_core.crop import (
     sample,
     steady_crop,
 )
-from talking_head.lp_core.mesh.face_model import face_model
+from talking_head.lp_core.faces.face_model import face_model
 
 
 def face_at(x: float, y: float, eye_distance: float, roll: float = 0.0) -> torch.Tensor:

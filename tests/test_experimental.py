@@ -13,8 +13,8 @@ from talking_head.lp_core.candidates import (
     nearest_candidates,
     render_from_candidates,
 )
-from talking_head.lp_core.crop import Crop
-from talking_head.lp_core.face import Face
+from talking_head.lp_core.faces.crop import Crop
+from talking_head.lp_core.faces.faces import Face
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 

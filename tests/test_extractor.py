@@ -7,11 +7,11 @@ from fractions import Fraction
 import pytest
 import torch
 
-from talking_head.lp_core.crop import apply_affine, invert_affine, sample
 from talking_head.lp_core.extractor import Extraction
-from talking_head.lp_core.face import NoFaceError
+from talking_head.lp_core.faces.crop import apply_affine, invert_affine, sample
+from talking_head.lp_core.faces.face_model import MEASURES, face_model, measure
+from talking_head.lp_core.faces.faces import NoFaceError
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor, filled, motion_of, neutral_frame
-from talking_head.lp_core.mesh.face_model import MEASURES, face_model, measure
 from talking_head.lp_core.motion.controls import from_expression
 from talking_head.lp_core.motion.sequence import MotionSequence
 

@@ -16,10 +16,10 @@ from talking_head.diffpose.training.landmarks import (
     train,
     views,
 )
-from talking_head.lp_core.crop import apply_affine, cut, invert_affine
-from talking_head.lp_core.face import find_faces
-from talking_head.lp_core.mesh.landmark_net import EYE, LandmarkNet, PartNet, folded
-from talking_head.lp_core.mesh.refine import Placement
+from talking_head.lp_core.faces.crop import apply_affine, cut, invert_affine
+from talking_head.lp_core.faces.faces import find_faces
+from talking_head.lp_core.faces.landmark_net import EYE, LandmarkNet, PartNet, folded
+from talking_head.lp_core.faces.refine import Placement
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import pytest
 import torch
 from liveportrait_goldens import golden
 
-from talking_head.lp_core.layouts import LAYOUTS, eye_ratios, layout_of, lip_ratio, mouth_width
-from talking_head.lp_core.mesh.face_model import face_model
+from talking_head.lp_core.faces.face_model import face_model
+from talking_head.lp_core.faces.layouts import LAYOUTS, eye_ratios, layout_of, lip_ratio, mouth_width
 
 
 def test_ratios_are_the_originals():

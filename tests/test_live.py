@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from talking_head.diffpose.procedural_stream import ProceduralStream
 from talking_head.lp_core.compute.transfer import as_bytes
-from talking_head.lp_core.face import find_faces
+from talking_head.lp_core.faces.faces import find_faces
 from talking_head.lp_core.live import (
     RESERVE,
     LiveFrame,

@@ -8,17 +8,17 @@ import torch
 from safetensors.torch import load_file
 from skimage import data
 
-from talking_head.lp_core.crop import CROP_SIZE, apply_affine, sample
-from talking_head.lp_core.face import Face
-from talking_head.lp_core.mesh.drawing import GRID, in_square
-from talking_head.lp_core.mesh.face_model import face_model, measure
-from talking_head.lp_core.mesh.landmarks import (
+from talking_head.lp_core.faces.crop import CROP_SIZE, apply_affine, sample
+from talking_head.lp_core.faces.face_model import face_model, measure
+from talking_head.lp_core.faces.faces import Face
+from talking_head.lp_core.faces.mesh_points import (
     KEYPOINT_LANDMARKS,
     LEFT_EYE,
     LOWER_LIP_ROWS,
     RIGHT_EYE,
     UPPER_LIP_ROWS,
 )
+from talking_head.lp_core.mesh.drawing import GRID, in_square
 from talking_head.lp_core.mesh.lips import find_lip_line
 from talking_head.lp_core.mesh.renderer import MeshRenderer, head_motion
 from talking_head.lp_core.mesh.rig import HIGHEST, LEARNED, SHAPES, HeadMotion, soft_limit

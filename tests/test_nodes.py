@@ -368,7 +368,7 @@ def test_without_a_face_the_user_sees_what_was_searched(host):
 
 def test_a_box_or_a_mask_says_where_the_face_is(picture):
     found, _, _ = run("LoadPortrait", image=picture[None])
-    left, top, right, bottom = pack_module("lp_core.face").Face(found.landmarks).box
+    left, top, right, bottom = pack_module("lp_core.faces.faces").Face(found.landmarks).box
     boxed, _, count = run("LoadPortrait", image=picture[None], face_box=f"{left} {top}, {right}, {bottom}")
     assert count == 1
     mask = torch.zeros(1, *picture.shape[:2])

@@ -10,9 +10,9 @@ from liveportrait_goldens import golden
 from scipy.spatial.transform import Rotation
 from test_motion import assert_same, moving
 
-from talking_head.lp_core.landmarks import Face
-from talking_head.lp_core.layouts import eye_ratios, lip_ratio
-from talking_head.lp_core.mesh.face_model import face_model
+from talking_head.lp_core.faces.face_model import face_model
+from talking_head.lp_core.faces.landmarks import Face
+from talking_head.lp_core.faces.layouts import eye_ratios, lip_ratio
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.controls import Controls, from_expression, to_expression
 from talking_head.lp_core.motion.keypoints import (

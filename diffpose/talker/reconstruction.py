@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.crop import LEFT_EYE, MOUTH, RIGHT_EYE
+from ...lp_core.faces.crop import LEFT_EYE, MOUTH, RIGHT_EYE
 from ...lp_core.nets.blocks import Foldable, PublishedNetwork, Shapes, fold_batch_norm
 
 ALIGNED_SIZE = 224  # pixels a side of what the network sees

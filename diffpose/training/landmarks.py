@@ -21,9 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...lp_core.crop import cut
-from ...lp_core.landmarks import LANDMARKS
-from ...lp_core.mesh.landmark_net import (
+from ...lp_core.faces.crop import cut
+from ...lp_core.faces.landmark_net import (
     COMPONENTS,
     EYE,
     INNER_LIPS,
@@ -39,7 +38,8 @@ from ...lp_core.mesh.landmark_net import (
     PartNet,
     folded,
 )
-from ...lp_core.mesh.refine import Placement, mirror
+from ...lp_core.faces.landmarks import LANDMARKS
+from ...lp_core.faces.refine import Placement, mirror
 
 STORED_SIZE = 320  # pixels a side of the stored, upright faces
 STORED_MARGIN = 2.1  # side of a stored face's picture over the larger side of its box

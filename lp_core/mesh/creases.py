@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..faces.mesh_points import NOSE_TIP
 from .curves import bell, smooth_curve, smoothstep
-from .landmarks import NOSE_TIP
 from .rig import HIGHEST, SHAPES
 from .sheet import Grid
 

@@ -10,12 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ..crop import Crop, CropOptions, crop_to_picture, cut, invert_affine
+from ..faces.crop import Crop, CropOptions, crop_to_picture, cut, invert_affine
+from ..faces.face_model import FacePose, fit_pose, measure
+from ..faces.mesh_points import EYES, LOWER_INNER, LOWER_LIP, UPPER_INNER, UPPER_LIP
 from .creases import Shading, find_shading
 from .depth import smooth_depth
 from .eyes import Eye, EyeLayer, eye_layer, find_eye
-from .face_model import FacePose, fit_pose, measure
-from .landmarks import EYES, LOWER_INNER, LOWER_LIP, UPPER_INNER, UPPER_LIP
 from .lips import LipLine, find_lip_line
 from .mouth import Mouth, find_mouth
 from .palette import find_palette

@@ -11,18 +11,18 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
 from ..extractor import Extraction
-from ..face import FaceFinder, NoFaceError
+from ..faces.crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
+from ..faces.face_model import MEASURES, FacePose, controls_of_measures, face_model, fit_pose, measure
+from ..faces.faces import FaceFinder, NoFaceError
+from ..faces.finder import UPRIGHT, BuiltinFinder
+from ..faces.tracking import track
 from ..motion.controls import Controls, to_expression
 from ..motion.keypoints import rotation_degrees
 from ..motion.sequence import MotionFrame, MotionSequence, frame_rate
 from ..motion.smoothers import gaussian
-from .face_model import MEASURES, FacePose, controls_of_measures, face_model, fit_pose, measure
-from .finder import UPRIGHT, BuiltinFinder
 from .renderer import UNITS_PER_EYE_DISTANCE
 from .rig import NECK
-from .tracking import track
 
 DRIVER_FRAMING = CropOptions(scale=2.2, shift_y=-0.1, upright=False)
 SMOOTHING = 0.028  # seconds, standard deviation of the Gaussian over landmarks

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..crop import apply_affine
+from ..faces.crop import apply_affine
+from ..faces.mesh_points import EyeLandmarks
 from ..motion.controls import Controls
 from .curves import TABLE, bell, look_up, smooth_curve, smoothstep, tabulate
 from .filters import gaussian_blur
-from .landmarks import EyeLandmarks
 from .rig import soft_limit
 from .view import Box, View
 

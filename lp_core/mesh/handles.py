@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from ..crop import apply_affine
+from ..faces.crop import apply_affine
+from ..faces.mesh_points import LEFT_EYE, LIP_MIDDLE, LOWER_OUTER, RIGHT_EYE, UPPER_OUTER
 from ..motion.controls import from_expression
 from ..motion.sequence import MotionSequence
 from ..portrait import Portrait
 from .drawing import Drawing
-from .landmarks import LEFT_EYE, LIP_MIDDLE, LOWER_OUTER, RIGHT_EYE, UPPER_OUTER
 from .renderer import head_motion
 
 NOSE_TIP = 1

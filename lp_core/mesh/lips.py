@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..crop import sample
+from ..faces.crop import sample
+from ..faces.mesh_points import LOWER_INNER, UPPER_INNER
 from .curves import look_up, tabulate
 from .filters import gaussian_blur
-from .landmarks import LOWER_INNER, UPPER_INNER
 
 OPEN_FROM = 0.06  # eye distances: a mouth at rest that opens wider than this counts as open
 REACH = 0.06  # mouth widths to either side in which the line is looked for

@@ -10,9 +10,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..crop import apply_affine
+from ..faces.crop import apply_affine
+from ..faces.mesh_points import CHIN, LIP_MIDDLE, LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER
 from .curves import bell, look_up, smooth_curve, smoothstep, tabulate
-from .landmarks import CHIN, LIP_MIDDLE, LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER
 from .lips import LipLine, corner_frame
 from .palette import Palette
 from .view import View

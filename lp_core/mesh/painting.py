@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..crop import apply_affine
+from ..faces.crop import apply_affine
+from ..faces.mesh_points import EYES, LEFT_EYE, LOWER_INNER, UPPER_INNER, EyeLandmarks
 from .creases import landmarks_of, shade
 from .curves import smoothstep
 from .drawing import GRID, Canvas, Drawing
 from .eyes import Eye, EyeLayer, EyeMotion, Lids, close_lids, even_lids, opening_of_eye, paint_ball, reach_of_eye
-from .landmarks import EYES, LEFT_EYE, LOWER_INNER, UPPER_INNER, EyeLandmarks
 from .mouth import RESTING, Opening, mouth_pose, opening, paint_mouth, skull_places
 from .rig import HeadMotion
 from .sheet import invert

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..crop import sample
-from .landmarks import EYES, LIP_SPOTS, MESH_POINTS, SKIN_SPOTS
+from ..faces.crop import sample
+from ..faces.mesh_points import EYES, LIP_SPOTS, MESH_POINTS, SKIN_SPOTS
 
 LUMINANCE = (0.299, 0.587, 0.114)
 EYE_WHITE_PERCENTILE = 0.88

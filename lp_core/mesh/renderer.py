@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..crop import Crop, CropOptions, crop_to_picture, cut
-from ..face import Face
+from ..faces.crop import Crop, CropOptions, crop_to_picture, cut
+from ..faces.face_model import face_model, fit_pose, measure
+from ..faces.faces import Face
+from ..faces.mesh_points import KEYPOINT_LANDMARKS
 from ..motion.controls import Controls, from_expression, to_expression
 from ..motion.keypoints import rotation_degrees, rotation_matrix
 from ..motion.sequence import MotionFrame, MotionSequence
 from ..portrait import Portrait, RenderOptions
 from .drawing import Canvas, Drawing, in_square, prepare
 from .eyes import eye_motion
-from .face_model import face_model, fit_pose, measure
-from .landmarks import KEYPOINT_LANDMARKS
 from .painting import Moves, paint
 from .rig import NECK, HeadMotion, soft_limit
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..face import LANDMARKS
-from ..motion.controls import NAMES, Controls
-from .curves import look_up, smoothstep, tabulate
-from .face_model import FacePose, controls_of_measures, face_model, measure, measures_of_controls
-from .landmarks import (
+from ..faces.face_model import FacePose, controls_of_measures, face_model, measure, measures_of_controls
+from ..faces.faces import LANDMARKS
+from ..faces.mesh_points import (
     BROW_TOPS,
     CHIN,
     EYES,
@@ -28,6 +26,8 @@ from .landmarks import (
     UPPER_INNER,
     UPPER_LIP_ROWS,
 )
+from ..motion.controls import NAMES, Controls
+from .curves import look_up, smoothstep, tabulate
 from .lips import LipLine
 
 NECK = (0.0, 1.05, 0.75)  # face frame: the joint that the head turns about

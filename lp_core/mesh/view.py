@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..crop import apply_affine, invert_affine
+from ..faces.crop import apply_affine, invert_affine
 from .curves import smoothstep
 from .sheet import Grid
 

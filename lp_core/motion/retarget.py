@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from ..landmarks import OUTER_EYE_CORNERS
-from ..layouts import eye_ratios, lip_ratio, mouth_width
+from ..faces.landmarks import OUTER_EYE_CORNERS
+from ..faces.layouts import eye_ratios, lip_ratio, mouth_width
 from ..portrait import Portrait
 from .controls import Controls, from_expression, to_expression
 from .keypoints import (

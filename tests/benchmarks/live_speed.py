@@ -19,7 +19,7 @@ from conftest import ROOT  # sets one thread
 from figures import Figure, arguments, report
 
 from talking_head.diffpose.procedural_stream import ProceduralStream
-from talking_head.lp_core.face import find_faces
+from talking_head.lp_core.faces.faces import find_faces
 from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, measured_latency, picture_bytes
 from talking_head.lp_core.live_voices import PIECE, at_its_pace
 from talking_head.lp_core.media.audio import ArrivingAudio, load_audio

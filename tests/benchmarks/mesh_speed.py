@@ -17,8 +17,8 @@ from figures import Figure, arguments, median_of, report
 from safetensors.torch import load_file
 from skimage import data
 
-from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
-from talking_head.lp_core.face import Face
+from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
+from talking_head.lp_core.faces.faces import Face
 from talking_head.lp_core.mesh.drawing import in_square
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.controls import NAMES, Controls, to_expression

@@ -23,11 +23,11 @@ from sync import heard_mouth, sync
 from talking_head.diffpose.audio import SAMPLE_RATE, analyse
 from talking_head.diffpose.curves import ANALYSIS_RATE
 from talking_head.diffpose.generator import MotionOptions, choose_generator
-from talking_head.lp_core.crop import CropOptions, crop_to_picture, cut
-from talking_head.lp_core.face import Face, find_faces
+from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
+from talking_head.lp_core.faces.face_model import MEASURES, fit_pose, measure
+from talking_head.lp_core.faces.faces import Face, find_faces
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.picture import load_picture
-from talking_head.lp_core.mesh.face_model import MEASURES, fit_pose, measure
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression, to_expression
 from talking_head.lp_core.motion.sequence import MotionSequence, frame_rate
 from talking_head.lp_core.portrait import Portrait, RenderOptions
@@ -314,7 +314,7 @@ def choose_finder(name: str):
         from talking_head.lp_core.mesh.mediapipe_finder import MediapipeFinder
 
         return MediapipeFinder()
-    from talking_head.lp_core.mesh.finder import BuiltinFinder
+    from talking_head.lp_core.faces.finder import BuiltinFinder
 
     return BuiltinFinder()
 

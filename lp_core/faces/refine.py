@@ -12,11 +12,11 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..crop import apply_affine, sample
-from ..landmarks import OUTER_EYE_CORNERS
+from .crop import apply_affine, sample
 from .face_model import face_model
 from .landmark_net import EYE, MARGIN, MOUTH, SIZE, Part, landmark_net, part_net
-from .landmarks import LOWER_LIP_ROWS, UPPER_LIP_ROWS
+from .landmarks import OUTER_EYE_CORNERS
+from .mesh_points import LOWER_LIP_ROWS, UPPER_LIP_ROWS
 
 SKIN = 468  # landmarks before the irises
 MOUTH_CROSS = (61, 291, 0, 17)

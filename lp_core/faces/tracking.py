@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
-from ..face import FaceFinder
+from .faces import FaceFinder
 from .finder import SPREAD_HALF
 from .refine import Placement, follow, look_closer
 

@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..crop import apply_affine, sample
-from ..landmarks import Face
+from .crop import apply_affine, sample
+from .landmarks import Face
 from .refine import BOTH_WAYS, Fit, Placement, look_closer, refine
 
 MINIMUM_FACE = 16.0  # picture pixels, larger side of the landmarks' box; below that nothing can be told

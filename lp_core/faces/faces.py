@@ -5,9 +5,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .face_model import face_model
+from .finder import BuiltinFinder
 from .landmarks import LANDMARKS, OUTER_EYE_CORNERS, Face
-from .mesh.face_model import face_model
-from .mesh.finder import BuiltinFinder
 
 __all__ = [
     "LANDMARKS",

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..landmarks import LANDMARKS
-from .landmarks import LEFT_EYE, LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER
+from .landmarks import LANDMARKS
+from .mesh_points import LEFT_EYE, LOWER_INNER, LOWER_OUTER, UPPER_INNER, UPPER_OUTER
 
 SIZE = 128  # pixels a side of the crop of a whole face
 MARGIN = 1.5  # side of that crop over the larger side of the face's box
