@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .lp_core.media.audio import Audio
     from .lp_core.media.video import Video
     from .lp_core.motion.sequence import MotionSequence
-    from .lp_core.portrait import Portrait, Renderer, RenderOptions
     from .lp_core.recording import Recording
+    from .lp_core.render.portrait import Portrait, Renderer, RenderOptions
     from .lp_core.viewer import Viewer
     from .lp_core.weights import WeightEntry
 
@@ -397,11 +397,11 @@ def _generator(
 
 def _dub(given: argparse.Namespace) -> None:
     from .diffpose.generator import MotionOptions
-    from .lp_core.dubbing import clip_faces, dub, play
-    from .lp_core.extractor import frame_ranges
     from .lp_core.media.audio import load_audio
     from .lp_core.media.video import read_video, write_video
-    from .lp_core.renderer import choose_renderer, extractor_for
+    from .lp_core.render.dubbing import clip_faces, dub, play
+    from .lp_core.render.extractor import frame_ranges
+    from .lp_core.render.render import choose_renderer, extractor_for
 
     clip, audio = read_video(given.clip), load_audio(given.voice)
     renderer = choose_renderer(given.renderer, given.device, models_folders(given.models))
@@ -473,7 +473,7 @@ def _driver(given: argparse.Namespace, renderer: "Renderer") -> "tuple[MotionSeq
     """The motion that drives, and its sound: from a motion file, or read from a clip in the renderer's terms."""
     from .lp_core.media.video import read_video
     from .lp_core.motion.templates import MOTION_SUFFIXES, load_motion
-    from .lp_core.renderer import extractor_for
+    from .lp_core.render.render import extractor_for
 
     if given.clip.suffix.lower() in MOTION_SUFFIXES:
         return load_motion(given.clip, given.neutral), None
@@ -493,7 +493,7 @@ def _clip_motion(path: Path) -> "MotionSequence":
 
 def _portrait(given: argparse.Namespace) -> "Portrait":
     from .lp_core.media.picture import limited, load_picture
-    from .lp_core.renderer import choose_renderer
+    from .lp_core.render.render import choose_renderer
 
     whole = load_picture(given.portrait)
     picture = limited(whole, given.max_side)
@@ -562,7 +562,7 @@ def _write(
     given: argparse.Namespace, portrait: "Portrait", motion: "MotionSequence", audio: "Audio | None"
 ) -> None:
     from .lp_core.media.video import write_video
-    from .lp_core.renderer import render
+    from .lp_core.render.render import render
 
     if given.save_motion is not None:
         motion.save(given.save_motion)
@@ -575,7 +575,7 @@ def _write(
 
 
 def _render_options(given: argparse.Namespace) -> "RenderOptions":
-    from .lp_core.portrait import RenderOptions
+    from .lp_core.render.portrait import RenderOptions
 
     return RenderOptions(
         batch_size=given.batch,
@@ -660,7 +660,7 @@ def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveH
     from .lp_core.media.audio import ArrivingAudio
     from .lp_core.motion.sequence import MotionSequence
     from .lp_core.recording import RATE
-    from .lp_core.renderer import render
+    from .lp_core.render.render import render
 
     portrait, options, fps = _portrait(given), _render_options(given), given.fps or USUAL_FPS
     generator = _generator(given, portrait.picture, portrait.landmarks, portrait)

@@ -25,7 +25,7 @@ from ..lp_core.motion.keypoints import (
     neutral_expression,
 )
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence
-from ..lp_core.portrait import Portrait
+from ..lp_core.render.portrait import Portrait
 from .features import SAMPLES_PER_FRAME
 from .hearing import Ear
 from .lmdm import Lmdm

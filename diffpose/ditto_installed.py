@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from ..lp_core.compute.device import Placement, Ready, placed_for_good
-from ..lp_core.portrait import Portrait
+from ..lp_core.render.portrait import Portrait
 from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking, searched
 from .ditto import DittoSource
 from .ditto_generate import DittoGenerator

@@ -17,7 +17,7 @@ from .samplers import SampleOptions
 from .style import Style
 
 if TYPE_CHECKING:
-    from ..lp_core.portrait import Portrait
+    from ..lp_core.render.portrait import Portrait
     from .manifold import Projection
     from .talker.driver import TalkerOptions
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from ..lp_core.compute.device import Placement, placed_for_good
-from ..lp_core.dubbing import ping_pong
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion.edits import mix
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate
+from ..lp_core.render.dubbing import ping_pong
 from .encoders import hear
 from .keyframes import EASINGS, through_keys
 from .manifold import Projection

@@ -7,8 +7,8 @@ from .media.picture import as_picture, load_picture
 from .media.video import Video, VideoOptions, read_video, write_video
 from .motion.controls import Controls, from_expression, to_expression
 from .motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate, join
-from .portrait import Portrait, Renderer, RenderOptions
-from .renderer import choose_renderer, render
+from .render.portrait import Portrait, Renderer, RenderOptions
+from .render.render import choose_renderer, render
 
 __all__ = [
     "Audio",

@@ -27,7 +27,7 @@ from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import RawMotion
 from .nets.warping import WarpingNetwork
 from .networks import Networks
-from .portrait import Portrait, RenderOptions
+from .render.portrait import Portrait, RenderOptions
 
 NETWORK_SIDE = 256  # pixels a side of what F and M see
 OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open

@@ -5,19 +5,19 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.body_sway import SHARE, sway_body
-from ..lp_core.candidates import (
+from ..lp_core.faces.faces import find_faces
+from ..lp_core.motion.retarget import relative_to
+from ..lp_core.motion.sequence import MotionSequence
+from ..lp_core.render.body_sway import SHARE, sway_body
+from ..lp_core.render.candidates import (
     HYSTERESIS,
     candidates_of,
     looks_of,
     nearest_candidates,
     render_from_candidates,
 )
-from ..lp_core.faces.faces import find_faces
-from ..lp_core.motion.retarget import relative_to
-from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.portrait import Portrait, RenderOptions
-from ..lp_core.renderer import clip_motion, extractor_for, own_motion
+from ..lp_core.render.portrait import Portrait, RenderOptions
+from ..lp_core.render.render import clip_motion, extractor_for, own_motion
 from . import host, widgets
 from .clip import FRAMES_AT_ONCE
 from .node import Node

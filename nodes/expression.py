@@ -12,8 +12,8 @@ from ..diffpose.expression_keys import MAXIMUM_SECONDS, ExpressionKey, amounts_t
 from ..lp_core.motion.edits import mix
 from ..lp_core.motion.expression import RANGES, Expression, expressed
 from ..lp_core.motion.sequence import MotionSequence, frame_rate
-from ..lp_core.portrait import Portrait
-from ..lp_core.renderer import extractor_for, render
+from ..lp_core.render.portrait import Portrait
+from ..lp_core.render.render import extractor_for, render
 from . import host, page, preview
 from .node import Node
 from .widgets import frame_rate as rate_widget

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from ..lp_core.compute.device import Ready, choose_device, placed_for_good
-from ..lp_core.portrait import Renderer
-from ..lp_core.renderer import choose_renderer
+from ..lp_core.render.portrait import Renderer
+from ..lp_core.render.render import choose_renderer
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader

@@ -10,7 +10,7 @@ from ..diffpose.talker.pose_models import load_pose_model
 from ..diffpose.talker.pose_vae import STYLES
 from ..lp_core.motion.edits import mix
 from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.portrait import Portrait
+from ..lp_core.render.portrait import Portrait
 from . import host
 from .node import Node
 from .pose import MOTION_IN, POSED, SEED, WEIGHT

@@ -10,7 +10,7 @@ from ..diffpose.style import Style
 from ..diffpose.talker.driver import TalkerOptions
 from ..lp_core.motion.sequence import MotionSequence, frame_rate
 from ..lp_core.motion.templates import MOTION_SUFFIXES, load_motion
-from ..lp_core.portrait import Portrait
+from ..lp_core.render.portrait import Portrait
 from . import host, widgets
 from .driving import frame_index, neutral_frame_input
 from .node import Node

@@ -30,8 +30,8 @@ from ..lp_core.media.audio import Audio
 from ..lp_core.media.picture import limited
 from ..lp_core.motion.plot import envelope, loudness, motion_curves
 from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.portrait import Portrait
-from ..lp_core.renderer import automatic_renderer
+from ..lp_core.render.portrait import Portrait
+from ..lp_core.render.render import automatic_renderer
 from ..lp_core.weights import ANIMAL, HUMAN, WeightEntry
 from . import host
 

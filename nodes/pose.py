@@ -7,7 +7,7 @@ from ..diffpose.talker.synthetic_pose import SyntheticPoseOptions, synthetic_pos
 from ..lp_core.motion.edits import mix
 from ..lp_core.motion.motion_filter import MAXIMUM_GAIN, SMOOTHINGS, FilterOptions, filter_motion
 from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.portrait import Portrait
+from ..lp_core.render.portrait import Portrait
 from . import widgets
 from .node import Node
 

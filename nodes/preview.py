@@ -29,8 +29,8 @@ from ..lp_core.mesh.handles import handles
 from ..lp_core.mesh.renderer import MeshRenderer
 from ..lp_core.motion.expression import expressed, expression_named
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence
-from ..lp_core.portrait import Portrait, RenderOptions
-from ..lp_core.renderer import own_motion
+from ..lp_core.render.portrait import Portrait, RenderOptions
+from ..lp_core.render.render import own_motion
 from . import host
 
 ROUTE = "/talking_head/expression"

@@ -5,12 +5,12 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.dubbing import clip_faces
 from ..lp_core.faces.faces import Face, NoFaceError
 from ..lp_core.motion.retarget import OBSERVATION_VARIANCE, transfer_to_clip
 from ..lp_core.motion.sequence import MotionSequence, frame_rate
-from ..lp_core.portrait import Portrait, Renderer, RenderOptions
-from ..lp_core.renderer import clip_motion, render_clip
+from ..lp_core.render.dubbing import clip_faces
+from ..lp_core.render.portrait import Portrait, Renderer, RenderOptions
+from ..lp_core.render.render import clip_motion, render_clip
 from . import host, widgets
 from .node import Node
 from .render import region_switches, regions_taken

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..lp_core.compute.transfer import on_host
 from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.portrait import Portrait, RenderOptions
-from ..lp_core.renderer import render, render_over
+from ..lp_core.render.portrait import Portrait, RenderOptions
+from ..lp_core.render.render import render, render_over
 from . import host
 from .node import Node
 from .widgets import Widget, switch

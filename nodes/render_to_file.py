@@ -5,8 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from ..lp_core.motion.sequence import MotionSequence, frame_count
-from ..lp_core.portrait import Portrait
-from ..lp_core.renderer import render
+from ..lp_core.render.portrait import Portrait
+from ..lp_core.render.render import render
 from . import host
 from .node import Node
 from .render import drawing_inputs, drawing_options, mask_input

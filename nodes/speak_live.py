@@ -10,8 +10,8 @@ from ..lp_core.live import LiveFrame, LiveHead, LiveSession, Tally, measured_lat
 from ..lp_core.live_voices import at_its_pace
 from ..lp_core.media.audio import ArrivingAudio, Audio
 from ..lp_core.motion.sequence import frame_count
-from ..lp_core.portrait import Portrait
 from ..lp_core.recording import RATE, Recording
+from ..lp_core.render.portrait import Portrait
 from . import host, widgets
 from .node import Node
 from .saved import prefix_input

@@ -7,7 +7,7 @@ from ..diffpose.talker.driver import TalkerOptions as Options
 from ..diffpose.talker.installed import person_of
 from ..diffpose.talker.mapping import PAST, SHORT_WINDOW, TRAINED_WINDOW
 from ..lp_core.motion.motion_filter import MAXIMUM_GAIN
-from ..lp_core.portrait import Portrait
+from ..lp_core.render.portrait import Portrait
 from . import host
 from .node import Node
 

@@ -25,7 +25,7 @@ from talking_head.lp_core.nets.motion_extractor import MotionExtractor
 from talking_head.lp_core.nets.stitching import StitchingNetworks
 from talking_head.lp_core.nets.warping import WarpingNetwork
 from talking_head.lp_core.networks import Networks
-from talking_head.lp_core.portrait import Portrait
+from talking_head.lp_core.render.portrait import Portrait
 from talking_head.lp_core.weights import ANIMAL, HUMAN
 
 CLASSES = (AppearanceExtractor, MotionExtractor, WarpingNetwork, SpadeDecoder, StitchingNetworks)

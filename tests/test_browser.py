@@ -21,8 +21,8 @@ from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.expression import Expression, expressed
 from talking_head.lp_core.motion.sequence import MotionSequence
-from talking_head.lp_core.portrait import RenderOptions
-from talking_head.lp_core.renderer import render
+from talking_head.lp_core.render.portrait import RenderOptions
+from talking_head.lp_core.render.render import render
 
 # A real browser on a busy machine does not always bring up the page in time; it is then opened anew, twice at most.
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)

@@ -7,15 +7,15 @@ import torch
 from talker_goldens import assert_near
 from test_motion import moving
 
-from talking_head.lp_core import dubbing
-from talking_head.lp_core.dubbing import dub, dubbed, mouth_region, ping_pong, play
 from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.faces.face_model import face_model
 from talking_head.lp_core.faces.landmarks import Face
 from talking_head.lp_core.media.video import VideoOptions, read_video, write_video
 from talking_head.lp_core.motion.keypoints import LIPS
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
-from talking_head.lp_core.portrait import Portrait
+from talking_head.lp_core.render import dubbing
+from talking_head.lp_core.render.dubbing import dub, dubbed, mouth_region, ping_pong, play
+from talking_head.lp_core.render.portrait import Portrait
 
 LIP_ROWS = list(LIPS)
 OTHERS = [keypoint for keypoint in range(21) if keypoint not in LIPS]

@@ -6,16 +6,16 @@ from talker_goldens import assert_near
 from test_dubbing import Painter, mesh
 from test_motion import moving
 
-from talking_head.lp_core.body_sway import body_region, sway_body
-from talking_head.lp_core.candidates import (
+from talking_head.lp_core.faces.crop import Crop
+from talking_head.lp_core.faces.faces import Face
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
+from talking_head.lp_core.render.body_sway import body_region, sway_body
+from talking_head.lp_core.render.candidates import (
     Looks,
     choose_candidates,
     nearest_candidates,
     render_from_candidates,
 )
-from talking_head.lp_core.faces.crop import Crop
-from talking_head.lp_core.faces.faces import Face
-from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 
 def looks(yaws, openings):

@@ -21,8 +21,8 @@ from talking_head.lp_core.mesh.handles import handles
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.expression import RANGES, Expression
 from talking_head.lp_core.motion.sequence import MotionSequence
-from talking_head.lp_core.portrait import RenderOptions
-from talking_head.lp_core.renderer import own_motion
+from talking_head.lp_core.render.portrait import RenderOptions
+from talking_head.lp_core.render.render import own_motion
 from talking_head.nodes import host as our_host
 from talking_head.nodes import preview
 from talking_head.nodes.expression import ExpressionEdit

@@ -7,13 +7,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from talking_head.lp_core.extractor import Extraction
 from talking_head.lp_core.faces.crop import apply_affine, invert_affine, sample
 from talking_head.lp_core.faces.face_model import MEASURES, face_model, measure
 from talking_head.lp_core.faces.faces import NoFaceError
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor, filled, motion_of, neutral_frame
 from talking_head.lp_core.motion.controls import from_expression
 from talking_head.lp_core.motion.sequence import MotionSequence
+from talking_head.lp_core.render.extractor import Extraction
 
 MIDDLE = 225.0, 115.0  # of the face, pixels of the whole picture
 SIDE = 240  # pixels of the clip

@@ -30,9 +30,9 @@ from talking_head.lp_core.media.encoding import VideoOptions
 from talking_head.lp_core.media.picture import limited, load_picture
 from talking_head.lp_core.media.video import read_video
 from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
-from talking_head.lp_core.portrait import Portrait
 from talking_head.lp_core.recording import PICTURES_WAITING, Recording
-from talking_head.lp_core.renderer import choose_renderer, render
+from talking_head.lp_core.render.portrait import Portrait
+from talking_head.lp_core.render.render import choose_renderer, render
 
 FPS = Fraction(25)
 VOICE = load_audio(ROOT / "workflows" / "demo_speech.wav")

@@ -17,8 +17,8 @@ from talking_head.diffpose.options import MotionOptions
 from talking_head.lp_core.live import LiveHead, LiveSession
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, load_audio
 from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
-from talking_head.lp_core.portrait import RenderOptions
-from talking_head.lp_core.renderer import own_motion
+from talking_head.lp_core.render.portrait import RenderOptions
+from talking_head.lp_core.render.render import own_motion
 
 VOICE = load_audio(ROOT / "workflows" / "demo_speech.wav").mono(16_000)[:48_000]
 LIVE = [name for name in GENERATORS if name != "difflivehead"]  # which smooths over the whole voice

@@ -47,8 +47,8 @@ from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
 from talking_head.lp_core.networks import load_networks, unusable_weights
-from talking_head.lp_core.portrait import RenderOptions
-from talking_head.lp_core.renderer import (
+from talking_head.lp_core.render.portrait import RenderOptions
+from talking_head.lp_core.render.render import (
     _liveportrait,
     _say_once,
     choose_renderer,

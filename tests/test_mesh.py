@@ -27,8 +27,8 @@ from talking_head.lp_core.motion.controls import NAMES, Controls, from_expressio
 from talking_head.lp_core.motion.keypoints import transform
 from talking_head.lp_core.motion.retarget import relative_to
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
-from talking_head.lp_core.portrait import Portrait, RenderOptions
-from talking_head.lp_core.renderer import render
+from talking_head.lp_core.render.portrait import Portrait, RenderOptions
+from talking_head.lp_core.render.render import render
 
 GOLDEN = Path(__file__).parent / "golden" / "mesh" / "astronaut_landmarks.safetensors"
 EXACT = 1e-4  # brightness: float32 rounding of sample positions

@@ -41,7 +41,7 @@ from talking_head.lp_core.motion.retarget import (
 )
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.smoothers import kalman
-from talking_head.lp_core.portrait import Portrait
+from talking_head.lp_core.render.portrait import Portrait
 
 
 def rest_frame() -> MotionFrame:

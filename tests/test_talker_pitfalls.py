@@ -24,11 +24,11 @@ from talking_head.diffpose.talker.reconstruction import align, aligned_picture, 
 from talking_head.diffpose.talker.spectrum import mel_windows
 from talking_head.diffpose.talker.speech_portraits import project_points
 from talking_head.lp_core.checkpoint import CheckpointError, build_network
-from talking_head.lp_core.dubbing import clip_faces
 from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.faces.faces import NoFaceError, find_faces
 from talking_head.lp_core.motion.keypoints import angle_degrees, rotation_matrix
 from talking_head.lp_core.motion.smoothers import savitzky_golay
+from talking_head.lp_core.render.dubbing import clip_faces
 
 SHIPPED_NETS = {"viseme_net", "eye_net", "mouth_net", "face_model", "landmark_net", "judge_net"}
 

@@ -27,12 +27,12 @@ from talking_head.diffpose.talker.synthetic_pose import (
     sway_degrees,
     synthetic_pose,
 )
-from talking_head.lp_core.dubbing import ping_pong
 from talking_head.lp_core.motion.edits import mix
 from talking_head.lp_core.motion.keypoints import LIPS, rotation_matrix
 from talking_head.lp_core.motion.retarget import relative_to
 from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.motion.smoothers import kalman
+from talking_head.lp_core.render.dubbing import ping_pong
 
 
 def talking(frames, fps=25):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
-from ...lp_core.portrait import Portrait
+from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights import PublishedFile, WeightEntry, check, lacking, searched
 from ..manifold import Projection
 from .driver import Talker, TalkerOptions

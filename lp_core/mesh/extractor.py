@@ -11,7 +11,6 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..extractor import Extraction
 from ..faces.crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
 from ..faces.face_model import MEASURES, FacePose, controls_of_measures, face_model, fit_pose, measure
 from ..faces.faces import FaceFinder, NoFaceError
@@ -21,6 +20,7 @@ from ..motion.controls import Controls, to_expression
 from ..motion.keypoints import rotation_degrees
 from ..motion.sequence import MotionFrame, MotionSequence, frame_rate
 from ..motion.smoothers import gaussian
+from ..render.extractor import Extraction
 from .renderer import UNITS_PER_EYE_DISTANCE
 from .rig import NECK
 

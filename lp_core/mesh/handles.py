@@ -7,7 +7,7 @@ from ..faces.crop import apply_affine
 from ..faces.mesh_points import LEFT_EYE, LIP_MIDDLE, LOWER_OUTER, RIGHT_EYE, UPPER_OUTER
 from ..motion.controls import from_expression
 from ..motion.sequence import MotionSequence
-from ..portrait import Portrait
+from ..render.portrait import Portrait
 from .drawing import Drawing
 from .renderer import head_motion
 

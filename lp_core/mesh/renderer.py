@@ -12,7 +12,7 @@ from ..faces.mesh_points import KEYPOINT_LANDMARKS
 from ..motion.controls import Controls, from_expression, to_expression
 from ..motion.keypoints import rotation_degrees, rotation_matrix
 from ..motion.sequence import MotionFrame, MotionSequence
-from ..portrait import Portrait, RenderOptions
+from ..render.portrait import Portrait, RenderOptions
 from .drawing import Canvas, Drawing, in_square, prepare
 from .eyes import eye_motion
 from .painting import Moves, paint

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..faces.landmarks import OUTER_EYE_CORNERS
 from ..faces.layouts import eye_ratios, lip_ratio, mouth_width
-from ..portrait import Portrait
+from ..render.portrait import Portrait
 from .controls import Controls, from_expression, to_expression
 from .keypoints import (
     expressive,

@@ -38,7 +38,7 @@ from talking_head.lp_core import (
 from talking_head.lp_core.motion.expression import Expression, expressed
 from talking_head.lp_core.motion.plot import plot
 from talking_head.lp_core.motion.sequence import MotionSequence
-from talking_head.lp_core.portrait import RenderOptions
+from talking_head.lp_core.render.portrait import RenderOptions
 
 FOLDER = ROOT / "workflows"
 CLIP, PAIR = FOLDER / "demo_clip.mp4", FOLDER / "demo_pair.jpg"

@@ -24,7 +24,7 @@ from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.controls import NAMES, Controls, to_expression
 from talking_head.lp_core.motion.retarget import relative_to
 from talking_head.lp_core.motion.sequence import MotionSequence
-from talking_head.lp_core.portrait import RenderOptions
+from talking_head.lp_core.render.portrait import RenderOptions
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "mesh" / "astronaut_landmarks.safetensors"
 BATCH = 8

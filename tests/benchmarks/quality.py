@@ -30,8 +30,8 @@ from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression, to_expression
 from talking_head.lp_core.motion.sequence import MotionSequence, frame_rate
-from talking_head.lp_core.portrait import Portrait, RenderOptions
-from talking_head.lp_core.renderer import choose_renderer, render
+from talking_head.lp_core.render.portrait import Portrait, RenderOptions
+from talking_head.lp_core.render.render import choose_renderer, render
 
 FPS = frame_rate(25)
 SILENCE_SECONDS = 1.0

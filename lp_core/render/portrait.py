@@ -8,10 +8,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from .faces.crop import Crop, CropOptions, Pasting
-from .faces.faces import Face
-from .motion.keypoints import KEYPOINTS, REGIONS
-from .motion.sequence import MotionFrame, MotionSequence
+from ..faces.crop import Crop, CropOptions, Pasting
+from ..faces.faces import Face
+from ..motion.keypoints import KEYPOINTS, REGIONS
+from ..motion.sequence import MotionFrame, MotionSequence
 
 
 @dataclass(frozen=True)

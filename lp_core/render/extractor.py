@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .motion.sequence import MotionSequence
+from ..motion.sequence import MotionSequence
 
 
 @dataclass(frozen=True, eq=False)

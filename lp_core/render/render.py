@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .compute.device import Placement, choose_device, choose_dtype, placed_for_good
+from ..compute.device import Placement, choose_device, choose_dtype, placed_for_good
+from ..faces.crop import paste
+from ..motion.retarget import transfer
+from ..motion.sequence import MotionFrame, MotionSequence
 from .extractor import MotionExtractor
-from .faces.crop import paste
-from .motion.retarget import transfer
-from .motion.sequence import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions, StartingRenderer
 
 RENDERERS = ("auto", "mesh", "liveportrait")
@@ -50,7 +50,7 @@ def choose_renderer(
         ValueError: an unknown name or acceleration, or a device or precision that cannot be used.
         FileNotFoundError: `liveportrait` is asked for and its weights are not there.
     """
-    from .mesh.renderer import MeshRenderer
+    from ..mesh.renderer import MeshRenderer
 
     if name not in RENDERERS:
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
@@ -72,9 +72,9 @@ def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtra
         whole_frames: no face is looked for, since the clip is cropped around one already or shows an animal;
             LivePortrait only.
     """
-    from .driving import LivePortraitExtractor
-    from .liveportrait import LivePortraitRenderer
-    from .mesh.extractor import LandmarkExtractor
+    from ..driving import LivePortraitExtractor
+    from ..liveportrait import LivePortraitRenderer
+    from ..mesh.extractor import LandmarkExtractor
 
     if isinstance(renderer, LivePortraitRenderer):
         return LivePortraitExtractor(renderer, whole_frames=whole_frames)
@@ -90,8 +90,8 @@ def _liveportrait(
     placement: Placement,
     acceleration: str,
 ) -> Renderer:
-    from .liveportrait import LivePortraitRenderer
-    from .networks import load_landmarks, load_networks
+    from ..liveportrait import LivePortraitRenderer
+    from ..networks import load_landmarks, load_networks
 
     landmarks = None if animals else load_landmarks(folders)
     return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement, acceleration)
@@ -99,7 +99,7 @@ def _liveportrait(
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
     """The name of the renderer that `auto` takes, and a sentence that tells why."""
-    from .networks import unusable_weights
+    from ..networks import unusable_weights
 
     lacking = unusable_weights(folders, animals)
     if lacking:

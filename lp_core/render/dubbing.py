@@ -7,12 +7,12 @@ from itertools import chain, cycle, islice
 import torch
 from torch import Tensor
 
-from .faces.faces import FaceFinder
-from .faces.landmarks import Face
-from .media.video import Video
-from .motion.keypoints import LIPS
-from .motion.sequence import MotionSequence
-from .motion.smoothers import OBSERVATION_VARIANCE, kalman
+from ..faces.faces import FaceFinder
+from ..faces.landmarks import Face
+from ..media.video import Video
+from ..motion.keypoints import LIPS
+from ..motion.sequence import MotionSequence
+from ..motion.smoothers import OBSERVATION_VARIANCE, kalman
 from .portrait import Renderer, RenderOptions
 
 # Landmarks of the 478-point mesh: outer eye corners, corners of the mouth, base of the nose, chin.
@@ -70,8 +70,8 @@ def clip_faces(frames: Iterable[Tensor], finder: FaceFinder | None = None) -> tu
         frames: the clip.
         finder: who finds the face before it is followed; the built-in finder when None.
     """
-    from .faces.finder import UPRIGHT, BuiltinFinder
-    from .faces.tracking import track
+    from ..faces.finder import UPRIGHT, BuiltinFinder
+    from ..faces.tracking import track
 
     seen = track(frames, finder or BuiltinFinder(UPRIGHT))
     return tuple(None if landmarks is None else Face(landmarks) for landmarks in seen)

@@ -6,8 +6,8 @@ Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.3: the upper body move
 import torch
 from torch import Tensor
 
-from .faces.crop import Crop, sample
-from .motion.sequence import MotionSequence
+from ..faces.crop import Crop, sample
+from ..motion.sequence import MotionSequence
 
 SHARE = 0.5  # of the head's way
 CHIN, CHEEKS = 152, (234, 454)  # of the 478-point mesh

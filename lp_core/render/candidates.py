@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..motion.controls import from_expression
+from ..motion.sequence import MotionFrame, MotionSequence
 from .extractor import Extraction
-from .motion.controls import from_expression
-from .motion.sequence import MotionFrame, MotionSequence
 from .portrait import Portrait, RenderOptions
 
 MOUTH_WIDTH = 0.56  # eye distances, of the mean face

@@ -1,0 +1,1 @@
+"""The seams for renderers and motion extractors, and the loops that draw."""
