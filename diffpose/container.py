@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import torch
 from torch import Tensor
 
-from ..lp_core.checkpoint import CheckpointError
+from ..lp_core.liveportrait.checkpoint import CheckpointError
 
 CONFIG_NAME = "config.json"  # lies beside a hazard-10 checkpoint
 NETWORK_NAMES = ("model", "encoder", "model_state_dict", "state_dict")  # under which a container keeps its network

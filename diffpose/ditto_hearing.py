@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..lp_core.checkpoint import CheckpointError
+from ..lp_core.liveportrait.checkpoint import CheckpointError
 from .hearing import ArrivedSound
 
 ChunkEncoder = Callable[[Tensor], Tensor]

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..lp_core.checkpoint import build_network
 from ..lp_core.compute.device import Placement, placed_for_good
+from ..lp_core.liveportrait.checkpoint import build_network
 from ..lp_core.media.audio import Audio
 from ..lp_core.weights import first_file, searched
 from .audio import analyse

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.checkpoint import CheckpointError
+from ..lp_core.liveportrait.checkpoint import CheckpointError
 from ..lp_core.media.audio import Audio, load_audio
 from ..lp_core.media.files import appearing_whole
 from .card import KIND_NAMES

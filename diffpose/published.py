@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..lp_core.checkpoint import CheckpointError
+from ..lp_core.liveportrait.checkpoint import CheckpointError
 from .card import DenoiserKind, DiffusionCard, Kind, Level, SpeechSettings
 from .container import CONFIG_NAME, Arguments, Container
 from .denoiser import DenoiserLayout, TokenLayout

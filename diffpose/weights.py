@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from ..lp_core.checkpoint import CheckpointError
 from ..lp_core.compute.device import Ready, stays
+from ..lp_core.liveportrait.checkpoint import CheckpointError
 from ..lp_core.media.files import appearing_whole
 from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
 from .container import Container, read_container

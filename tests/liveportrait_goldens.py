@@ -12,19 +12,19 @@ from safetensors.torch import load_file, save_file
 from synthetic_weights import GOLDEN, _draw, _normalised, network
 from torch import Tensor
 
-from talking_head.lp_core.checkpoint import build_network
 from talking_head.lp_core.faces.crop import Crop, CropOptions, crop_to_picture, cut
 from talking_head.lp_core.faces.layouts import eye_ratios, lip_ratio
-from talking_head.lp_core.liveportrait import Likeness, LivePortraitRenderer, network_view
+from talking_head.lp_core.liveportrait.checkpoint import build_network
+from talking_head.lp_core.liveportrait.nets.appearance import AppearanceExtractor
+from talking_head.lp_core.liveportrait.nets.decoder import SpadeDecoder
+from talking_head.lp_core.liveportrait.nets.motion_extractor import MotionExtractor
+from talking_head.lp_core.liveportrait.nets.stitching import StitchingNetworks
+from talking_head.lp_core.liveportrait.nets.warping import WarpingNetwork
+from talking_head.lp_core.liveportrait.networks import Networks
+from talking_head.lp_core.liveportrait.renderer import Likeness, LivePortraitRenderer, network_view
 from talking_head.lp_core.motion.keypoints import angle_degrees, neutral_expression, rotation_degrees, transform
 from talking_head.lp_core.motion.retarget import measured_from
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
-from talking_head.lp_core.nets.appearance import AppearanceExtractor
-from talking_head.lp_core.nets.decoder import SpadeDecoder
-from talking_head.lp_core.nets.motion_extractor import MotionExtractor
-from talking_head.lp_core.nets.stitching import StitchingNetworks
-from talking_head.lp_core.nets.warping import WarpingNetwork
-from talking_head.lp_core.networks import Networks
 from talking_head.lp_core.render.portrait import Portrait
 from talking_head.lp_core.weights import ANIMAL, HUMAN
 

@@ -98,7 +98,7 @@ def canonical_state(published_name: str) -> dict[str, torch.Tensor]:
 @lru_cache
 def network(network_class):
     """The full-size network with these weights, shared by all tests that ask for it; do not change it."""
-    from talking_head.lp_core.checkpoint import build_network
+    from talking_head.lp_core.liveportrait.checkpoint import build_network
 
     return build_network(canonical_state(network_class.published_name), network_class, source="synthetic weights")
 

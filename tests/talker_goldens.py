@@ -44,7 +44,7 @@ def tensors_of(network, name):
 @cache
 def filled(kind, name, folded=True):
     """A network of class `kind` with the weights of the goldens, as the loaders give it."""
-    from talking_head.lp_core.nets.blocks import fold
+    from talking_head.lp_core.liveportrait.nets.blocks import fold
 
     with torch.device("meta"):
         network = kind()

@@ -8,9 +8,9 @@ import torch
 from liveportrait_goldens import small_networks
 
 from talking_head.lp_core.compute.acceleration import ACCELERATIONS, Compiled, Graphed, accelerated
-from talking_head.lp_core.liveportrait import Painter
-from talking_head.lp_core.nets.blocks import fold
-from talking_head.lp_core.nets.decoder import SpadeBlock
+from talking_head.lp_core.liveportrait.nets.blocks import fold
+from talking_head.lp_core.liveportrait.nets.decoder import SpadeBlock
+from talking_head.lp_core.liveportrait.renderer import Painter
 
 CPU = torch.device("cpu")
 
@@ -94,7 +94,7 @@ def test_batches_of_fixed_shape_are_filled_up(monkeypatch):
     def keeping(draw, how, device, weights):
         return lambda *given: shapes.append(tuple(given[2].shape)) or draw(*given)
 
-    monkeypatch.setattr("talking_head.lp_core.liveportrait.accelerated", keeping)
+    monkeypatch.setattr("talking_head.lp_core.liveportrait.renderer.accelerated", keeping)
     for how in ACCELERATIONS[:2]:
         networks, given = small_networks(), [inputs(frames) for frames in (2, 1)]
         painter = Painter(networks.warping, networks.decoder, CPU, torch.float32, how)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from synthetic_weights import TINY, canonical_state, tiny
 
-from talking_head.lp_core.checkpoint import (
+from talking_head.lp_core.liveportrait.checkpoint import (
     NETWORKS,
     CheckpointError,
     build_network,
@@ -22,11 +22,11 @@ from talking_head.lp_core.checkpoint import (
     load_network,
     read_tensors,
 )
-from talking_head.lp_core.nets.appearance import AppearanceExtractor
-from talking_head.lp_core.nets.decoder import SpadeDecoder
-from talking_head.lp_core.nets.motion_extractor import MotionExtractor
-from talking_head.lp_core.nets.stitching import StitchingNetworks
-from talking_head.lp_core.nets.warping import WarpingNetwork
+from talking_head.lp_core.liveportrait.nets.appearance import AppearanceExtractor
+from talking_head.lp_core.liveportrait.nets.decoder import SpadeDecoder
+from talking_head.lp_core.liveportrait.nets.motion_extractor import MotionExtractor
+from talking_head.lp_core.liveportrait.nets.stitching import StitchingNetworks
+from talking_head.lp_core.liveportrait.nets.warping import WarpingNetwork
 
 PARTS = ("shoulder", "mouth", "eye")
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from liveportrait_goldens import golden, small_networks
 
-from talking_head.lp_core.dense_landmarks import DenseLandmarks
 from talking_head.lp_core.faces.face_model import face_model
 from talking_head.lp_core.faces.faces import Face, face_in_box
 from talking_head.lp_core.faces.layouts import eye_ratios, lip_ratio
-from talking_head.lp_core.liveportrait import LivePortraitRenderer
-from talking_head.lp_core.networks import load_landmarks
+from talking_head.lp_core.liveportrait.dense_landmarks import DenseLandmarks
+from talking_head.lp_core.liveportrait.networks import load_landmarks
+from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer
 
 
 class Answers:

@@ -33,7 +33,7 @@ from talking_head.diffpose.weights import (
     load_style_encoder,
     save_diffusion,
 )
-from talking_head.lp_core.checkpoint import CheckpointError
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 
 TINY = {"width": 16, "layers": 2}
 main = importlib.import_module("talking_head.__main__").main

@@ -38,7 +38,7 @@ from talking_head.diffpose.options import MOODS, MotionOptions
 from talking_head.diffpose.published import canonical
 from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample
 from talking_head.diffpose.schedule import Schedule
-from talking_head.lp_core.checkpoint import CheckpointError
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.keypoints import transform
 from talking_head.lp_core.motion.sequence import MotionFrame, join

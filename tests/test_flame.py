@@ -13,7 +13,7 @@ from talking_head.diffpose.normalise import FlameSpace
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.weights import DiffusionModel
-from talking_head.lp_core.checkpoint import CheckpointError
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 
 SAMPLED = 1e-4

@@ -26,11 +26,12 @@ from liveportrait_goldens import (
 from slow_lane import SlowLane
 
 from talking_head.lp_core.compute.device import cpu_has_bfloat16
-from talking_head.lp_core.driving import LivePortraitExtractor
 from talking_head.lp_core.faces.crop import CropOptions, blend_mask, invert_affine, paste, sample
 from talking_head.lp_core.faces.face_model import face_model
 from talking_head.lp_core.faces.faces import Face
-from talking_head.lp_core.liveportrait import LivePortraitRenderer, Painter, steady_eye_opening
+from talking_head.lp_core.liveportrait.extractor import LivePortraitExtractor
+from talking_head.lp_core.liveportrait.networks import load_networks, unusable_weights
+from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, Painter, steady_eye_opening
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.keypoints import place, rotation_matrix, transform
@@ -46,7 +47,6 @@ from talking_head.lp_core.motion.retarget import (
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
-from talking_head.lp_core.networks import load_networks, unusable_weights
 from talking_head.lp_core.render.portrait import RenderOptions
 from talking_head.lp_core.render.render import (
     _liveportrait,

@@ -22,7 +22,7 @@ from talking_head.diffpose.talker.installed import MAPPING, SADTALKER, TALKER, p
 from talking_head.diffpose.talker.mapping import MappingNetwork
 from talking_head.diffpose.talker.pose_vae import PoseVae
 from talking_head.diffpose.talker.reconstruction import FaceReconstruction
-from talking_head.lp_core.checkpoint import CheckpointError
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.weights import State, check
 

@@ -7,12 +7,12 @@ from talker_goldens import assert_near, golden, weight
 from talking_head.diffpose.pose_sources import reference_pose
 from talking_head.diffpose.talker.driver import lip_motion
 from talking_head.diffpose.talker.synthetic_pose import Sway, SyntheticPoseOptions, speaking, sway_degrees
+from talking_head.lp_core.liveportrait.nets.stitching import StitchingNetworks
 from talking_head.lp_core.motion.keypoints import rotation_degrees, rotation_matrix, transform
 from talking_head.lp_core.motion.retarget import nearest_rotation, relative_to
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
-from talking_head.lp_core.nets.stitching import StitchingNetworks
 from talking_head.lp_core.render.dubbing import dubbed
 
 FRAMES = 55

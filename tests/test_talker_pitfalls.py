@@ -23,9 +23,9 @@ from talking_head.diffpose.talker.pose_vae import PoseVae, blocks_of
 from talking_head.diffpose.talker.reconstruction import align, aligned_picture, five_points
 from talking_head.diffpose.talker.spectrum import mel_windows
 from talking_head.diffpose.talker.speech_portraits import project_points
-from talking_head.lp_core.checkpoint import CheckpointError, build_network
 from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.faces.faces import NoFaceError, find_faces
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError, build_network
 from talking_head.lp_core.motion.keypoints import angle_degrees, rotation_matrix
 from talking_head.lp_core.motion.smoothers import savitzky_golay
 from talking_head.lp_core.render.dubbing import clip_faces

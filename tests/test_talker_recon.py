@@ -16,7 +16,7 @@ from talking_head.diffpose.talker.reconstruction import (
     five_points_of_68,
 )
 from talking_head.diffpose.talker.weights import load_from_sadtalker, load_mapping_network, load_talker
-from talking_head.lp_core.checkpoint import CheckpointError
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.motion.smoothers import gaussian, savitzky_golay
 
 

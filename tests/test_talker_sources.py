@@ -19,7 +19,7 @@ from talking_head.diffpose.talker.speech_portraits import (
     scale_lips,
     uncross_mouth,
 )
-from talking_head.lp_core.checkpoint import CheckpointError
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.motion.keypoints import rotation_matrix
 from talking_head.lp_core.motion.sequence import frame_rate
 from talking_head.lp_core.motion.smoothers import gaussian

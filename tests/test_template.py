@@ -7,7 +7,7 @@ import torch
 from diffpose_goldens import golden
 
 from talking_head.diffpose.template import load_joyvasa_space
-from talking_head.lp_core.checkpoint import CheckpointError
+from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 
 SIZES = {"scale": 1, "t": 3, "pitch": 1, "yaw": 1, "roll": 1}
 

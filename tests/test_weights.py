@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from talking_head.lp_core.checkpoint import NETWORKS
+from talking_head.lp_core.liveportrait.checkpoint import NETWORKS
 from talking_head.lp_core.weights import (
     ANIMAL,
     HUMAN,

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.nets.blocks import PublishedNetwork, Shapes
+from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes
 from .spectrum import SAMPLE_RATE, mel_filters
 
 VIDEO_FPS = 60

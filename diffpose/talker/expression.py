@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.nets.blocks import Foldable, PublishedNetwork, Shapes, fold_batch_norm
+from ...lp_core.liveportrait.nets.blocks import Foldable, PublishedNetwork, Shapes, fold_batch_norm
 
 COEFFICIENTS = 64  # expression coefficients of the Basel face model
 FRAMES_AT_ONCE = 64  # windows that go through the network together; bounds its memory

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.nets.blocks import PublishedNetwork, Shapes, count
+from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes, count
 
 SLOPE = 0.2  # of every leaky ReLU
 CHANNELS, SKIP_CHANNELS = 128, 256

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes
 from ...lp_core.motion.keypoints import LIPS
-from ...lp_core.nets.blocks import PublishedNetwork, Shapes
 from .expression import COEFFICIENTS
 
 PAST = 14  # frames before the middle one in a window

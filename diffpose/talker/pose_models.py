@@ -8,7 +8,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ...lp_core.checkpoint import CheckpointError, build_network
+from ...lp_core.liveportrait.checkpoint import CheckpointError, build_network
 from ...lp_core.media.files import appearing_whole
 from ...lp_core.motion.sequence import MotionSequence, frame_rate
 from ...lp_core.motion.smoothers import savitzky_golay

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.nets.blocks import PublishedNetwork, Shapes
+from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes
 from .expression import AudioEncoder
 
 BLOCK = 32  # frames

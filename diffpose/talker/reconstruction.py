@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...lp_core.faces.crop import LEFT_EYE, MOUTH, RIGHT_EYE
-from ...lp_core.nets.blocks import Foldable, PublishedNetwork, Shapes, fold_batch_norm
+from ...lp_core.liveportrait.nets.blocks import Foldable, PublishedNetwork, Shapes, fold_batch_norm
 
 ALIGNED_SIZE = 224  # pixels a side of what the network sees
 FACE_SIZE = 102.0  # pixels that one unit of the template takes there

@@ -8,7 +8,7 @@ three lower inner points are above the upper ones.
 import torch
 from torch import Tensor, nn
 
-from ...lp_core.nets.blocks import PublishedNetwork, Shapes
+from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes
 
 UPPER_LIP = (46, 47, 48, 49, 50, 51, 52, 61, 62, 63)
 LOWER_LIP = (53, 54, 55, 56, 57, 58, 59, 60)

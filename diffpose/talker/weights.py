@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from ...lp_core.checkpoint import CheckpointError, build_network
-from ...lp_core.nets.blocks import PublishedNetwork
+from ...lp_core.liveportrait.checkpoint import CheckpointError, build_network
+from ...lp_core.liveportrait.nets.blocks import PublishedNetwork
 from ..container import read_container
 from ..manifold import Projection
 from .driver import Talker, TalkerOptions

@@ -72,8 +72,8 @@ def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtra
         whole_frames: no face is looked for, since the clip is cropped around one already or shows an animal;
             LivePortrait only.
     """
-    from ..driving import LivePortraitExtractor
-    from ..liveportrait import LivePortraitRenderer
+    from ..liveportrait.extractor import LivePortraitExtractor
+    from ..liveportrait.renderer import LivePortraitRenderer
     from ..mesh.extractor import LandmarkExtractor
 
     if isinstance(renderer, LivePortraitRenderer):
@@ -90,8 +90,8 @@ def _liveportrait(
     placement: Placement,
     acceleration: str,
 ) -> Renderer:
-    from ..liveportrait import LivePortraitRenderer
-    from ..networks import load_landmarks, load_networks
+    from ..liveportrait.networks import load_landmarks, load_networks
+    from ..liveportrait.renderer import LivePortraitRenderer
 
     landmarks = None if animals else load_landmarks(folders)
     return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement, acceleration)
@@ -99,7 +99,7 @@ def _liveportrait(
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
     """The name of the renderer that `auto` takes, and a sentence that tells why."""
-    from ..networks import unusable_weights
+    from ..liveportrait.networks import unusable_weights
 
     lacking = unusable_weights(folders, animals)
     if lacking:

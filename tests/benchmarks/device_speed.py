@@ -29,7 +29,7 @@ from talking_head.diffpose import choose_generator
 from talking_head.lp_core import RenderOptions, find_faces, load_audio, load_picture, render
 from talking_head.lp_core.compute.device import PRECISIONS, choose_device, choose_dtype
 from talking_head.lp_core.compute.transfer import as_bytes, on_host
-from talking_head.lp_core.liveportrait import LivePortraitRenderer, Painter
+from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, Painter
 
 Draw = Callable[[Tensor, Tensor, Tensor], Tensor]
 PIXELS_FIRST = {4: torch.channels_last, 5: torch.channels_last_3d}

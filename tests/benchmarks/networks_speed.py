@@ -21,8 +21,8 @@ from plain_networks import plain_decoder, plain_warping
 from safetensors.torch import load_file
 from synthetic_weights import GOLDEN, golden_input, network, state
 
-from talking_head.lp_core.nets.decoder import SpadeDecoder
-from talking_head.lp_core.nets.warping import WarpingNetwork
+from talking_head.lp_core.liveportrait.nets.decoder import SpadeDecoder
+from talking_head.lp_core.liveportrait.nets.warping import WarpingNetwork
 
 
 def plain(volume: torch.Tensor, source: torch.Tensor, driving: torch.Tensor) -> torch.Tensor:

@@ -13,21 +13,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .compute.acceleration import accelerated
-from .compute.device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
-from .compute.transfer import lane_to, promised
+from ..compute.acceleration import accelerated
+from ..compute.device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
+from ..compute.transfer import lane_to, promised
+from ..faces.crop import Crop, CropOptions, crop_to_picture, cut
+from ..faces.faces import Face
+from ..faces.layouts import eye_ratios, lip_ratio
+from ..motion.keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
+from ..motion.sequence import MotionFrame, MotionSequence
+from ..render.portrait import Portrait, RenderOptions
 from .dense_landmarks import DenseLandmarks
-from .faces.crop import Crop, CropOptions, crop_to_picture, cut
-from .faces.faces import Face
-from .faces.layouts import eye_ratios, lip_ratio
-from .motion.keypoints import LEFT_EYE, RIGHT_EYE, angle_degrees, spread_ratio, transform
-from .motion.sequence import MotionFrame, MotionSequence
 from .nets.appearance import AppearanceExtractor
 from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import RawMotion
 from .nets.warping import WarpingNetwork
 from .networks import Networks
-from .render.portrait import Portrait, RenderOptions
 
 NETWORK_SIDE = 256  # pixels a side of what F and M see
 OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .faces.crop import CROP_SIZE, DRIVING, CropOptions, crop_to_picture, cut
-from .faces.faces import FaceFinder, NoFaceError
-from .faces.finder import BuiltinFinder
-from .faces.tracking import track
-from .liveportrait import LivePortraitRenderer, network_view
-from .motion.retarget import measured_from, measured_from_neutral, nearest_to_rest
-from .motion.sequence import MotionFrame, MotionSequence, frame_rate
-from .render.extractor import Extraction
+from ..faces.crop import CROP_SIZE, DRIVING, CropOptions, crop_to_picture, cut
+from ..faces.faces import FaceFinder, NoFaceError
+from ..faces.finder import BuiltinFinder
+from ..faces.tracking import track
+from ..motion.retarget import measured_from, measured_from_neutral, nearest_to_rest
+from ..motion.sequence import MotionFrame, MotionSequence, frame_rate
+from ..render.extractor import Extraction
+from .renderer import LivePortraitRenderer, network_view
 
 AT_ONCE = 8  # crops that the motion network sees at once
 STRAY = 0.15  # sides that a face may move, and share by which it may grow, before its square is set anew

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .faces.crop import CropOptions, apply_affine, crop_to_picture, cut
+from ..faces.crop import CropOptions, apply_affine, crop_to_picture, cut
 
 POINTS = 203
 VIEW_SIDE = 224  # pixels a side of what the network sees

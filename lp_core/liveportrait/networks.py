@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..weights import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking, searched
 from .checkpoint import load_network
 from .dense_landmarks import DenseLandmarks
 from .nets.appearance import AppearanceExtractor
@@ -12,7 +13,6 @@ from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import MotionExtractor
 from .nets.stitching import StitchingNetworks
 from .nets.warping import WarpingNetwork
-from .weights import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking, searched
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The renderer and extractor of LivePortrait's published networks."""
