@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .lp_core.recording import Recording
     from .lp_core.render.portrait import Portrait, Renderer, RenderOptions
     from .lp_core.viewer import Viewer
-    from .lp_core.weights import WeightEntry
+    from .lp_core.weights.registry import WeightEntry
 
 ROOT = Path(__file__).resolve().parent
 DEMO_PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
@@ -709,8 +709,8 @@ def _arriving(
 
 def _models(given: argparse.Namespace) -> None:
     """List the published weights, after fetching what was asked for."""
-    from .lp_core.doctor import weights_table
-    from .lp_core.weights import HUMAN, State, check, entries_named
+    from .lp_core.weights.doctor import weights_table
+    from .lp_core.weights.registry import HUMAN, State, check, entries_named
 
     entries = _published()
     if given.download is not None:
@@ -732,7 +732,7 @@ def _convert(given: argparse.Namespace) -> None:
 
 
 def _doctor(given: argparse.Namespace) -> None:
-    from .lp_core.doctor import diagnosis
+    from .lp_core.weights.doctor import diagnosis
 
     for line in diagnosis([(entry, _folders_of(entry, given)) for entry in _published()]):
         print(line)  # noqa: T201 the report is what was asked for
@@ -743,13 +743,13 @@ def _published() -> "tuple[WeightEntry, ...]":
     from .diffpose.ditto_installed import DITTO
     from .diffpose.installed import DIFFUSION
     from .diffpose.talker.installed import TALKER
-    from .lp_core.weights import LIVEPORTRAIT
+    from .lp_core.weights.registry import LIVEPORTRAIT
 
     return (*LIVEPORTRAIT, *DIFFUSION, *TALKER, *DITTO)
 
 
 def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, ...]:
-    from .lp_core.weights import LIVEPORTRAIT
+    from .lp_core.weights.registry import LIVEPORTRAIT
 
     return models_folders(given.models, "liveportrait" if entry in LIVEPORTRAIT else "diffpose")
 
@@ -757,7 +757,7 @@ def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, 
 def _download(entry: "WeightEntry", folder: Path, given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from .lp_core.weights import download
+    from .lp_core.weights.registry import download
 
     with tqdm(desc=entry.name, unit="B", unit_scale=True, delay=0.2, disable=given.quiet) as bar:
 

@@ -14,7 +14,7 @@ import torch
 
 from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.render.portrait import Portrait
-from ..lp_core.weights import first_file, searched
+from ..lp_core.weights.registry import first_file, searched
 from .container import read_container
 from .difflivehead import LiveHeadPerson
 from .difflivehead_generate import LiveHeadGenerator

@@ -8,7 +8,7 @@ import torch
 
 from ..lp_core.compute.device import Placement, Ready, placed_for_good
 from ..lp_core.render.portrait import Portrait
-from ..lp_core.weights import PublishedFile, WeightEntry, check, lacking, searched
+from ..lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
 from .ditto import DittoSource
 from .ditto_generate import DittoGenerator
 from .ditto_hearing import ChunkEncoder, onnx_encoder

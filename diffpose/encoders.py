@@ -17,7 +17,7 @@ from torch import Tensor
 from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.liveportrait.checkpoint import build_network
 from ..lp_core.media.audio import Audio
-from ..lp_core.weights import first_file, searched
+from ..lp_core.weights.registry import first_file, searched
 from .audio import analyse
 from .container import read_container
 from .features import SAMPLE_RATE, SpeechEncoder, at_level

@@ -9,7 +9,7 @@ import torch
 
 from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.weights import PublishedFile, WeightEntry, check, first_file, lacking, searched
+from ..lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
 from .features import FPS, SpeechEncoder, speech_encoder
 from .normalise import JoyvasaSpace
 from .style import Style, motion_statistics

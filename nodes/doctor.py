@@ -5,8 +5,8 @@ from typing import Any
 from ..diffpose.ditto_installed import DITTO
 from ..diffpose.installed import DIFFUSION
 from ..diffpose.talker.installed import TALKER
-from ..lp_core.doctor import diagnosis
-from ..lp_core.weights import LIVEPORTRAIT
+from ..lp_core.weights.doctor import diagnosis
+from ..lp_core.weights.registry import LIVEPORTRAIT
 from . import host
 from .node import Node
 

@@ -32,7 +32,7 @@ from ..lp_core.motion.plot import envelope, loudness, motion_curves
 from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.portrait import Portrait
 from ..lp_core.render.render import automatic_renderer
-from ..lp_core.weights import ANIMAL, HUMAN, WeightEntry
+from ..lp_core.weights.registry import ANIMAL, HUMAN, WeightEntry
 from . import host
 
 FACES, CURVES, EXPRESSION = "talking_head_faces", "talking_head_curves", "talking_head_expression"

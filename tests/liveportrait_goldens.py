@@ -26,7 +26,7 @@ from talking_head.lp_core.motion.keypoints import angle_degrees, neutral_express
 from talking_head.lp_core.motion.retarget import measured_from
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.render.portrait import Portrait
-from talking_head.lp_core.weights import ANIMAL, HUMAN
+from talking_head.lp_core.weights.registry import ANIMAL, HUMAN
 
 CLASSES = (AppearanceExtractor, MotionExtractor, WarpingNetwork, SpadeDecoder, StitchingNetworks)
 REGIONS = {"all": "all", "exp": "expression", "pose": "pose", "lip": "lips", "eyes": "eyes"}  # the original's names

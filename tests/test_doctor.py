@@ -6,8 +6,7 @@ from conftest import ROOT
 from host import Host, load_as_comfyui
 
 from talking_head.__main__ import main
-from talking_head.lp_core import doctor
-from talking_head.lp_core.weights import LIVEPORTRAIT
+from talking_head.lp_core.weights.registry import LIVEPORTRAIT, doctor
 
 PACK = load_as_comfyui()
 

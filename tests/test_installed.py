@@ -22,7 +22,7 @@ from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.style import motion_statistics
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
-from talking_head.lp_core.weights import State, check
+from talking_head.lp_core.weights.registry import State, check
 
 install = write_small_diffusion
 

@@ -59,7 +59,7 @@ from talking_head.lp_core.render.render import (
     render_over,
     render_together,
 )
-from talking_head.lp_core.weights import HUMAN
+from talking_head.lp_core.weights.registry import HUMAN
 
 TIGHT = 2e-6  # from stored motion; the goldens' README
 FROM_PIXELS = 3e-5

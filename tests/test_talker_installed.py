@@ -24,7 +24,7 @@ from talking_head.diffpose.talker.pose_vae import PoseVae
 from talking_head.diffpose.talker.reconstruction import FaceReconstruction
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
-from talking_head.lp_core.weights import State, check
+from talking_head.lp_core.weights.registry import State, check
 
 KINDS = {ExpressionNetwork: "audio2exp", PoseVae: "audio2pose", FaceReconstruction: "face_3drecon"}
 VOICE = Audio(waveform(16_000)[None], 16_000)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 
 from talking_head.lp_core.liveportrait.checkpoint import NETWORKS
-from talking_head.lp_core.weights import (
+from talking_head.lp_core.weights.registry import (
     ANIMAL,
     HUMAN,
     LANDMARKS,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..weights import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking, searched
+from ..weights.registry import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking, searched
 from .checkpoint import load_network
 from .dense_landmarks import DenseLandmarks
 from .nets.appearance import AppearanceExtractor

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from .media.formats import available_formats
-from .weights import Finding, State, WeightEntry, check
+from ..media.formats import available_formats
+from .registry import Finding, State, WeightEntry, check
 
 PACKAGES = (
     "torch", "numpy", "scipy", "safetensors", "av", "pillow", "librosa", "soxr", "scikit-image", "kornia",

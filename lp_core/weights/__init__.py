@@ -1,0 +1,1 @@
+"""Published weight files: which exist, where they lie, fetching them."""
