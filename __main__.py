@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from .diffpose.generator import MotionGenerator, MotionOptions
     from .diffpose.style import Style
     from .lp_core.faces.faces import Face
-    from .lp_core.live import LiveHead
+    from .lp_core.live.recording import Recording
+    from .lp_core.live.session import LiveHead
     from .lp_core.media.audio import Audio
     from .lp_core.media.video import Video
     from .lp_core.motion.sequence import MotionSequence
-    from .lp_core.recording import Recording
     from .lp_core.render.portrait import Portrait, Renderer, RenderOptions
     from .lp_core.viewer import Viewer
     from .lp_core.weights.registry import WeightEntry
@@ -601,7 +601,7 @@ def _watched(given: argparse.Namespace, batches: "Iterable[Tensor]", frames: int
 def _live(given: argparse.Namespace) -> None:
     import torch
 
-    from .lp_core.live import Audience, LiveSession, Tally
+    from .lp_core.live.session import Audience, LiveSession, Tally
 
     _check_live(given)
     torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # hearing and drawing go on side by side
@@ -629,7 +629,7 @@ def _live(given: argparse.Namespace) -> None:
 
 def _check_live(given: argparse.Namespace) -> None:
     """Say what is missing before anything is loaded."""
-    from .lp_core.live_voices import sound_devices
+    from .lp_core.live.voices import sound_devices
     from .lp_core.media.files import folder_of
     from .lp_core.media.formats import format_of
     from .lp_core.viewer import require_aiohttp
@@ -647,8 +647,8 @@ def _check_live(given: argparse.Namespace) -> None:
 
 def _live_voice(given: argparse.Namespace) -> "Audio | None":
     """The file that is spoken, if it is one."""
+    from .lp_core.live.recording import RATE
     from .lp_core.media.audio import load_audio
-    from .lp_core.recording import RATE
 
     return None if given.voice is None else load_audio(given.voice).resampled(RATE)
 
@@ -656,10 +656,10 @@ def _live_voice(given: argparse.Namespace) -> "Audio | None":
 def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveHead, Tensor]":
     """Who speaks, at a latency that this machine can hold, and the picture that is seen before."""
     from .diffpose.live import live_stream
-    from .lp_core.live import LiveHead, measured_latency, picture_bytes
+    from .lp_core.live.recording import RATE
+    from .lp_core.live.session import LiveHead, measured_latency, picture_bytes
     from .lp_core.media.audio import ArrivingAudio
     from .lp_core.motion.sequence import MotionSequence
-    from .lp_core.recording import RATE
     from .lp_core.render.render import render
 
     portrait, options, fps = _portrait(given), _render_options(given), given.fps or USUAL_FPS
@@ -683,7 +683,7 @@ def _viewer(given: argparse.Namespace, head: "LiveHead", picture: "Tensor") -> "
 
 def _recordings(given: argparse.Namespace, head: "LiveHead", picture: "Tensor") -> "list[Recording]":
     """The file that is written along, if one is wanted."""
-    from .lp_core.recording import Recording
+    from .lp_core.live.recording import Recording
 
     if given.output is None:
         return []
@@ -695,8 +695,8 @@ def _arriving(
     given: argparse.Namespace, voice: "Audio | None", viewer: "Viewer | None"
 ) -> "Generator[Tensor, None, None]":
     """The voice as it is spoken: a file when somebody watches, a microphone here or at the page."""
-    from .lp_core.live_voices import at_its_pace, microphone
-    from .lp_core.recording import RATE
+    from .lp_core.live.recording import RATE
+    from .lp_core.live.voices import at_its_pace, microphone
 
     if voice is not None:
         if viewer is not None:

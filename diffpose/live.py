@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
-from ..lp_core.live import MotionStream
+from ..lp_core.live.session import MotionStream
 from .generator import MotionGenerator
 from .options import MotionOptions
 from .procedural import ProceduralGenerator

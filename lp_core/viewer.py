@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .live import LiveFrame, Schedule
+from .live.session import LiveFrame, Schedule
 from .media.audio import Resampler
 
 if TYPE_CHECKING:

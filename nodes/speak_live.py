@@ -6,11 +6,11 @@ from typing import Any
 from ..diffpose.live import live_stream
 from ..diffpose.options import MotionOptions
 from ..diffpose.procedural import ProceduralGenerator
-from ..lp_core.live import LiveFrame, LiveHead, LiveSession, Tally, measured_latency, picture_bytes
-from ..lp_core.live_voices import at_its_pace
+from ..lp_core.live.recording import RATE, Recording
+from ..lp_core.live.session import LiveFrame, LiveHead, LiveSession, Tally, measured_latency, picture_bytes
+from ..lp_core.live.voices import at_its_pace
 from ..lp_core.media.audio import ArrivingAudio, Audio
 from ..lp_core.motion.sequence import frame_count
-from ..lp_core.recording import RATE, Recording
 from ..lp_core.render.portrait import Portrait
 from . import host, widgets
 from .node import Node

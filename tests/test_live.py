@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from talking_head.diffpose.procedural_stream import ProceduralStream
 from talking_head.lp_core.compute.transfer import as_bytes
 from talking_head.lp_core.faces.faces import find_faces
-from talking_head.lp_core.live import (
+from talking_head.lp_core.live.recording import PICTURES_WAITING, Recording
+from talking_head.lp_core.live.session import (
     RESERVE,
     LiveFrame,
     LiveHead,
@@ -30,7 +31,6 @@ from talking_head.lp_core.media.encoding import VideoOptions
 from talking_head.lp_core.media.picture import limited, load_picture
 from talking_head.lp_core.media.video import read_video
 from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
-from talking_head.lp_core.recording import PICTURES_WAITING, Recording
 from talking_head.lp_core.render.portrait import Portrait
 from talking_head.lp_core.render.render import choose_renderer, render
 
@@ -359,7 +359,7 @@ def test_dropped_frames_repeat_the_picture_before_them(tmp_path, portrait):
 
 def test_an_encoder_that_stands_still_costs_pictures_and_no_sound(tmp_path, portrait, monkeypatch):
     start, path = threading.Event(), tmp_path / "live.mp4"
-    module = __import__("talking_head.lp_core.recording", fromlist=["write_video"])
+    module = __import__("talking_head.lp_core.live.recording", fromlist=["write_video"])
     write_video = module.write_video
 
     def waiting(*given):

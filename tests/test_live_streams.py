@@ -14,7 +14,7 @@ from test_live import Everything, no_thread_left, sitter
 
 from talking_head.diffpose.live import LiveGenerator, live_stream
 from talking_head.diffpose.options import MotionOptions
-from talking_head.lp_core.live import LiveHead, LiveSession
+from talking_head.lp_core.live.session import LiveHead, LiveSession
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, load_audio
 from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
 from talking_head.lp_core.render.portrait import RenderOptions

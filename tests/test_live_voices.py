@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from talking_head.lp_core.live_voices import microphone
+from talking_head.lp_core.live.voices import microphone
 
 
 class PortAudioError(Exception):

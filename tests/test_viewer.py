@@ -21,9 +21,9 @@ from test_live import RATE, VOICE, no_thread_left, sitter
 
 from talking_head.__main__ import main
 from talking_head.diffpose.procedural_stream import ProceduralStream
-from talking_head.lp_core import live_voices
-from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
-from talking_head.lp_core.live_voices import PIECE, at_its_pace
+from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
+from talking_head.lp_core.live.session import voices as live_voices
+from talking_head.lp_core.live.voices import PIECE, at_its_pace
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio
 from talking_head.lp_core.media.video import read_video
 from talking_head.lp_core.viewer import FRAME, FRAMES_WAITING, HEADER, SOUND, SOUND_WAITING, Line, Message, Viewer

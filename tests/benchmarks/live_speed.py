@@ -20,12 +20,12 @@ from figures import Figure, arguments, report
 
 from talking_head.diffpose.procedural_stream import ProceduralStream
 from talking_head.lp_core.faces.faces import find_faces
-from talking_head.lp_core.live import LiveFrame, LiveHead, LiveSession, measured_latency, picture_bytes
-from talking_head.lp_core.live_voices import PIECE, at_its_pace
+from talking_head.lp_core.live.recording import Recording
+from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, measured_latency, picture_bytes
+from talking_head.lp_core.live.voices import PIECE, at_its_pace
 from talking_head.lp_core.media.audio import ArrivingAudio, load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.renderer import MeshRenderer
-from talking_head.lp_core.recording import Recording
 from talking_head.lp_core.viewer import Viewer
 
 FPS = 25

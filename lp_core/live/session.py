@@ -24,11 +24,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .compute.transfer import as_bytes
-from .media.audio import ArrivingAudio, Resampler
-from .motion.sequence import MotionSequence, frame_count
-from .render.portrait import Portrait, RenderOptions
-from .render.render import render
+from ..compute.transfer import as_bytes
+from ..media.audio import ArrivingAudio, Resampler
+from ..motion.sequence import MotionSequence, frame_count
+from ..render.portrait import Portrait, RenderOptions
+from ..render.render import render
 
 HEARING_RATE = 16_000  # samples a second that streams of motion hear
 RESERVE = 0.2  # seconds from a frame's motion being settled until it is due, at least

@@ -8,9 +8,9 @@ from queue import SimpleQueue
 
 from torch import Tensor
 
-from .live import LiveFrame
-from .media.audio import ArrivingAudio
-from .media.encoding import VideoOptions, write_video
+from ..media.audio import ArrivingAudio
+from ..media.encoding import VideoOptions, write_video
+from .session import LiveFrame
 
 RATE = 48_000  # samples a second, which the sound of every video format may have
 PICTURES_WAITING = 50  # for the encoder; beyond, pictures are left out and never sound

@@ -1,0 +1,1 @@
+"""A voice that is still arriving, drawn in time, recorded."""
