@@ -19,8 +19,8 @@ from .container import read_container
 from .difflivehead import LiveHeadPerson
 from .difflivehead_generate import LiveHeadGenerator
 from .ditto import DittoSource
-from .features import SpeechEncoder, speech_encoder
 from .samplers import SampleOptions
+from .speech.encoder import SpeechEncoder, speech_encoder
 from .weights import DiffusionModel, load_diffusion
 
 NETWORKS = ("difflivehead.safetensors", "difflivehead/difflivehead.pth", "difflivehead/difflivehead.pt")

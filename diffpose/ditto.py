@@ -26,11 +26,11 @@ from ..lp_core.motion.keypoints import (
 )
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence
 from ..lp_core.render.portrait import Portrait
-from .features import SAMPLES_PER_FRAME
-from .hearing import Ear
 from .lmdm import Lmdm
 from .samplers import NoiseSource, SampleOptions, guided, sample
 from .schedule import Schedule
+from .speech.encoder import SAMPLES_PER_FRAME
+from .speech.streaming import Ear
 
 SIZES = (
     1,

@@ -18,11 +18,11 @@ from .ditto import (
     DittoSpace,
 )
 from .ditto_hearing import ChunkEncoder, DittoEar
-from .features import FPS
 from .generate import WindowStream, check_live_rate, whole_motion
 from .lmdm import Lmdm
 from .options import MotionOptions, check_seed
 from .samplers import SampleOptions, seeded_noise
+from .speech.encoder import FPS
 from .steering import LiveSteering
 from .style import Style
 

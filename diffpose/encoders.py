@@ -18,16 +18,10 @@ from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.liveportrait.checkpoint import build_network
 from ..lp_core.media.audio import Audio
 from ..lp_core.weights.registry import first_file, searched
-from .audio import analyse
 from .container import read_container
-from .features import SAMPLE_RATE, SpeechEncoder, at_level
-from .manifold import (
-    APC_ENCODER,
-    HUBERT_ENCODER,
-    MEL_ENCODER,
-    SADTALKER_ENCODER,
-    Projection,
-)
+from .speech.analysis import analyse
+from .speech.encoder import SAMPLE_RATE, SpeechEncoder, at_level
+from .speech.manifold import APC_ENCODER, HUBERT_ENCODER, MEL_ENCODER, SADTALKER_ENCODER, Projection
 
 ENCODERS = (MEL_ENCODER, SADTALKER_ENCODER, HUBERT_ENCODER, APC_ENCODER)
 APC_FILES = ("APC_epoch_160.model", "lsp/APC_epoch_160.model", "APC_epoch_160.safetensors")

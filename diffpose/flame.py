@@ -20,10 +20,10 @@ from ..lp_core.liveportrait.checkpoint import CheckpointError
 from ..lp_core.media.audio import Audio, load_audio
 from ..lp_core.media.files import appearing_whole
 from .card import KIND_NAMES
-from .features import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
-from .hearing import Ear, StreamingEar, UtteranceEar
 from .normalise import FlameCoefficients, FlameSpace
 from .samplers import Guidance, NoiseSource, SampleOptions, seeded_noise
+from .speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
+from .speech.streaming import Ear, StreamingEar, UtteranceEar
 from .style import CODE_SIZE
 from .weights import DiffusionModel, load_diffusion
 from .windows import Person, WindowedMotion, WindowPlan, trained_plan

@@ -18,7 +18,7 @@ from .style import Style
 
 if TYPE_CHECKING:
     from ..lp_core.render.portrait import Portrait
-    from .manifold import Projection
+    from .speech.manifold import Projection
     from .talker.driver import TalkerOptions
 
 __all__ = [

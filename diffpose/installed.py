@@ -10,8 +10,8 @@ import torch
 from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
-from .features import FPS, SpeechEncoder, speech_encoder
 from .normalise import JoyvasaSpace
+from .speech.encoder import FPS, SpeechEncoder, speech_encoder
 from .style import Style, motion_statistics
 from .style_encoder import StyleEncoder
 from .template import load_joyvasa_space

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .curves import Curve, minimum_jerk
+from .speech.curves import Curve, minimum_jerk
 
 EASINGS = ("linear", "smooth", "ease in", "ease out", "hold")
 

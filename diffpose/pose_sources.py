@@ -25,7 +25,7 @@ from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate
 from ..lp_core.render.dubbing import ping_pong
 from .encoders import hear
 from .keyframes import EASINGS, through_keys
-from .manifold import Projection
+from .speech.manifold import Projection
 from .talker.head_pose import SIGMA_SCALE, paired
 from .talker.pose_models import PoseModel, autoregressive_pose
 

@@ -11,13 +11,13 @@ from torch import Tensor
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion.controls import Controls, to_expression
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate
-from .audio import SAMPLE_RATE, Speech, analyse_pieces
-from .curves import Curve, around, wandering
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
-from .manifold import MEL_ENCODER, Projection
 from .mouth import Mouth, mouth_movement
 from .options import MotionOptions, check_seed
 from .pose import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_motion, pauses
+from .speech.analysis import SAMPLE_RATE, Speech, analyse_pieces
+from .speech.curves import Curve, around, wandering
+from .speech.manifold import MEL_ENCODER, Projection
 from .style import MotionStatistics, Style
 from .subtle import with_expressions
 from .visemes import visemes

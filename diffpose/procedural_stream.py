@@ -15,12 +15,7 @@ from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
 from ..lp_core.motion.sequence import MotionSequence, frame_rate, join
-from .audio import HOP as ANALYSIS_HOP
-from .audio import SAMPLE_RATE, Speech, analyse
-from .curves import Curve, smoothed
 from .eyes import Blinks, Gaze, blink_curve
-from .hearing import SoundMemory
-from .manifold import Projection
 from .options import MotionOptions, check_seed
 from .pose import (
     ACCENT_REACH,
@@ -38,6 +33,11 @@ from .pose import (
     sway,
 )
 from .procedural import BrowRise, Face, brow_drift, drawn_rise, lips_of, moved
+from .speech.analysis import HOP as ANALYSIS_HOP
+from .speech.analysis import SAMPLE_RATE, Speech, analyse
+from .speech.curves import Curve, smoothed
+from .speech.manifold import Projection
+from .speech.streaming import SoundMemory
 from .style import MotionStatistics, Style
 from .subtle import with_expressions
 

@@ -10,9 +10,9 @@ from ..lp_core.liveportrait.checkpoint import CheckpointError
 from .card import DenoiserKind, DiffusionCard, Kind, Level, SpeechSettings
 from .container import CONFIG_NAME, Arguments, Container
 from .denoiser import DenoiserLayout, TokenLayout
-from .features import DIMENSIONS_PER_HEAD
 from .lmdm import LmdmLayout
 from .schedule import Schedule
+from .speech.encoder import DIMENSIONS_PER_HEAD
 from .style_encoder import StyleEncoderLayout
 
 DEFAULT_HEADS = 8

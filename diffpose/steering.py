@@ -14,11 +14,11 @@ from ..lp_core.motion.edits import head_pose, mix, move_pupils, retarget_eyes, r
 from ..lp_core.motion.motion_filter import scale_pose
 from ..lp_core.motion.retarget import hold
 from ..lp_core.motion.sequence import MotionSequence, frame_count, join
-from .audio import SAMPLE_RATE, Speech, analyse, analyse_pieces
-from .curves import Curve
-from .features import FPS
-from .hearing import ArrivedSound
 from .options import MotionOptions
+from .speech.analysis import SAMPLE_RATE, Speech, analyse, analyse_pieces
+from .speech.curves import Curve
+from .speech.encoder import FPS
+from .speech.streaming import ArrivedSound
 from .style import MotionStatistics
 from .subtle import with_expressions
 

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from .denoiser import WindowInput
-from .features import SAMPLES_PER_FRAME, SpeechEncoder
-from .hearing import Ear
 from .samplers import DenoisingState, NoiseSource, SampleOptions, arrived, clean_from_noise, guided
+from .speech.encoder import SAMPLES_PER_FRAME, SpeechEncoder
+from .speech.streaming import Ear
 from .weights import DiffusionModel
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ..diffpose.manifold import Projection
 from ..diffpose.pose_sources import learned_pose
+from ..diffpose.speech.manifold import Projection
 from ..diffpose.talker.head_pose import SIGMA_SCALE
 from ..diffpose.talker.installed import installed_vae_pose
 from ..diffpose.talker.pose_models import load_pose_model

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..diffpose.encoders import ENCODERS, hear
-from ..diffpose.manifold import BANK_LIMIT, NEIGHBOURS, Projection, SpeechBank, build_bank, project_lips
+from ..diffpose.speech.manifold import BANK_LIMIT, NEIGHBOURS, Projection, SpeechBank, build_bank, project_lips
 from ..lp_core.motion.sequence import MotionSequence
 from . import host
 from .node import Node

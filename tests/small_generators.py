@@ -13,13 +13,13 @@ from talking_head.diffpose.difflivehead import LiveHeadPerson
 from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
 from talking_head.diffpose.ditto_generate import DittoGenerator
 from talking_head.diffpose.ditto_hearing import CHUNK
-from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.generate import DiffusionGenerator
 from talking_head.diffpose.lmdm import Lmdm, LmdmLayout
 from talking_head.diffpose.normalise import JoyvasaSpace
 from talking_head.diffpose.procedural import ProceduralGenerator
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.style import CODE_SIZE
 from talking_head.diffpose.talker.driver import Talker
 from talking_head.diffpose.talker.expression import ExpressionNetwork

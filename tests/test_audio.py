@@ -1,4 +1,4 @@
-"""Sound as it is loaded (lp_core.media.audio) and analysed (diffpose.audio)."""
+"""Sound as it is loaded (lp_core.media.audio) and analysed (diffpose.speech.analysis)."""
 
 import wave
 from fractions import Fraction
@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.audio import BLOCK, HOP, SAMPLE_RATE, analyse, analyse_pieces, power_spectra
 from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.speech.analysis import BLOCK, HOP, SAMPLE_RATE, analyse, analyse_pieces, power_spectra
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, AudioFile, load_audio, resampled_pieces
 
 

@@ -23,8 +23,8 @@ from safetensors.torch import save_file
 
 from talking_head.diffpose.container import read_container
 from talking_head.diffpose.denoiser import TokenLayout, WindowInput, alignment
-from talking_head.diffpose.features import speech_encoder
 from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.speech.encoder import speech_encoder
 from talking_head.diffpose.weights import (
     convert,
     kind_of,

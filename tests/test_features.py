@@ -5,8 +5,8 @@ from diffpose_goldens import golden, published, weight
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose import features
-from talking_head.diffpose.features import (
+from talking_head.diffpose.speech import encoder as features
+from talking_head.diffpose.speech.encoder import (
     SAMPLES_PER_FRAME,
     hearing_dtype,
     levelled,

@@ -7,11 +7,11 @@ import pytest
 import torch
 from diffpose_goldens import DIFFPOSETALK, JOYVASA, card, denoiser, golden, published, save_published
 
-from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.flame import FlameGenerator, Speaker, load_flame_space, main, save_coefficients
 from talking_head.diffpose.normalise import FlameSpace
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.weights import DiffusionModel
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio

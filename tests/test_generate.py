@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_generators import joyvasa_space, small_diffusion, small_encoder, small_model, styled_diffusion, voice
 
-from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.generate import DiffusionGenerator, whole_motion
 from talking_head.diffpose.generator import MotionOptions
 from talking_head.diffpose.samplers import Guidance, SampleOptions
+from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.subtle import mood_controls
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU

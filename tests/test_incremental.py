@@ -8,10 +8,10 @@ from diffpose_goldens import JOYVASA, card, published
 from small_generators import held
 
 from talking_head.diffpose.encoders import ProjectedEncoder
-from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.hearing import StreamingEar
-from talking_head.diffpose.incremental import IncrementalEar
-from talking_head.diffpose.manifold import Projection, build_bank
+from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
+from talking_head.diffpose.speech.incremental import IncrementalEar
+from talking_head.diffpose.speech.manifold import Projection, build_bank
+from talking_head.diffpose.speech.streaming import StreamingEar
 
 SPEECH = card("joyvasa", **JOYVASA).speech
 HOP, AHEAD = 5, 2

@@ -4,7 +4,7 @@ import torch
 from talker_goldens import assert_near, golden
 from test_motion import moving
 
-from talking_head.diffpose.manifold import (
+from talking_head.diffpose.speech.manifold import (
     Projection,
     SpeechBank,
     build_bank,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from talker_goldens import assert_near, filled, golden, waveform
 
 from talking_head.diffpose.generator import MotionOptions
-from talking_head.diffpose.manifold import Projection, SpeechBank
+from talking_head.diffpose.speech.manifold import Projection, SpeechBank
 from talking_head.diffpose.talker.driver import LIP_REFERENCES, Talker, TalkerOptions, TalkerStream
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from talking_head.diffpose.audio import SAMPLE_RATE, analyse
+from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse
 from talking_head.diffpose.training.espeak import Phoneme
 from talking_head.diffpose.training.phonemes import TABLE, segments, shape_targets, unknown_symbols
 from talking_head.diffpose.training.sentences import (

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from small_generators import held
 
 from talking_head.diffpose import normalise
-from talking_head.diffpose.features import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.hearing import StreamingEar
 from talking_head.diffpose.normalise import JoyvasaSpace
 from talking_head.diffpose.samplers import Guidance, SampleOptions, seeded_noise
 from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
+from talking_head.diffpose.speech.streaming import StreamingEar
 from talking_head.diffpose.weights import DiffusionModel
 from talking_head.diffpose.windows import (
     LIVE,

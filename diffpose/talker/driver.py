@@ -15,10 +15,10 @@ from ...lp_core.media.audio import Audio
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
 from ...lp_core.motion.sequence import MotionSequence, frame_count, frame_rate
-from ..hearing import mono
-from ..manifold import SADTALKER_ENCODER, Projection
 from ..options import MotionOptions
 from ..procedural import ProceduralGenerator
+from ..speech.manifold import SADTALKER_ENCODER, Projection
+from ..speech.streaming import mono
 from ..steering import spoken
 from ..style import Style
 from .expression import COEFFICIENTS, ExpressionNetwork

@@ -11,7 +11,7 @@ from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
-from ..manifold import Projection
+from ..speech.manifold import Projection
 from .driver import Talker, TalkerOptions
 from .expression import ExpressionNetwork
 from .mapping import MappingNetwork

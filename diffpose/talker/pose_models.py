@@ -13,7 +13,7 @@ from ...lp_core.media.files import appearing_whole
 from ...lp_core.motion.sequence import MotionSequence, frame_rate
 from ...lp_core.motion.smoothers import savitzky_golay
 from ..container import Container, read_container
-from ..manifold import APC_ENCODER
+from ..speech.manifold import APC_ENCODER
 from .apc import VIDEO_FPS
 from .head_pose import SIGMA_SCALE, HeadPoseNetwork, sample_poses
 from .pose_vae import PoseVae, blocks_of

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...lp_core.liveportrait.checkpoint import CheckpointError, build_network
 from ...lp_core.liveportrait.nets.blocks import PublishedNetwork
 from ..container import read_container
-from ..manifold import Projection
+from ..speech.manifold import Projection
 from .driver import Talker, TalkerOptions
 from .expression import ExpressionNetwork
 from .mapping import MappingNetwork

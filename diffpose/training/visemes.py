@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..audio import HOP, SAMPLE_RATE, analyse
+from ..speech.analysis import HOP, SAMPLE_RATE, analyse
 from ..visemes import ASSET, SHAPES, UNITS, VisemeNet
 from .espeak import Phoneme, speak
 from .phonemes import shape_targets

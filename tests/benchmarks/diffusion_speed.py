@@ -26,15 +26,15 @@ from diffpose_goldens import JOYVASA, POSE_SIZES, card, encoder_shapes
 from figures import Figure, arguments, median_of, report
 
 from talking_head.diffpose.denoiser import Denoiser, WindowInput
-from talking_head.diffpose.features import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
 from talking_head.diffpose.generate import DiffusionGenerator, as_wanted
-from talking_head.diffpose.hearing import LiveEar, StreamingEar
-from talking_head.diffpose.incremental import IncrementalEar
 from talking_head.diffpose.installed import load_installed
 from talking_head.diffpose.normalise import JoyvasaSpace
 from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample, seeded_noise
 from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
+from talking_head.diffpose.speech.incremental import IncrementalEar
+from talking_head.diffpose.speech.streaming import LiveEar, StreamingEar
 from talking_head.diffpose.style import Style
 from talking_head.diffpose.weights import DiffusionModel
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan

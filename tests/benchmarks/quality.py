@@ -20,9 +20,9 @@ import conftest  # noqa: F401 - loads the pack as talking_head
 from figures import Figure, arguments, report
 from sync import heard_mouth, sync
 
-from talking_head.diffpose.audio import SAMPLE_RATE, analyse
-from talking_head.diffpose.curves import ANALYSIS_RATE
 from talking_head.diffpose.generator import MotionOptions, choose_generator
+from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse
+from talking_head.diffpose.speech.curves import ANALYSIS_RATE
 from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.faces.face_model import MEASURES, fit_pose, measure
 from talking_head.lp_core.faces.faces import Face, find_faces

@@ -22,8 +22,8 @@ import conftest  # noqa: E402, F401  (gives the pack its import name)
 from figures import Figure, arguments, median_of, report  # noqa: E402
 from sync import JUDGE, heard_mouth, sync  # noqa: E402
 
-from talking_head.diffpose.audio import SAMPLE_RATE, analyse  # noqa: E402
 from talking_head.diffpose.procedural import ProceduralGenerator  # noqa: E402
+from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse  # noqa: E402
 from talking_head.diffpose.training.espeak import Phoneme, speak  # noqa: E402
 from talking_head.diffpose.training.phonemes import BILABIALS, segments, shape_targets  # noqa: E402
 from talking_head.diffpose.training.sentences import UNHEARD_VOICES  # noqa: E402

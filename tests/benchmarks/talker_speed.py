@@ -16,7 +16,7 @@ import conftest  # noqa: F401  the pack under its import name
 from figures import Figure, arguments, median_of, report
 from talker_goldens import filled, waveform
 
-from talking_head.diffpose.manifold import SpeechBank, project
+from talking_head.diffpose.speech.manifold import SpeechBank, project
 from talking_head.diffpose.talker.apc import Apc, speech_columns
 from talking_head.diffpose.talker.driver import Talker, TalkerStream
 from talking_head.diffpose.talker.expression import ExpressionNetwork

@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .card import SpeechSettings
-from .features import CONV_STRIDES, UNIT, SpeechEncoder, pad_to_units, pair_mean
-from .hearing import ArrivedSound
-from .transformer import KeysValues
+from ..card import SpeechSettings
+from ..transformer import KeysValues
+from .encoder import CONV_STRIDES, UNIT, SpeechEncoder, pad_to_units, pair_mean
+from .streaming import ArrivedSound
 
 UNITS_PER_FRAME = 2
 POSITIONS_PER_UNIT = UNIT // CONV_STRIDES[0]  # of the first convolution

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..lp_core.compute.device import Placement, choose_dtype, placed_for_good
-from .card import Halving, Level
+from ...lp_core.compute.device import Placement, choose_dtype, placed_for_good
+from ..card import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second
 FPS = 25  # video frames a second

@@ -5,8 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .card import Padding, SpeechSettings
-from .features import SAMPLES_PER_FRAME, SpeechEncoder, at_level
+from ..card import Padding, SpeechSettings
+from .encoder import SAMPLES_PER_FRAME, SpeechEncoder, at_level
 
 
 class Ear(Protocol):

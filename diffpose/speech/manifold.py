@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.media.files import appearing_whole
-from ..lp_core.motion.keypoints import LIPS
-from ..lp_core.motion.sequence import MotionSequence
+from ...lp_core.media.files import appearing_whole
+from ...lp_core.motion.keypoints import LIPS
+from ...lp_core.motion.sequence import MotionSequence
 
 FORMAT = "talking-head speech bank 1"
 NEIGHBOURS = 10
