@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .diffpose.generator import MotionGenerator, MotionOptions
-    from .diffpose.style import Style
+    from .diffpose.steering.style import Style
     from .lp_core.faces.faces import Face
     from .lp_core.live.recording import Recording
     from .lp_core.live.session import LiveHead
@@ -448,7 +448,7 @@ def _motion_options(given: argparse.Namespace) -> "MotionOptions":
 def _style(path: Path | None, folders: tuple[Path, ...]) -> "Style | None":
     """The style in a file, or the manner of a clip's face."""
     from .diffpose.installed import installed_style
-    from .diffpose.style import Style
+    from .diffpose.steering.style import Style
 
     if path is None:
         return None

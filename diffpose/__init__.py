@@ -1,7 +1,7 @@
 """Speech to motion: the public names."""
 
 from .generator import MotionGenerator, MotionOptions, choose_generator
-from .style import MotionStatistics, Style, motion_statistics
+from .steering.style import MotionStatistics, Style, motion_statistics
 
 __all__ = [
     "MotionGenerator",

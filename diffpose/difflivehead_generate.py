@@ -12,11 +12,11 @@ from ..lp_core.motion.sequence import MotionSequence
 from .card import KIND_NAMES
 from .difflivehead import PERIODS, LiveHeadPerson, LiveHeadSpace, finished
 from .generate import as_wanted
-from .options import MotionOptions, check_seed
 from .samplers import Guidance, SampleOptions, seeded_noise
 from .speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
 from .speech.streaming import StreamingEar
-from .style import Style
+from .steering.options import MotionOptions, check_seed
+from .steering.style import Style
 from .weights import DiffusionModel
 from .windows import Person, WindowedMotion, silent_context, trained_plan
 

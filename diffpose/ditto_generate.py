@@ -20,11 +20,11 @@ from .ditto import (
 from .ditto_hearing import ChunkEncoder, DittoEar
 from .generate import WindowStream, check_live_rate, whole_motion
 from .lmdm import Lmdm
-from .options import MotionOptions, check_seed
 from .samplers import SampleOptions, seeded_noise
 from .speech.encoder import FPS
-from .steering import LiveSteering
-from .style import Style
+from .steering.apply import LiveSteering
+from .steering.options import MotionOptions, check_seed
+from .steering.style import Style
 
 
 class DittoGenerator:

@@ -24,7 +24,7 @@ from .normalise import FlameCoefficients, FlameSpace
 from .samplers import Guidance, NoiseSource, SampleOptions, seeded_noise
 from .speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
 from .speech.streaming import Ear, StreamingEar, UtteranceEar
-from .style import CODE_SIZE
+from .steering.style import CODE_SIZE
 from .weights import DiffusionModel, load_diffusion
 from .windows import Person, WindowedMotion, WindowPlan, trained_plan
 

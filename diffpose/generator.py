@@ -12,9 +12,9 @@ import torch
 from ..lp_core.compute.device import Placement, choose_device, placed_for_good
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion.sequence import MotionSequence
-from .options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
 from .samplers import SampleOptions
-from .style import Style
+from .steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
+from .steering.style import Style
 
 if TYPE_CHECKING:
     from ..lp_core.render.portrait import Portrait

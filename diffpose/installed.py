@@ -12,7 +12,7 @@ from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
 from .normalise import JoyvasaSpace
 from .speech.encoder import FPS, SpeechEncoder, speech_encoder
-from .style import Style, motion_statistics
+from .steering.style import Style, motion_statistics
 from .style_encoder import StyleEncoder
 from .template import load_joyvasa_space
 from .weights import DiffusionModel, load_diffusion, load_style_encoder

@@ -5,10 +5,10 @@ from typing import Protocol, runtime_checkable
 
 from ..lp_core.live.session import MotionStream
 from .generator import MotionGenerator
-from .options import MotionOptions
 from .procedural import ProceduralGenerator
 from .procedural_stream import ProceduralStream
-from .style import Style
+from .steering.options import MotionOptions
+from .steering.style import Style
 
 
 @runtime_checkable

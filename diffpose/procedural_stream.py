@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ..lp_core.motion.sequence import MotionSequence, frame_rate, join
 from .eyes import Blinks, Gaze, blink_curve
-from .options import MotionOptions, check_seed
 from .pose import (
     ACCENT_REACH,
     IDLE_SHARE,
@@ -38,8 +37,9 @@ from .speech.analysis import SAMPLE_RATE, Speech, analyse
 from .speech.curves import Curve, smoothed
 from .speech.manifold import Projection
 from .speech.streaming import SoundMemory
-from .style import MotionStatistics, Style
-from .subtle import with_expressions
+from .steering.options import MotionOptions, check_seed
+from .steering.style import MotionStatistics, Style
+from .steering.subtle import with_expressions
 
 AHEAD = 0.3  # seconds; the viseme net sees 0.23 s ahead, the lips' smoothing 0.07 s more
 HOP = 0.12  # seconds of frames settled at once

@@ -3,10 +3,10 @@
 from typing import Any
 
 from ..diffpose.generator import GENERATORS, automatic_generator, choose_generator
-from ..diffpose.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOptions
 from ..diffpose.samplers import Guidance, SampleOptions
 from ..diffpose.speech.manifold import Projection
-from ..diffpose.style import Style
+from ..diffpose.steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOptions
+from ..diffpose.steering.style import Style
 from ..diffpose.talker.driver import TalkerOptions
 from ..lp_core.motion.sequence import MotionSequence, frame_rate
 from ..lp_core.motion.templates import MOTION_SUFFIXES, load_motion

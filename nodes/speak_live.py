@@ -4,8 +4,8 @@ from fractions import Fraction
 from typing import Any
 
 from ..diffpose.live import live_stream
-from ..diffpose.options import MotionOptions
 from ..diffpose.procedural import ProceduralGenerator
+from ..diffpose.steering.options import MotionOptions
 from ..lp_core.live.recording import RATE, Recording
 from ..lp_core.live.session import LiveFrame, LiveHead, LiveSession, Tally, measured_latency, picture_bytes
 from ..lp_core.live.voices import at_its_pace

@@ -20,7 +20,7 @@ from talking_head.diffpose.procedural import ProceduralGenerator
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.style import CODE_SIZE
+from talking_head.diffpose.steering.style import CODE_SIZE
 from talking_head.diffpose.talker.driver import Talker
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork

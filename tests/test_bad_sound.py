@@ -7,9 +7,9 @@ import pytest
 import torch
 from small_generators import GENERATORS, voice
 
-from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.procedural_stream import ProceduralStream
 from talking_head.diffpose.speech.analysis import analyse
+from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.talker.driver import TalkerStream
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression

@@ -21,8 +21,8 @@ from talking_head.diffpose.difflivehead import (
 )
 from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
 from talking_head.diffpose.generator import choose_generator
-from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.samplers import SampleOptions
+from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.weights import save_diffusion
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression

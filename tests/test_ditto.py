@@ -34,10 +34,10 @@ from talking_head.diffpose.ditto_generate import DittoGenerator
 from talking_head.diffpose.ditto_hearing import CHUNK, DittoEar, onnx_encoder
 from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.lmdm import Lmdm, LmdmLayout
-from talking_head.diffpose.options import MOODS, MotionOptions
 from talking_head.diffpose.published import canonical
 from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample
 from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.steering.options import MOODS, MotionOptions
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.keypoints import transform

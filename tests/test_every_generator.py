@@ -7,9 +7,9 @@ import pytest
 import torch
 from small_generators import GENERATORS, voice
 
-from talking_head.diffpose.options import MOODS, MotionOptions
-from talking_head.diffpose.style import MotionStatistics, Style
-from talking_head.diffpose.subtle import mood_controls
+from talking_head.diffpose.steering.options import MOODS, MotionOptions
+from talking_head.diffpose.steering.style import MotionStatistics, Style
+from talking_head.diffpose.steering.subtle import mood_controls
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import BROW_CONTROLS, LIP_CONTROLS, from_expression
 from talking_head.lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW

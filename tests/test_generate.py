@@ -13,8 +13,8 @@ from talking_head.diffpose.generate import DiffusionGenerator, whole_motion
 from talking_head.diffpose.generator import MotionOptions
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.style import CODE_SIZE, MotionStatistics, Style
-from talking_head.diffpose.subtle import mood_controls
+from talking_head.diffpose.steering.style import CODE_SIZE, MotionStatistics, Style
+from talking_head.diffpose.steering.subtle import mood_controls
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression

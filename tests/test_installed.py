@@ -19,7 +19,7 @@ from talking_head.diffpose.installed import (
 )
 from talking_head.diffpose.procedural import ProceduralGenerator
 from talking_head.diffpose.samplers import Guidance, SampleOptions
-from talking_head.diffpose.style import motion_statistics
+from talking_head.diffpose.steering.style import motion_statistics
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.weights.registry import State, check

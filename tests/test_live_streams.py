@@ -13,7 +13,7 @@ from small_generators import GENERATORS
 from test_live import Everything, no_thread_left, sitter
 
 from talking_head.diffpose.live import LiveGenerator, live_stream
-from talking_head.diffpose.options import MotionOptions
+from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.lp_core.live.session import LiveHead, LiveSession
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, load_audio
 from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talking_head.diffpose.procedural import ProceduralGenerator
-from talking_head.diffpose.style import (
+from talking_head.diffpose.steering.style import (
     TYPICAL,
     MotionStatistics,
     Style,

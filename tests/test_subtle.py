@@ -9,9 +9,9 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talking_head.diffpose.options import MOODS, MotionOptions
 from talking_head.diffpose.speech.analysis import SAMPLE_RATE, Speech, analyse
-from talking_head.diffpose.subtle import MOOD_CONTROLS, mood_controls, subtle_controls, with_expressions
+from talking_head.diffpose.steering.options import MOODS, MotionOptions
+from talking_head.diffpose.steering.subtle import MOOD_CONTROLS, mood_controls, subtle_controls, with_expressions
 from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.motion.controls import NAMES, Controls, from_expression, to_expression
 from talking_head.lp_core.motion.sequence import MotionSequence

@@ -11,10 +11,10 @@ from test_talker_recon import write_sadtalker
 
 from talking_head.diffpose.encoders import ENCODERS, ProjectedEncoder, hear
 from talking_head.diffpose.generator import choose_generator
-from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.procedural import ProceduralGenerator
 from talking_head.diffpose.speech.encoder import SpeechEncoder
 from talking_head.diffpose.speech.manifold import Projection, build_bank
+from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.talker.apc import Apc
 from talking_head.diffpose.talker.driver import Talker, TalkerOptions
 from talking_head.diffpose.talker.expression import ExpressionNetwork

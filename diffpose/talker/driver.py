@@ -15,12 +15,12 @@ from ...lp_core.media.audio import Audio
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
 from ...lp_core.motion.sequence import MotionSequence, frame_count, frame_rate
-from ..options import MotionOptions
 from ..procedural import ProceduralGenerator
 from ..speech.manifold import SADTALKER_ENCODER, Projection
 from ..speech.streaming import mono
-from ..steering import spoken
-from ..style import Style
+from ..steering.apply import spoken
+from ..steering.options import MotionOptions
+from ..steering.style import Style
 from .expression import COEFFICIENTS, ExpressionNetwork
 from .mapping import PAST, SHORT_WINDOW, TRAINED_WINDOW, MappingNetwork, lips_at
 from .spectrum import (

@@ -6,10 +6,10 @@ from fractions import Fraction
 from torch import Tensor
 
 from ...lp_core.motion.sequence import MotionSequence, join
-from ..options import MotionOptions
 from ..procedural_stream import ProceduralStream
-from ..steering import LiveSteering
-from ..style import Style
+from ..steering.apply import LiveSteering
+from ..steering.options import MotionOptions
+from ..steering.style import Style
 from .driver import Talker, TalkerStream, lip_motion
 from .spectrum import FPS
 

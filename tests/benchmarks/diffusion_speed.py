@@ -29,13 +29,13 @@ from talking_head.diffpose.denoiser import Denoiser, WindowInput
 from talking_head.diffpose.generate import DiffusionGenerator, as_wanted
 from talking_head.diffpose.installed import load_installed
 from talking_head.diffpose.normalise import JoyvasaSpace
-from talking_head.diffpose.options import MotionOptions
 from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample, seeded_noise
 from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
 from talking_head.diffpose.speech.incremental import IncrementalEar
 from talking_head.diffpose.speech.streaming import LiveEar, StreamingEar
-from talking_head.diffpose.style import Style
+from talking_head.diffpose.steering.options import MotionOptions
+from talking_head.diffpose.steering.style import Style
 from talking_head.diffpose.weights import DiffusionModel
 from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
 from talking_head.lp_core.media.audio import Audio, load_audio

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.motion.controls import Controls, from_expression, to_expression
-from ..lp_core.motion.sequence import MotionSequence
+from ...lp_core.motion.controls import Controls, from_expression, to_expression
+from ...lp_core.motion.sequence import MotionSequence
+from ..speech.analysis import Speech
+from ..speech.curves import Curve, smoothed, wandering
 from .options import MotionOptions
-from .speech.analysis import Speech
-from .speech.curves import Curve, smoothed, wandering
 
 EMPHASIS_SPAN = (0.06, 0.5)  # seconds, standard deviations: a syllable, and what it stands out from
 EMPHASIS_FULL = 0.22  # of loudness above its surroundings

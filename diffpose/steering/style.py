@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.media.files import appearing_whole
-from ..lp_core.motion.controls import from_expression
-from ..lp_core.motion.keypoints import rotation_degrees
-from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.motion.smoothers import gaussian
+from ...lp_core.media.files import appearing_whole
+from ...lp_core.motion.controls import from_expression
+from ...lp_core.motion.keypoints import rotation_degrees
+from ...lp_core.motion.sequence import MotionSequence
+from ...lp_core.motion.smoothers import gaussian
 
 FORMAT = "talking-head style 2"
 CODE_SIZE = 128
