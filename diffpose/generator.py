@@ -87,7 +87,7 @@ def choose_generator(
         ValueError: an unknown name, or a device that cannot be used.
         FileNotFoundError: `diffusion`, `talker` or `ditto` is asked for and its weights are not there.
     """
-    from .procedural import ProceduralGenerator
+    from .procedural.generator import ProceduralGenerator
 
     if name not in GENERATORS:
         raise ValueError(f"There is no motion generator {name!r}; choose from {', '.join(GENERATORS)}.")

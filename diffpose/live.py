@@ -5,8 +5,8 @@ from typing import Protocol, runtime_checkable
 
 from ..lp_core.live.session import MotionStream
 from .generator import MotionGenerator
-from .procedural import ProceduralGenerator
-from .procedural_stream import ProceduralStream
+from .procedural.generator import ProceduralGenerator
+from .procedural.stream import ProceduralStream
 from .steering.options import MotionOptions
 from .steering.style import Style
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..diffpose.live import live_stream
-from ..diffpose.procedural import ProceduralGenerator
+from ..diffpose.procedural.generator import ProceduralGenerator
 from ..diffpose.steering.options import MotionOptions
 from ..lp_core.live.recording import RATE, Recording
 from ..lp_core.live.session import LiveFrame, LiveHead, LiveSession, Tally, measured_latency, picture_bytes

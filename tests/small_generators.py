@@ -16,7 +16,7 @@ from talking_head.diffpose.ditto_hearing import CHUNK
 from talking_head.diffpose.generate import DiffusionGenerator
 from talking_head.diffpose.lmdm import Lmdm, LmdmLayout
 from talking_head.diffpose.normalise import JoyvasaSpace
-from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.speech.analysis import BLOCK, HOP, SAMPLE_RATE, analyse, analyse_pieces, power_spectra
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, AudioFile, load_audio, resampled_pieces
 

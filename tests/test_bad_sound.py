@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_generators import GENERATORS, voice
 
-from talking_head.diffpose.procedural_stream import ProceduralStream
+from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.diffpose.speech.analysis import analyse
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.talker.driver import TalkerStream

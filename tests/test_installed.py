@@ -17,7 +17,7 @@ from talking_head.diffpose.installed import (
     installed_style_encoder,
     load_installed,
 )
-from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.steering.style import motion_statistics
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError

@@ -13,7 +13,7 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.procedural_stream import ProceduralStream
+from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.lp_core.compute.transfer import as_bytes
 from talking_head.lp_core.faces.faces import find_faces
 from talking_head.lp_core.live.recording import PICTURES_WAITING, Recording

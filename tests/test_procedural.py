@@ -13,9 +13,9 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.eyes import blink_curve, blink_times, counter_rotation
 from talking_head.diffpose.generator import STRENGTHS, MotionOptions
-from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.procedural.eyes import blink_curve, blink_times, counter_rotation
+from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.speech.curves import smoothed, stepped, wandering, widened
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.motion.controls import BROW_CONTROLS, LIP_CONTROLS, NAMES, Controls, from_expression

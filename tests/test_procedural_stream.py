@@ -7,8 +7,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.procedural import ProceduralGenerator
-from talking_head.diffpose.procedural_stream import HEARD, ProceduralStream
+from talking_head.diffpose.procedural.generator import ProceduralGenerator
+from talking_head.diffpose.procedural.stream import HEARD, ProceduralStream
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.motion.controls import from_expression

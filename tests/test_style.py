@@ -10,7 +10,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.steering.style import (
     TYPICAL,
     MotionStatistics,

@@ -11,7 +11,7 @@ from test_talker_recon import write_sadtalker
 
 from talking_head.diffpose.encoders import ENCODERS, ProjectedEncoder, hear
 from talking_head.diffpose.generator import choose_generator
-from talking_head.diffpose.procedural import ProceduralGenerator
+from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.speech.encoder import SpeechEncoder
 from talking_head.diffpose.speech.manifold import Projection, build_bank
 from talking_head.diffpose.steering.options import MotionOptions

@@ -20,7 +20,7 @@ from PIL import Image
 from test_live import RATE, VOICE, no_thread_left, sitter
 
 from talking_head.__main__ import main
-from talking_head.diffpose.procedural_stream import ProceduralStream
+from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
 from talking_head.lp_core.live.session import voices as live_voices
 from talking_head.lp_core.live.voices import PIECE, at_its_pace

@@ -10,6 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from talking_head.diffpose.procedural.visemes import (
+    ASSET,
+    BLOCK,
+    REACH,
+    SHAPES,
+    UNITS,
+    VisemeNet,
+    load_viseme_net,
+    visemes,
+)
 from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse
 from talking_head.diffpose.training.espeak import Phoneme
 from talking_head.diffpose.training.phonemes import TABLE, segments, shape_targets, unknown_symbols
@@ -20,7 +30,6 @@ from talking_head.diffpose.training.sentences import (
     JUDGE_VARIANTS,
     UNHEARD_VOICES,
 )
-from talking_head.diffpose.visemes import ASSET, BLOCK, REACH, SHAPES, UNITS, VisemeNet, load_viseme_net, visemes
 from talking_head.lp_core.media.audio import load_audio
 
 JUDGE = ROOT / "tests" / "benchmarks" / "judge_net.safetensors"

@@ -15,7 +15,7 @@ from ...lp_core.media.audio import Audio
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
 from ...lp_core.motion.sequence import MotionSequence, frame_count, frame_rate
-from ..procedural import ProceduralGenerator
+from ..procedural.generator import ProceduralGenerator
 from ..speech.manifold import SADTALKER_ENCODER, Projection
 from ..speech.streaming import mono
 from ..steering.apply import spoken

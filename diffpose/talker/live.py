@@ -6,7 +6,7 @@ from fractions import Fraction
 from torch import Tensor
 
 from ...lp_core.motion.sequence import MotionSequence, join
-from ..procedural_stream import ProceduralStream
+from ..procedural.stream import ProceduralStream
 from ..steering.apply import LiveSteering
 from ..steering.options import MotionOptions
 from ..steering.style import Style

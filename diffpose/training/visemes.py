@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..procedural.visemes import ASSET, SHAPES, UNITS, VisemeNet
 from ..speech.analysis import HOP, SAMPLE_RATE, analyse
-from ..visemes import ASSET, SHAPES, UNITS, VisemeNet
 from .espeak import Phoneme, speak
 from .phonemes import shape_targets
 from .sentences import (

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from conftest import ROOT  # sets one thread
 from figures import Figure, arguments, report
 
-from talking_head.diffpose.procedural_stream import ProceduralStream
+from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.lp_core.faces.faces import find_faces
 from talking_head.lp_core.live.recording import Recording
 from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, measured_latency, picture_bytes

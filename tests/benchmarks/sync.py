@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from talking_head.diffpose.procedural.visemes import load_viseme_net, visemes
 from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse
 from talking_head.diffpose.speech.curves import ANALYSIS_RATE
-from talking_head.diffpose.visemes import load_viseme_net, visemes
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.sequence import frame_count
 

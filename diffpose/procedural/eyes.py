@@ -5,8 +5,8 @@ Sizes follow mesh spec, section 4, and liveportrait_templates.md, section 4.
 
 import numpy as np
 
-from ..lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
-from .speech.curves import Curve, minimum_jerk, stepped
+from ...lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
+from ..speech.curves import Curve, minimum_jerk, stepped
 
 CLOSING, HELD, OPENING = 0.09, 0.04, 0.20  # seconds of a blink
 BLINK_INTERVAL, BLINK_VARIATION = 3.0, 0.35  # median in seconds, and log-normal deviation

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .speech.analysis import MEL_BANDS, Speech
-from .speech.curves import Curve
+from ..speech.analysis import MEL_BANDS, Speech
+from ..speech.curves import Curve
 
 ASSET = Path(__file__).with_name("viseme_net.safetensors")
 DILATIONS = (1, 2, 4, 8, 4, 2)  # frames

@@ -8,18 +8,18 @@ import torch
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
-from ..lp_core.media.audio import Audio
-from ..lp_core.motion.controls import Controls, to_expression
-from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate
+from ...lp_core.media.audio import Audio
+from ...lp_core.motion.controls import Controls, to_expression
+from ...lp_core.motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate
+from ..speech.analysis import SAMPLE_RATE, Speech, analyse_pieces
+from ..speech.curves import Curve, around, wandering
+from ..speech.manifold import MEL_ENCODER, Projection
+from ..steering.options import MotionOptions, check_seed
+from ..steering.style import MotionStatistics, Style
+from ..steering.subtle import with_expressions
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
+from .head import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_motion, pauses
 from .mouth import Mouth, mouth_movement
-from .pose import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_motion, pauses
-from .speech.analysis import SAMPLE_RATE, Speech, analyse_pieces
-from .speech.curves import Curve, around, wandering
-from .speech.manifold import MEL_ENCODER, Projection
-from .steering.options import MotionOptions, check_seed
-from .steering.style import MotionStatistics, Style
-from .steering.subtle import with_expressions
 from .visemes import visemes
 
 BROW_SHARE = 0.45  # of the accents on which the brows rise

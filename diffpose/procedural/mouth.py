@@ -8,8 +8,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from .speech.analysis import Speech
-from .speech.curves import ANALYSIS_RATE, Curve, smoothed, widened
+from ..speech.analysis import Speech
+from ..speech.curves import ANALYSIS_RATE, Curve, smoothed, widened
 from .visemes import Visemes
 
 NET_SHARE = 0.55  # of the opening; the rules have the rest

@@ -14,9 +14,18 @@ import numpy as np
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
-from ..lp_core.motion.sequence import MotionSequence, frame_rate, join
+from ...lp_core.motion.sequence import MotionSequence, frame_rate, join
+from ..speech.analysis import HOP as ANALYSIS_HOP
+from ..speech.analysis import SAMPLE_RATE, Speech, analyse
+from ..speech.curves import Curve, smoothed
+from ..speech.manifold import Projection
+from ..speech.streaming import SoundMemory
+from ..steering.options import MotionOptions, check_seed
+from ..steering.style import MotionStatistics, Style
+from ..steering.subtle import with_expressions
 from .eyes import Blinks, Gaze, blink_curve
-from .pose import (
+from .generator import BrowRise, Face, brow_drift, drawn_rise, lips_of, moved
+from .head import (
     ACCENT_REACH,
     IDLE_SHARE,
     NOD_SPACING,
@@ -31,15 +40,6 @@ from .pose import (
     pauses,
     sway,
 )
-from .procedural import BrowRise, Face, brow_drift, drawn_rise, lips_of, moved
-from .speech.analysis import HOP as ANALYSIS_HOP
-from .speech.analysis import SAMPLE_RATE, Speech, analyse
-from .speech.curves import Curve, smoothed
-from .speech.manifold import Projection
-from .speech.streaming import SoundMemory
-from .steering.options import MotionOptions, check_seed
-from .steering.style import MotionStatistics, Style
-from .steering.subtle import with_expressions
 
 AHEAD = 0.3  # seconds; the viseme net sees 0.23 s ahead, the lips' smoothing 0.07 s more
 HOP = 0.12  # seconds of frames settled at once

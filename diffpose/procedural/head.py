@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .speech.analysis import Speech
-from .speech.curves import ANALYSIS_RATE, Curve, around, minimum_jerk, smoothed, stepped, wandering
+from ..speech.analysis import Speech
+from ..speech.curves import ANALYSIS_RATE, Curve, around, minimum_jerk, smoothed, stepped, wandering
 
 SWAY = np.array([1.6, 1.8, 1.5])  # degrees of pitch, yaw, roll, while speaking
 SWAY_BANDS = ((0.18, 0.65), (0.2, 0.55), (0.18, 0.55))  # Hz
