@@ -380,8 +380,8 @@ def _generator(
     given: argparse.Namespace, picture: "Tensor", landmarks: "Tensor", portrait: "Portrait | None" = None
 ) -> "MotionGenerator":
     """The generator that is wanted, for the face with landmarks (478, 3) in a picture."""
+    from .diffpose.diffusion.samplers import Guidance, SampleOptions
     from .diffpose.generator import choose_generator
-    from .diffpose.samplers import Guidance, SampleOptions
     from .diffpose.talker.driver import TalkerOptions
     from .diffpose.talker.installed import person_of
 
@@ -447,7 +447,7 @@ def _motion_options(given: argparse.Namespace) -> "MotionOptions":
 
 def _style(path: Path | None, folders: tuple[Path, ...]) -> "Style | None":
     """The style in a file, or the manner of a clip's face."""
-    from .diffpose.installed import installed_style
+    from .diffpose.diffusion.installed import installed_style
     from .diffpose.steering.style import Style
 
     if path is None:
@@ -725,7 +725,7 @@ def _models(given: argparse.Namespace) -> None:
 
 
 def _convert(given: argparse.Namespace) -> None:
-    from .diffpose.weights import convert
+    from .diffpose.diffusion.checkpoints import convert
 
     convert(given.checkpoint, given.output, given.pe_mode)
     _say(f"wrote {given.output}")
@@ -740,8 +740,8 @@ def _doctor(given: argparse.Namespace) -> None:
 
 def _published() -> "tuple[WeightEntry, ...]":
     """All weights that can be fetched."""
+    from .diffpose.diffusion.installed import DIFFUSION
     from .diffpose.ditto_installed import DITTO
-    from .diffpose.installed import DIFFUSION
     from .diffpose.talker.installed import TALKER
     from .lp_core.weights.registry import LIVEPORTRAIT
 

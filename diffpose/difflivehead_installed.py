@@ -18,10 +18,10 @@ from ..lp_core.weights.registry import first_file, searched
 from .container import read_container
 from .difflivehead import LiveHeadPerson
 from .difflivehead_generate import LiveHeadGenerator
+from .diffusion.checkpoints import DiffusionModel, load_diffusion
+from .diffusion.samplers import SampleOptions
 from .ditto import DittoSource
-from .samplers import SampleOptions
 from .speech.encoder import SpeechEncoder, speech_encoder
-from .weights import DiffusionModel, load_diffusion
 
 NETWORKS = ("difflivehead.safetensors", "difflivehead/difflivehead.pth", "difflivehead/difflivehead.pt")
 ENCODERS = ("wav2vec2-base-960h/model.safetensors", "wav2vec2-base-960h.safetensors")

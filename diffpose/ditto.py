@@ -26,9 +26,9 @@ from ..lp_core.motion.keypoints import (
 )
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence
 from ..lp_core.render.portrait import Portrait
+from .diffusion.samplers import NoiseSource, SampleOptions, guided, sample
+from .diffusion.schedule import Schedule
 from .lmdm import Lmdm
-from .samplers import NoiseSource, SampleOptions, guided, sample
-from .schedule import Schedule
 from .speech.encoder import SAMPLES_PER_FRAME
 from .speech.streaming import Ear
 

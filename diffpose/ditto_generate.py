@@ -5,6 +5,8 @@ from fractions import Fraction
 from ..lp_core.compute.device import Ready, stays
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion.sequence import MotionSequence
+from .diffusion.generator import WindowStream, check_live_rate, whole_motion
+from .diffusion.samplers import SampleOptions, seeded_noise
 from .ditto import (
     DIMS,
     EMOTIONS,
@@ -18,9 +20,7 @@ from .ditto import (
     DittoSpace,
 )
 from .ditto_hearing import ChunkEncoder, DittoEar
-from .generate import WindowStream, check_live_rate, whole_motion
 from .lmdm import Lmdm
-from .samplers import SampleOptions, seeded_noise
 from .speech.encoder import FPS
 from .steering.apply import LiveSteering
 from .steering.options import MotionOptions, check_seed

@@ -85,7 +85,7 @@ def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
 def _by_hubert(
     samples: Tensor, folders: Sequence[Path], device: torch.device | str, placement: Placement
 ) -> Tensor:
-    from .installed import load_installed
+    from .diffusion.installed import load_installed
 
     model, encoder, _ = load_installed(folders, device, placement)
     return encoder.utterance_units(at_level(samples[None], model.card.speech.level))[0].cpu()

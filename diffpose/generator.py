@@ -12,7 +12,7 @@ import torch
 from ..lp_core.compute.device import Placement, choose_device, placed_for_good
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion.sequence import MotionSequence
-from .samplers import SampleOptions
+from .diffusion.samplers import SampleOptions
 from .steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
 from .steering.style import Style
 
@@ -119,9 +119,9 @@ def _diffusion(
 ) -> MotionGenerator:
     """JoyVASA's networks; where they are not there but somebody's own DiffLiveHead is, that."""
     from .difflivehead_installed import installed_livehead, livehead_file
+    from .diffusion.generator import DiffusionGenerator
+    from .diffusion.installed import load_installed, unusable_weights
     from .encoders import ProjectedEncoder
-    from .generate import DiffusionGenerator
-    from .installed import load_installed, unusable_weights
 
     if unusable_weights(folders) and livehead_file(folders):
         if speaker is not None:
@@ -136,7 +136,7 @@ def _diffusion(
 
 def automatic_generator(folders: Sequence[Path]) -> tuple[str, str]:
     """The name of the generator that `auto` takes, and a sentence that tells why."""
-    from .installed import unusable_weights
+    from .diffusion.installed import unusable_weights
 
     lacking = unusable_weights(folders)
     if lacking:

@@ -45,7 +45,7 @@ def live_stream(
     Raises:
         ValueError: a generator that needs the whole voice, or a rate that it does not have.
     """
-    from .generate import check_live_rate
+    from .diffusion.generator import check_live_rate
     from .talker.driver import Talker
     from .talker.live import LiveTalker
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ..diffpose.diffusion.samplers import Guidance, SampleOptions
 from ..diffpose.generator import GENERATORS, automatic_generator, choose_generator
-from ..diffpose.samplers import Guidance, SampleOptions
 from ..diffpose.speech.manifold import Projection
 from ..diffpose.steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOptions
 from ..diffpose.steering.style import Style

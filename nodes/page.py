@@ -20,9 +20,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..diffpose.diffusion.installed import DIFFUSION
 from ..diffpose.ditto_installed import DITTO
 from ..diffpose.generator import automatic_generator
-from ..diffpose.installed import DIFFUSION
 from ..diffpose.talker.installed import TALKER
 from ..lp_core.faces.crop import CROP_SIZE, apply_affine
 from ..lp_core.faces.faces import Face

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..diffpose.installed import installed_style
+from ..diffpose.diffusion.installed import installed_style
 from ..diffpose.steering.style import MAXIMUM_STRENGTH, SHORTEST_CLIP, Style, interpolate
 from ..lp_core.motion.sequence import MotionSequence, frame_rate
 from . import host, widgets

@@ -207,7 +207,7 @@ def write_small_diffusion(folder, place=0, template=True, encoder=True):
         template: whether the motion template is there too.
         encoder: whether the generator's file has its speech encoder.
     """
-    from talking_head.diffpose.installed import MOTION_GENERATOR, MOTION_TEMPLATE
+    from talking_head.diffpose.diffusion.installed import MOTION_GENERATOR, MOTION_TEMPLATE
 
     sizes = JOYVASA | {"layers": 1, "width": 16}
     generator, described = folder / MOTION_GENERATOR.places[place], folder / MOTION_TEMPLATE.places[place]
@@ -224,8 +224,8 @@ def write_small_diffusion(folder, place=0, template=True, encoder=True):
 @cache
 def denoiser(kind, position=None, heads=8, mask_width=1, **sizes):
     """The network of a synthetic published checkpoint, as the loader builds it; sizes as in denoiser_shapes."""
-    from talking_head.diffpose.denoiser import Denoiser
-    from talking_head.diffpose.published import canonical
+    from talking_head.diffpose.diffusion.denoiser import Denoiser
+    from talking_head.diffpose.diffusion.published import canonical
 
     layout = card(kind, heads, mask_width, **sizes).layout
     network = Denoiser(replace(layout, position=position or layout.position))
@@ -236,7 +236,7 @@ def denoiser(kind, position=None, heads=8, mask_width=1, **sizes):
 def card(kind, heads=8, mask_width=1, **sizes):
     """The card that the loader gives a synthetic published checkpoint."""
     from talking_head.diffpose.container import Container
-    from talking_head.diffpose.published import diffusion_card
+    from talking_head.diffpose.diffusion.published import diffusion_card
 
     arguments = {
         "n_heads": heads, "num_attention_heads": heads, "align_mask_width": mask_width,

@@ -8,23 +8,23 @@ from diffpose_goldens import DIFFLIVEHEAD, JOYVASA, POSE_SIZES, card, denoiser, 
 from talker_goldens import filled
 from torch import nn
 
-from talking_head.diffpose.denoiser import Denoiser, TokenLayout
 from talking_head.diffpose.difflivehead import LiveHeadPerson
 from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
+from talking_head.diffpose.diffusion.checkpoints import DiffusionModel
+from talking_head.diffpose.diffusion.denoiser import Denoiser, TokenLayout
+from talking_head.diffpose.diffusion.generator import DiffusionGenerator
+from talking_head.diffpose.diffusion.normalise import JoyvasaSpace
+from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions
+from talking_head.diffpose.diffusion.schedule import Schedule
 from talking_head.diffpose.ditto_generate import DittoGenerator
 from talking_head.diffpose.ditto_hearing import CHUNK
-from talking_head.diffpose.generate import DiffusionGenerator
 from talking_head.diffpose.lmdm import Lmdm, LmdmLayout
-from talking_head.diffpose.normalise import JoyvasaSpace
 from talking_head.diffpose.procedural.generator import ProceduralGenerator
-from talking_head.diffpose.samplers import Guidance, SampleOptions
-from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.steering.style import CODE_SIZE
 from talking_head.diffpose.talker.driver import Talker
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork
-from talking_head.diffpose.weights import DiffusionModel
 from talking_head.lp_core.media.audio import Audio
 
 SMALL = JOYVASA | {"layers": 1, "width": 16}

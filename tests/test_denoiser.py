@@ -12,7 +12,7 @@ from diffpose_goldens import (
     published,
 )
 
-from talking_head.diffpose.denoiser import (
+from talking_head.diffpose.diffusion.denoiser import (
     DecoderLayer,
     Denoiser,
     DenoiserLayout,
@@ -20,11 +20,11 @@ from talking_head.diffpose.denoiser import (
     WindowInput,
     alignment,
 )
+from talking_head.diffpose.diffusion.published import canonical, lmdm_layout
+from talking_head.diffpose.diffusion.samplers import Guidance
+from talking_head.diffpose.diffusion.schedule import Schedule
+from talking_head.diffpose.diffusion.transformer import Attention, PostNormLayer, sinusoidal_positions, sinusoids
 from talking_head.diffpose.lmdm import Lmdm, LmdmLayout, rotated
-from talking_head.diffpose.published import canonical, lmdm_layout
-from talking_head.diffpose.samplers import Guidance
-from talking_head.diffpose.schedule import Schedule
-from talking_head.diffpose.transformer import Attention, PostNormLayer, sinusoidal_positions, sinusoids
 
 ONE_CALL = 2e-5  # absolute tolerance of one evaluation, from the goldens' own notes
 

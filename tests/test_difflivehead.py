@@ -20,10 +20,10 @@ from talking_head.diffpose.difflivehead import (
     window_starts,
 )
 from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
+from talking_head.diffpose.diffusion.checkpoints import save_diffusion
+from talking_head.diffpose.diffusion.samplers import SampleOptions
 from talking_head.diffpose.generator import choose_generator
-from talking_head.diffpose.samplers import SampleOptions
 from talking_head.diffpose.steering.options import MotionOptions
-from talking_head.diffpose.weights import save_diffusion
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression
 from talking_head.lp_core.motion.keypoints import transform

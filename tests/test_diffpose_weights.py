@@ -22,10 +22,7 @@ from diffpose_goldens import (
 from safetensors.torch import save_file
 
 from talking_head.diffpose.container import read_container
-from talking_head.diffpose.denoiser import TokenLayout, WindowInput, alignment
-from talking_head.diffpose.schedule import Schedule
-from talking_head.diffpose.speech.encoder import speech_encoder
-from talking_head.diffpose.weights import (
+from talking_head.diffpose.diffusion.checkpoints import (
     convert,
     kind_of,
     load_diffusion,
@@ -33,6 +30,9 @@ from talking_head.diffpose.weights import (
     load_style_encoder,
     save_diffusion,
 )
+from talking_head.diffpose.diffusion.denoiser import TokenLayout, WindowInput, alignment
+from talking_head.diffpose.diffusion.schedule import Schedule
+from talking_head.diffpose.speech.encoder import speech_encoder
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 
 TINY = {"width": 16, "layers": 2}

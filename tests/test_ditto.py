@@ -14,6 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_generators import held, small_ditto, small_lmdm
 
+from talking_head.diffpose.diffusion.published import canonical
+from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, guided, sample
+from talking_head.diffpose.diffusion.schedule import Schedule
 from talking_head.diffpose.ditto import (
     DIMS,
     EMOTIONS,
@@ -34,9 +37,6 @@ from talking_head.diffpose.ditto_generate import DittoGenerator
 from talking_head.diffpose.ditto_hearing import CHUNK, DittoEar, onnx_encoder
 from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.lmdm import Lmdm, LmdmLayout
-from talking_head.diffpose.published import canonical
-from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample
-from talking_head.diffpose.schedule import Schedule
 from talking_head.diffpose.steering.options import MOODS, MotionOptions
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio

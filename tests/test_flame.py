@@ -7,12 +7,12 @@ import pytest
 import torch
 from diffpose_goldens import DIFFPOSETALK, JOYVASA, card, denoiser, golden, published, save_published
 
-from talking_head.diffpose.flame import FlameGenerator, Speaker, load_flame_space, main, save_coefficients
-from talking_head.diffpose.normalise import FlameSpace
-from talking_head.diffpose.samplers import Guidance, SampleOptions
-from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.diffusion.checkpoints import DiffusionModel
+from talking_head.diffpose.diffusion.flame import FlameGenerator, Speaker, load_flame_space, main, save_coefficients
+from talking_head.diffpose.diffusion.normalise import FlameSpace
+from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions
+from talking_head.diffpose.diffusion.schedule import Schedule
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.weights import DiffusionModel
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 

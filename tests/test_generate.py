@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_generators import joyvasa_space, small_diffusion, small_encoder, small_model, styled_diffusion, voice
 
-from talking_head.diffpose.generate import DiffusionGenerator, whole_motion
+from talking_head.diffpose.diffusion.generator import DiffusionGenerator, whole_motion
+from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions
+from talking_head.diffpose.diffusion.windows import LIVE, LIVE_ON_CPU
 from talking_head.diffpose.generator import MotionOptions
-from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.steering.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.steering.subtle import mood_controls
-from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
 from talking_head.lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW

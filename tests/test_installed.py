@@ -8,17 +8,17 @@ import torch
 from diffpose_goldens import published, save_published, write_small_diffusion
 
 from talking_head.diffpose import generator as generator_module
-from talking_head.diffpose.generate import DiffusionGenerator
-from talking_head.diffpose.generator import choose_generator
-from talking_head.diffpose.installed import (
+from talking_head.diffpose.diffusion.generator import DiffusionGenerator
+from talking_head.diffpose.diffusion.installed import (
     DIFFUSION,
     MOTION_GENERATOR,
     installed_style,
     installed_style_encoder,
     load_installed,
 )
+from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions
+from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.procedural.generator import ProceduralGenerator
-from talking_head.diffpose.samplers import Guidance, SampleOptions
 from talking_head.diffpose.steering.style import motion_statistics
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio

@@ -15,7 +15,7 @@ from synthetic_weights import GOLDEN
 from test_talker_installed import install
 from test_weights import CONTENT, entry, hub, serve  # noqa: F401 `hub` is a fixture
 
-from talking_head.diffpose.installed import DIFFUSION
+from talking_head.diffpose.diffusion.installed import DIFFUSION
 from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.media.video import read_video, write_video

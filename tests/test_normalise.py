@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffpose_goldens import golden
 
-from talking_head.diffpose.normalise import FlameCoefficients, FlameSpace, JoyvasaSpace
+from talking_head.diffpose.diffusion.normalise import FlameCoefficients, FlameSpace, JoyvasaSpace
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 BOUNDED = ("scale", "t", "pitch", "yaw", "roll")

@@ -7,8 +7,8 @@ from diffpose_goldens import DIFFLIVEHEAD, DIFFPOSETALK, DIFFPOSETALK_FULL, JOYV
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from talking_head.diffpose.denoiser import WindowInput
-from talking_head.diffpose.samplers import (
+from talking_head.diffpose.diffusion.denoiser import WindowInput
+from talking_head.diffpose.diffusion.samplers import (
     DynamicThreshold,
     Guidance,
     Prediction,
@@ -20,7 +20,7 @@ from talking_head.diffpose.samplers import (
     seeded_noise,
     walk,
 )
-from talking_head.diffpose.schedule import SCHEDULE_NAMES, Schedule
+from talking_head.diffpose.diffusion.schedule import SCHEDULE_NAMES, Schedule
 
 SAMPLED = 1e-4  # absolute tolerance of a whole walk, from the goldens' own notes
 

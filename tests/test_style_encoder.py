@@ -2,8 +2,8 @@ import pytest
 import torch
 from diffpose_goldens import golden, published
 
-from talking_head.diffpose.published import canonical
-from talking_head.diffpose.style_encoder import StyleEncoder, StyleEncoderLayout
+from talking_head.diffpose.diffusion.published import canonical
+from talking_head.diffpose.diffusion.style_encoder import StyleEncoder, StyleEncoderLayout
 
 
 def encoder(motion, frames, position):

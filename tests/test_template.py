@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffpose_goldens import golden
 
-from talking_head.diffpose.template import load_joyvasa_space
+from talking_head.diffpose.diffusion.template import load_joyvasa_space
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 
 SIZES = {"scale": 1, "t": 3, "pitch": 1, "yaw": 1, "roll": 1}

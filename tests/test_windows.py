@@ -9,20 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_generators import held
 
-from talking_head.diffpose import normalise
-from talking_head.diffpose.normalise import JoyvasaSpace
-from talking_head.diffpose.samplers import Guidance, SampleOptions, seeded_noise
-from talking_head.diffpose.schedule import Schedule
-from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.speech.streaming import StreamingEar
-from talking_head.diffpose.weights import DiffusionModel
-from talking_head.diffpose.windows import (
+from talking_head.diffpose.diffusion import normalise
+from talking_head.diffpose.diffusion.checkpoints import DiffusionModel
+from talking_head.diffpose.diffusion.normalise import JoyvasaSpace
+from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, seeded_noise
+from talking_head.diffpose.diffusion.schedule import Schedule
+from talking_head.diffpose.diffusion.windows import (
     LIVE,
     WindowedMotion,
     WindowPlan,
     silent_context,
     trained_plan,
 )
+from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
+from talking_head.diffpose.speech.streaming import StreamingEar
 from talking_head.lp_core.motion.keypoints import rotation_matrix
 from talking_head.lp_core.motion.motion_filter import following_head
 

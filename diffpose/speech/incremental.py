@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..card import SpeechSettings
-from ..transformer import KeysValues
+from ..diffusion.card import SpeechSettings
+from ..diffusion.transformer import KeysValues
 from .encoder import CONV_STRIDES, UNIT, SpeechEncoder, pad_to_units, pair_mean
 from .streaming import ArrivedSound
 

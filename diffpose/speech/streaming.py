@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..card import Padding, SpeechSettings
+from ..diffusion.card import Padding, SpeechSettings
 from .encoder import SAMPLES_PER_FRAME, SpeechEncoder, at_level
 
 

@@ -25,19 +25,19 @@ import conftest  # noqa: F401  the pack under its import name
 from diffpose_goldens import JOYVASA, POSE_SIZES, card, encoder_shapes
 from figures import Figure, arguments, median_of, report
 
-from talking_head.diffpose.denoiser import Denoiser, WindowInput
-from talking_head.diffpose.generate import DiffusionGenerator, as_wanted
-from talking_head.diffpose.installed import load_installed
-from talking_head.diffpose.normalise import JoyvasaSpace
-from talking_head.diffpose.samplers import Guidance, SampleOptions, guided, sample, seeded_noise
-from talking_head.diffpose.schedule import Schedule
+from talking_head.diffpose.diffusion.checkpoints import DiffusionModel
+from talking_head.diffpose.diffusion.denoiser import Denoiser, WindowInput
+from talking_head.diffpose.diffusion.generator import DiffusionGenerator, as_wanted
+from talking_head.diffpose.diffusion.installed import load_installed
+from talking_head.diffpose.diffusion.normalise import JoyvasaSpace
+from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, guided, sample, seeded_noise
+from talking_head.diffpose.diffusion.schedule import Schedule
+from talking_head.diffpose.diffusion.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
 from talking_head.diffpose.speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
 from talking_head.diffpose.speech.incremental import IncrementalEar
 from talking_head.diffpose.speech.streaming import LiveEar, StreamingEar
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.steering.style import Style
-from talking_head.diffpose.weights import DiffusionModel
-from talking_head.diffpose.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
 from talking_head.lp_core.media.audio import Audio, load_audio
 
 HUBERT_BASE = {"hidden": 768, "layers": 12, "feed_forward": 3072, "channels": 512, "taps": 128, "groups": 16}

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..lp_core.liveportrait.checkpoint import CheckpointError
+from ...lp_core.liveportrait.checkpoint import CheckpointError
+from ..container import CONFIG_NAME, Arguments, Container
+from ..lmdm import LmdmLayout
+from ..speech.encoder import DIMENSIONS_PER_HEAD
 from .card import DenoiserKind, DiffusionCard, Kind, Level, SpeechSettings
-from .container import CONFIG_NAME, Arguments, Container
 from .denoiser import DenoiserLayout, TokenLayout
-from .lmdm import LmdmLayout
 from .schedule import Schedule
-from .speech.encoder import DIMENSIONS_PER_HEAD
 from .style_encoder import StyleEncoderLayout
 
 DEFAULT_HEADS = 8

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.liveportrait.checkpoint import CheckpointError
+from ...lp_core.liveportrait.checkpoint import CheckpointError
 from .normalise import JoyvasaSpace
 
 ARRAY_PARTS = frozenset(

@@ -15,11 +15,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..speech.encoder import SAMPLES_PER_FRAME, SpeechEncoder
+from ..speech.streaming import Ear
+from .checkpoints import DiffusionModel
 from .denoiser import WindowInput
 from .samplers import DenoisingState, NoiseSource, SampleOptions, arrived, clean_from_noise, guided
-from .speech.encoder import SAMPLES_PER_FRAME, SpeechEncoder
-from .speech.streaming import Ear
-from .weights import DiffusionModel
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..lp_core.motion.keypoints import KEYPOINTS
-from ..lp_core.motion.sequence import MotionFrame, MotionSequence
+from ...lp_core.motion.keypoints import KEYPOINTS
+from ...lp_core.motion.sequence import MotionFrame, MotionSequence
 
 EXPRESSION = 3 * KEYPOINTS
 POSE_NAMES = ("scale", "t", "pitch", "yaw", "roll")

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import torch
 
-from ..lp_core.compute.device import Placement, placed_for_good
-from ..lp_core.motion.sequence import MotionSequence
-from ..lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
+from ...lp_core.compute.device import Placement, placed_for_good
+from ...lp_core.motion.sequence import MotionSequence
+from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
+from ..speech.encoder import FPS, SpeechEncoder, speech_encoder
+from ..steering.style import Style, motion_statistics
+from .checkpoints import DiffusionModel, load_diffusion, load_style_encoder
 from .normalise import JoyvasaSpace
-from .speech.encoder import FPS, SpeechEncoder, speech_encoder
-from .steering.style import Style, motion_statistics
 from .style_encoder import StyleEncoder
 from .template import load_joyvasa_space
-from .weights import DiffusionModel, load_diffusion, load_style_encoder
 
 # The commit is the one that several public projects pin; none of them tells a size or a checksum, so these are
 # asked of the Hub while downloading.

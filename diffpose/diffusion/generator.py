@@ -8,20 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.media.audio import Audio
-from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate, join
+from ...lp_core.media.audio import Audio
+from ...lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate, join
+from ..speech.analysis import analyse_pieces
+from ..speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
+from ..speech.incremental import IncrementalEar
+from ..speech.streaming import LiveEar, StreamingEar
+from ..steering.apply import LiveSteering, closed_in_silence, steered, timed
+from ..steering.options import MotionOptions, check_seed
+from ..steering.style import MotionStatistics, Style
+from ..steering.subtle import with_expressions
 from .card import KIND_NAMES
+from .checkpoints import DiffusionModel
 from .normalise import JoyvasaSpace, MotionSpace
 from .samplers import SampleOptions, seeded_noise
-from .speech.analysis import analyse_pieces
-from .speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
-from .speech.incremental import IncrementalEar
-from .speech.streaming import LiveEar, StreamingEar
-from .steering.apply import LiveSteering, closed_in_silence, steered, timed
-from .steering.options import MotionOptions, check_seed
-from .steering.style import MotionStatistics, Style
-from .steering.subtle import with_expressions
-from .weights import DiffusionModel
 from .windows import (
     LIVE,
     LIVE_ON_CPU,

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from ..lp_core.compute.device import Ready, stays
-from ..lp_core.liveportrait.checkpoint import CheckpointError
-from ..lp_core.media.files import appearing_whole
+from ...lp_core.compute.device import Ready, stays
+from ...lp_core.liveportrait.checkpoint import CheckpointError
+from ...lp_core.media.files import appearing_whole
+from ..container import Container, read_container
+from ..lmdm import Lmdm, LmdmLayout
 from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
-from .container import Container, read_container
 from .denoiser import Denoiser, DenoiserLayout, TokenLayout
-from .lmdm import Lmdm, LmdmLayout
 from .published import (
     canonical,
     diffusion_card,

@@ -3,7 +3,7 @@
 LivePortrait cannot draw them: no published network leads from one to the other. DiffPoseTalk's weights and FLAME
 allow no commercial use.
 
-    python -m talking_head.diffpose.flame denoiser.pt stats_train.npz voice.wav motion.npz
+    python -m talking_head.diffpose.diffusion.flame denoiser.pt stats_train.npz voice.wav motion.npz
 """
 
 import argparse
@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.liveportrait.checkpoint import CheckpointError
-from ..lp_core.media.audio import Audio, load_audio
-from ..lp_core.media.files import appearing_whole
+from ...lp_core.liveportrait.checkpoint import CheckpointError
+from ...lp_core.media.audio import Audio, load_audio
+from ...lp_core.media.files import appearing_whole
+from ..speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
+from ..speech.streaming import Ear, StreamingEar, UtteranceEar
+from ..steering.style import CODE_SIZE
 from .card import KIND_NAMES
+from .checkpoints import DiffusionModel, load_diffusion
 from .normalise import FlameCoefficients, FlameSpace
 from .samplers import Guidance, NoiseSource, SampleOptions, seeded_noise
-from .speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
-from .speech.streaming import Ear, StreamingEar, UtteranceEar
-from .steering.style import CODE_SIZE
-from .weights import DiffusionModel, load_diffusion
 from .windows import Person, WindowedMotion, WindowPlan, trained_plan
 
 AUDIO_GUIDANCE, STYLE_GUIDANCE = 1.15, 3.0  # DiffPoseTalk's own

@@ -1,0 +1,1 @@
+"""The DiffPoseTalk family: motion from speech by diffusion."""
