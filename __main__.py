@@ -741,7 +741,7 @@ def _doctor(given: argparse.Namespace) -> None:
 def _published() -> "tuple[WeightEntry, ...]":
     """All weights that can be fetched."""
     from .diffpose.diffusion.installed import DIFFUSION
-    from .diffpose.ditto_installed import DITTO
+    from .diffpose.ditto.installed import DITTO
     from .diffpose.talker.installed import TALKER
     from .lp_core.weights.registry import LIVEPORTRAIT
 

@@ -20,7 +20,7 @@ from .difflivehead import LiveHeadPerson
 from .difflivehead_generate import LiveHeadGenerator
 from .diffusion.checkpoints import DiffusionModel, load_diffusion
 from .diffusion.samplers import SampleOptions
-from .ditto import DittoSource
+from .ditto.motion import DittoSource
 from .speech.encoder import SpeechEncoder, speech_encoder
 
 NETWORKS = ("difflivehead.safetensors", "difflivehead/difflivehead.pth", "difflivehead/difflivehead.pt")

@@ -102,7 +102,7 @@ def choose_generator(
 
         return installed_talker(places, talker, speaker)
     if name == "ditto":
-        from .ditto_installed import installed_ditto
+        from .ditto.installed import installed_ditto
 
         return installed_ditto(places, choose_device(device), portrait, sampling, placement)
     return ProceduralGenerator(speaker)

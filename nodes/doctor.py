@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..diffpose.diffusion.installed import DIFFUSION
-from ..diffpose.ditto_installed import DITTO
+from ..diffpose.ditto.installed import DITTO
 from ..diffpose.talker.installed import TALKER
 from ..lp_core.weights.doctor import diagnosis
 from ..lp_core.weights.registry import LIVEPORTRAIT

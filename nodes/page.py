@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 
 from ..diffpose.diffusion.installed import DIFFUSION
-from ..diffpose.ditto_installed import DITTO
+from ..diffpose.ditto.installed import DITTO
 from ..diffpose.generator import automatic_generator
 from ..diffpose.talker.installed import TALKER
 from ..lp_core.faces.crop import CROP_SIZE, apply_affine

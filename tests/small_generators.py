@@ -16,9 +16,9 @@ from talking_head.diffpose.diffusion.generator import DiffusionGenerator
 from talking_head.diffpose.diffusion.normalise import JoyvasaSpace
 from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions
 from talking_head.diffpose.diffusion.schedule import Schedule
-from talking_head.diffpose.ditto_generate import DittoGenerator
-from talking_head.diffpose.ditto_hearing import CHUNK
-from talking_head.diffpose.lmdm import Lmdm, LmdmLayout
+from talking_head.diffpose.ditto.generator import DittoGenerator
+from talking_head.diffpose.ditto.hearing import CHUNK
+from talking_head.diffpose.ditto.network import Lmdm, LmdmLayout
 from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.steering.style import CODE_SIZE

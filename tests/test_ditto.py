@@ -17,7 +17,9 @@ from small_generators import held, small_ditto, small_lmdm
 from talking_head.diffpose.diffusion.published import canonical
 from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, guided, sample
 from talking_head.diffpose.diffusion.schedule import Schedule
-from talking_head.diffpose.ditto import (
+from talking_head.diffpose.ditto.generator import DittoGenerator
+from talking_head.diffpose.ditto.hearing import CHUNK, DittoEar, onnx_encoder
+from talking_head.diffpose.ditto.motion import (
     DIMS,
     EMOTIONS,
     LIVE_DITTO,
@@ -33,10 +35,8 @@ from talking_head.diffpose.ditto import (
     relative_to_first,
     smoothed_pose,
 )
-from talking_head.diffpose.ditto_generate import DittoGenerator
-from talking_head.diffpose.ditto_hearing import CHUNK, DittoEar, onnx_encoder
+from talking_head.diffpose.ditto.network import Lmdm, LmdmLayout
 from talking_head.diffpose.generator import choose_generator
-from talking_head.diffpose.lmdm import Lmdm, LmdmLayout
 from talking_head.diffpose.steering.options import MOODS, MotionOptions
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio

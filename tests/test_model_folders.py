@@ -15,7 +15,7 @@ from test_learned_pose_nodes import own_model
 from test_talker_installed import install as write_small_talker
 
 from talking_head.diffpose.diffusion.installed import DIFFUSION
-from talking_head.diffpose.ditto_installed import DITTO
+from talking_head.diffpose.ditto.installed import DITTO
 from talking_head.diffpose.talker.apc import Apc
 from talking_head.diffpose.talker.installed import TALKER
 from talking_head.lp_core.media.audio import load_audio

@@ -19,7 +19,7 @@ from ...lp_core.compute.device import Ready, stays
 from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.files import appearing_whole
 from ..container import Container, read_container
-from ..lmdm import Lmdm, LmdmLayout
+from ..ditto.network import Lmdm, LmdmLayout
 from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
 from .denoiser import Denoiser, DenoiserLayout, TokenLayout
 from .published import (

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ..container import CONFIG_NAME, Arguments, Container
-from ..lmdm import LmdmLayout
+from ..ditto.network import LmdmLayout
 from ..speech.encoder import DIMENSIONS_PER_HEAD
 from .card import DenoiserKind, DiffusionCard, Kind, Level, SpeechSettings
 from .denoiser import DenoiserLayout, TokenLayout

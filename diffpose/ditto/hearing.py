@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..lp_core.liveportrait.checkpoint import CheckpointError
-from .speech.streaming import ArrivedSound
+from ...lp_core.liveportrait.checkpoint import CheckpointError
+from ..speech.streaming import ArrivedSound
 
 ChunkEncoder = Callable[[Tensor], Tensor]
 """Sound (6480,) at 16 kHz to (20, C) features, 50 a second."""

@@ -13,8 +13,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..lp_core.compute.device import Ready, stays
-from ..lp_core.motion.keypoints import (
+from ...lp_core.compute.device import Ready, stays
+from ...lp_core.motion.keypoints import (
     ANGLE_BINS,
     DEGREES_PER_BIN,
     EYES,
@@ -24,13 +24,13 @@ from ..lp_core.motion.keypoints import (
     angle_degrees,
     neutral_expression,
 )
-from ..lp_core.motion.sequence import MotionFrame, MotionSequence
-from ..lp_core.render.portrait import Portrait
-from .diffusion.samplers import NoiseSource, SampleOptions, guided, sample
-from .diffusion.schedule import Schedule
-from .lmdm import Lmdm
-from .speech.encoder import SAMPLES_PER_FRAME
-from .speech.streaming import Ear
+from ...lp_core.motion.sequence import MotionFrame, MotionSequence
+from ...lp_core.render.portrait import Portrait
+from ..diffusion.samplers import NoiseSource, SampleOptions, guided, sample
+from ..diffusion.schedule import Schedule
+from ..speech.encoder import SAMPLES_PER_FRAME
+from ..speech.streaming import Ear
+from .network import Lmdm
 
 SIZES = (
     1,

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import torch
 
-from ..lp_core.compute.device import Placement, Ready, placed_for_good
-from ..lp_core.render.portrait import Portrait
-from ..lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
-from .diffusion.checkpoints import load_lmdm
-from .diffusion.samplers import SampleOptions
-from .ditto import DittoSource
-from .ditto_generate import DittoGenerator
-from .ditto_hearing import ChunkEncoder, onnx_encoder
-from .lmdm import Lmdm
+from ...lp_core.compute.device import Placement, Ready, placed_for_good
+from ...lp_core.render.portrait import Portrait
+from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
+from ..diffusion.checkpoints import load_lmdm
+from ..diffusion.samplers import SampleOptions
+from .generator import DittoGenerator
+from .hearing import ChunkEncoder, onnx_encoder
+from .motion import DittoSource
+from .network import Lmdm
 
 # Several public projects tell these paths and sizes; none of them pins a commit.
 _REPOSITORY = "digital-avatar/ditto-talkinghead"

@@ -2,12 +2,17 @@
 
 from fractions import Fraction
 
-from ..lp_core.compute.device import Ready, stays
-from ..lp_core.media.audio import Audio
-from ..lp_core.motion.sequence import MotionSequence
-from .diffusion.generator import WindowStream, check_live_rate, whole_motion
-from .diffusion.samplers import SampleOptions, seeded_noise
-from .ditto import (
+from ...lp_core.compute.device import Ready, stays
+from ...lp_core.media.audio import Audio
+from ...lp_core.motion.sequence import MotionSequence
+from ..diffusion.generator import WindowStream, check_live_rate, whole_motion
+from ..diffusion.samplers import SampleOptions, seeded_noise
+from ..speech.encoder import FPS
+from ..steering.apply import LiveSteering
+from ..steering.options import MotionOptions, check_seed
+from ..steering.style import Style
+from .hearing import ChunkEncoder, DittoEar
+from .motion import (
     DIMS,
     EMOTIONS,
     LIVE_DITTO,
@@ -19,12 +24,7 @@ from .ditto import (
     DittoSource,
     DittoSpace,
 )
-from .ditto_hearing import ChunkEncoder, DittoEar
-from .lmdm import Lmdm
-from .speech.encoder import FPS
-from .steering.apply import LiveSteering
-from .steering.options import MotionOptions, check_seed
-from .steering.style import Style
+from .network import Lmdm
 
 
 class DittoGenerator:

@@ -1,0 +1,1 @@
+"""Ditto: motion from speech by its own diffusion network (LMDM)."""
