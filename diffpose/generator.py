@@ -118,7 +118,7 @@ def _diffusion(
     precision: str,
 ) -> MotionGenerator:
     """JoyVASA's networks; where they are not there but somebody's own DiffLiveHead is, that."""
-    from .difflivehead_installed import installed_livehead, livehead_file
+    from .difflivehead.installed import installed_livehead, livehead_file
     from .diffusion.generator import DiffusionGenerator
     from .diffusion.installed import load_installed, unusable_weights
     from .encoders import ProjectedEncoder

@@ -8,8 +8,8 @@ from diffpose_goldens import DIFFLIVEHEAD, JOYVASA, POSE_SIZES, card, denoiser, 
 from talker_goldens import filled
 from torch import nn
 
-from talking_head.diffpose.difflivehead import LiveHeadPerson
-from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
+from talking_head.diffpose.difflivehead.generator import LiveHeadGenerator
+from talking_head.diffpose.difflivehead.motion import LiveHeadPerson
 from talking_head.diffpose.diffusion.checkpoints import DiffusionModel
 from talking_head.diffpose.diffusion.denoiser import Denoiser, TokenLayout
 from talking_head.diffpose.diffusion.generator import DiffusionGenerator

@@ -7,7 +7,8 @@ import torch
 from diffpose_goldens import golden, published
 from small_generators import SMALL_LIVEHEAD, small_livehead, small_model, voice
 
-from talking_head.diffpose.difflivehead import (
+from talking_head.diffpose.difflivehead.generator import LiveHeadGenerator
+from talking_head.diffpose.difflivehead.motion import (
     KEPT,
     Latents,
     LiveHeadPerson,
@@ -19,7 +20,6 @@ from talking_head.diffpose.difflivehead import (
     vectors_of,
     window_starts,
 )
-from talking_head.diffpose.difflivehead_generate import LiveHeadGenerator
 from talking_head.diffpose.diffusion.checkpoints import save_diffusion
 from talking_head.diffpose.diffusion.samplers import SampleOptions
 from talking_head.diffpose.generator import choose_generator

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import torch
 
-from ..lp_core.compute.device import Placement, placed_for_good
-from ..lp_core.render.portrait import Portrait
-from ..lp_core.weights.registry import first_file, searched
-from .container import read_container
-from .difflivehead import LiveHeadPerson
-from .difflivehead_generate import LiveHeadGenerator
-from .diffusion.checkpoints import DiffusionModel, load_diffusion
-from .diffusion.samplers import SampleOptions
-from .ditto.motion import DittoSource
-from .speech.encoder import SpeechEncoder, speech_encoder
+from ...lp_core.compute.device import Placement, placed_for_good
+from ...lp_core.render.portrait import Portrait
+from ...lp_core.weights.registry import first_file, searched
+from ..container import read_container
+from ..diffusion.checkpoints import DiffusionModel, load_diffusion
+from ..diffusion.samplers import SampleOptions
+from ..ditto.motion import DittoSource
+from ..speech.encoder import SpeechEncoder, speech_encoder
+from .generator import LiveHeadGenerator
+from .motion import LiveHeadPerson
 
 NETWORKS = ("difflivehead.safetensors", "difflivehead/difflivehead.pth", "difflivehead/difflivehead.pt")
 ENCODERS = ("wav2vec2-base-960h/model.safetensors", "wav2vec2-base-960h.safetensors")

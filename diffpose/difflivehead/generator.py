@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.media.audio import Audio
-from ..lp_core.motion.sequence import MotionSequence
-from .difflivehead import PERIODS, LiveHeadPerson, LiveHeadSpace, finished
-from .diffusion.card import KIND_NAMES
-from .diffusion.checkpoints import DiffusionModel
-from .diffusion.generator import as_wanted
-from .diffusion.samplers import Guidance, SampleOptions, seeded_noise
-from .diffusion.windows import Person, WindowedMotion, silent_context, trained_plan
-from .speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
-from .speech.streaming import StreamingEar
-from .steering.options import MotionOptions, check_seed
-from .steering.style import Style
+from ...lp_core.media.audio import Audio
+from ...lp_core.motion.sequence import MotionSequence
+from ..diffusion.card import KIND_NAMES
+from ..diffusion.checkpoints import DiffusionModel
+from ..diffusion.generator import as_wanted
+from ..diffusion.samplers import Guidance, SampleOptions, seeded_noise
+from ..diffusion.windows import Person, WindowedMotion, silent_context, trained_plan
+from ..speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
+from ..speech.streaming import StreamingEar
+from ..steering.options import MotionOptions, check_seed
+from ..steering.style import Style
+from .motion import PERIODS, LiveHeadPerson, LiveHeadSpace, finished
 
 GUIDANCE = 1.65  # its demo's 0.65 in the convention used here
 

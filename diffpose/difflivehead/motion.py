@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..lp_core.motion.keypoints import KEYPOINTS
-from ..lp_core.motion.sequence import MotionFrame, MotionSequence
-from ..lp_core.motion.smoothers import savitzky_golay
+from ...lp_core.motion.keypoints import KEYPOINTS
+from ...lp_core.motion.sequence import MotionFrame, MotionSequence
+from ...lp_core.motion.smoothers import savitzky_golay
 
 KEPT = (4, 6, 7, 22, 33, 34, 40, 43, 45, 46, 48, 51, 52, 53, 57, 58, 59, 60, 61, 62)  # of the 63 of expression
 POSE_LOW = (-21.0, -30.0, -23.0, -0.3, -0.3)  # degrees and crop units, against the window's usual pose

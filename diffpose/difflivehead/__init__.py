@@ -1,0 +1,1 @@
+"""DiffLiveHead: hazard-10's variant of the DiffPoseTalk family."""
