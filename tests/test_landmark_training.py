@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from talking_head.diffpose.training.landmarks import (
+from talking_head.diffpose.training.shipped.landmarks import (
     STORED_MARGIN,
     STORED_SIZE,
     TASKS,

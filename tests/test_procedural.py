@@ -50,7 +50,7 @@ def blinks(motion: MotionSequence) -> int:
 
 
 def phonemes() -> list[tuple[str, float, float]]:
-    """What the bundled voice says when, from diffpose/training/demo_speech.py."""
+    """What the bundled voice says when, from diffpose/training/shipped/demo_speech.py."""
     return json.loads((ROOT / "tests" / "golden" / "speech" / "demo_phonemes.json").read_text("utf-8"))
 
 

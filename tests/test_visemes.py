@@ -21,9 +21,9 @@ from talking_head.diffpose.procedural.visemes import (
     visemes,
 )
 from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse
-from talking_head.diffpose.training.espeak import Phoneme
-from talking_head.diffpose.training.phonemes import TABLE, segments, shape_targets, unknown_symbols
-from talking_head.diffpose.training.sentences import (
+from talking_head.diffpose.training.shipped.espeak import Phoneme
+from talking_head.diffpose.training.shipped.phonemes import TABLE, segments, shape_targets, unknown_symbols
+from talking_head.diffpose.training.shipped.sentences import (
     DRIVER_LANGUAGES,
     DRIVER_VARIANTS,
     JUDGE_LANGUAGES,

@@ -1,1 +1,1 @@
-"""How the shipped assets were made. Imported by nothing that runs; see README.md here."""
+"""Training code: nothing that runs imports it."""

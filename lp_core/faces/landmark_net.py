@@ -5,7 +5,7 @@ points away from the viewer. Check: the mean face is centred at (64, 64) and its
 
 The shipped weights (fp16, batch norm folded into the convolutions) are our own, distilled from labels of MediaPipe
 Face Mesh (Apache-2.0) on example pictures of open projects and renderings of them; the recipe stands in
-diffpose/training/landmarks.py.
+diffpose/training/shipped/landmarks.py.
 """
 
 import copy

@@ -311,7 +311,7 @@ def main() -> None:
 def choose_finder(name: str):
     """The finder that measures the frames."""
     if name == "mediapipe":
-        from talking_head.lp_core.mesh.mediapipe_finder import MediapipeFinder
+        from talking_head.diffpose.training.shipped.mediapipe_finder import MediapipeFinder
 
         return MediapipeFinder()
     from talking_head.lp_core.faces.finder import BuiltinFinder

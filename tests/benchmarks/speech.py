@@ -25,9 +25,9 @@ from sync import JUDGE, heard_mouth, sync  # noqa: E402
 from talking_head.diffpose.procedural.generator import ProceduralGenerator  # noqa: E402
 from talking_head.diffpose.procedural.visemes import SHAPES, load_viseme_net, visemes  # noqa: E402
 from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse  # noqa: E402
-from talking_head.diffpose.training.espeak import Phoneme, speak  # noqa: E402
-from talking_head.diffpose.training.phonemes import BILABIALS, segments, shape_targets  # noqa: E402
-from talking_head.diffpose.training.sentences import UNHEARD_VOICES  # noqa: E402
+from talking_head.diffpose.training.shipped.espeak import Phoneme, speak  # noqa: E402
+from talking_head.diffpose.training.shipped.phonemes import BILABIALS, segments, shape_targets  # noqa: E402
+from talking_head.diffpose.training.shipped.sentences import UNHEARD_VOICES  # noqa: E402
 from talking_head.lp_core.media.audio import Audio, load_audio  # noqa: E402
 from talking_head.lp_core.motion.controls import Controls, from_expression  # noqa: E402
 

@@ -1,7 +1,7 @@
 """The sync meter: does a mouth that was seen fit a voice that was heard?
 
 The voice is heard by the judge, a viseme net trained with another seed on other voices and languages than the one
-that drives the built-in generator (diffpose/training/visemes.py).
+that drives the built-in generator (diffpose/training/shipped/visemes.py).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Train the landmark nets of the built-in face finder: the whole face, the eye with its brow, the mouth.
 
-    python -m talking_head.diffpose.training.landmarks label PICTURES_AND_CLIPS -o faces.safetensors
-    python -m talking_head.diffpose.training.landmarks train eye faces.safetensors -o eye_net.safetensors
+    python -m talking_head.diffpose.training.shipped.landmarks label PICTURES_AND_CLIPS -o faces.safetensors
+    python -m talking_head.diffpose.training.shipped.landmarks train eye faces.safetensors -o eye_net.safetensors
 
 Labels come from MediaPipe Face Mesh (Apache-2.0; the package's optional extra). The shipped nets were distilled so
 from the example pictures and clips of LivePortrait and SadTalker. Eye and mouth: 38 stills and 2.6 k frames of 13
@@ -21,8 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...lp_core.faces.crop import cut
-from ...lp_core.faces.landmark_net import (
+from ....lp_core.faces.crop import cut
+from ....lp_core.faces.landmark_net import (
     COMPONENTS,
     EYE,
     INNER_LIPS,
@@ -38,8 +38,8 @@ from ...lp_core.faces.landmark_net import (
     PartNet,
     folded,
 )
-from ...lp_core.faces.landmarks import LANDMARKS
-from ...lp_core.faces.refine import Placement, mirror
+from ....lp_core.faces.landmarks import LANDMARKS
+from ....lp_core.faces.refine import Placement, mirror
 
 STORED_SIZE = 320  # pixels a side of the stored, upright faces
 STORED_MARGIN = 2.1  # side of a stored face's picture over the larger side of its box
@@ -51,7 +51,7 @@ DEPTH_WEIGHT = 0.4
 OPENING_WEIGHT = 2.0
 PROVENANCE = (
     "made by this project: distilled from labels of MediaPipe Face Mesh 0.10.14 (Apache-2.0) on example pictures "
-    "and clips of open projects; batch norm folded, stored as fp16; recipe in diffpose/training/landmarks.py"
+    "and clips of open projects; batch norm folded, stored as fp16; recipe in diffpose/training/shipped/landmarks.py"
 )
 
 # Landmarks whose distances the measures of a face are read from, as pairs.
@@ -355,7 +355,7 @@ def save_network(network: LandmarkNet | PartNet, path: Path) -> None:
 
 def label(sources: Sequence[Path]) -> Faces:
     """Faces of pictures and clips, labelled by mediapipe; sources without a face are left out."""
-    from ...lp_core.mesh.mediapipe_finder import MediapipeFinder
+    from .mediapipe_finder import MediapipeFinder
 
     finder, images, points, names = MediapipeFinder(), [], [], []
     for source in sources:

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..faces.crop import apply_affine, cut
-from ..faces.faces import Face, NoFaceError
-from ..faces.finder import distinct
-from ..faces.refine import Placement
+from ....lp_core.faces.crop import apply_affine, cut
+from ....lp_core.faces.faces import Face, NoFaceError
+from ....lp_core.faces.finder import distinct
+from ....lp_core.faces.refine import Placement
 
 CROP = 512  # pixels
 FIRST_MARGIN = 2.2  # side of the crop over a detector's box, then over the landmarks' box

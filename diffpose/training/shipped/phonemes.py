@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from ..speech.curves import ANALYSIS_RATE, Curve, smoothed
+from ...speech.curves import ANALYSIS_RATE, Curve, smoothed
 from .espeak import Phoneme
 
 

@@ -1,4 +1,4 @@
-"""Trains the viseme nets on synthetic speech: `python -m talking_head.diffpose.training.visemes driver`.
+"""Trains the viseme nets on synthetic speech: `python -m talking_head.diffpose.training.shipped.visemes driver`.
 
 The driver (diffpose/viseme_net.safetensors) moves the built-in generator's lips; the judge
 (tests/benchmarks/judge_net.safetensors) measures lip sync and shares neither voices, languages nor seed with it.
@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..procedural.visemes import ASSET, SHAPES, UNITS, VisemeNet
-from ..speech.analysis import HOP, SAMPLE_RATE, analyse
+from ...procedural.visemes import ASSET, SHAPES, UNITS, VisemeNet
+from ...speech.analysis import HOP, SAMPLE_RATE, analyse
 from .espeak import Phoneme, speak
 from .phonemes import shape_targets
 from .sentences import (
@@ -57,7 +57,7 @@ class Example:
     shapes: Tensor
 
 
-JUDGE = Path(__file__).parents[2] / "tests" / "benchmarks" / "judge_net.safetensors"
+JUDGE = Path(__file__).parents[3] / "tests" / "benchmarks" / "judge_net.safetensors"
 RECIPES = {
     "driver": Recipe(DRIVER_LANGUAGES, DRIVER_VARIANTS, seed=1, width=64, utterances=1600, steps=8000, path=ASSET),
     "judge": Recipe(JUDGE_LANGUAGES, JUDGE_VARIANTS, seed=2, width=56, utterances=1200, steps=5000, path=JUDGE),

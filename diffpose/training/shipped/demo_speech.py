@@ -1,6 +1,6 @@
 """Makes the bundled voices, workflows/demo_speech.wav with its phoneme times for the tests and demo_answer.wav.
 
-`python -m talking_head.diffpose.training.demo_speech`. The words are ours; the voices are espeak-ng 1.51's.
+`python -m talking_head.diffpose.training.shipped.demo_speech`. The words are ours; the voices are espeak-ng 1.51's.
 """
 
 import json
@@ -16,7 +16,7 @@ TEXT = "Hello, and welcome! I am a portrait that can move and speak. Give me any
 VOICE, WORDS_PER_MINUTE = "en-us+f2", 155
 ANSWER = "Thank you! And while you were speaking, I listened, and blinked."
 ANSWERING_VOICE = "en-us+f4"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SPEECH, ANSWER_FILE = (ROOT / "workflows" / name for name in ("demo_speech.wav", "demo_answer.wav"))
 PHONEMES = ROOT / "tests" / "golden" / "speech" / "demo_phonemes.json"
 
