@@ -29,7 +29,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def imports(path: Path) -> Iterator[tuple[ast.stmt, str]]:
-    """Every import statement in a file with the module it names, relative ones from the root: ".lp_core.motion.sequence"."""
+    """Every import statement in a file with the module it names, relative ones from the root: ".lp_core.motion"."""
     package = list(path.relative_to(ROOT).parent.parts)
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):

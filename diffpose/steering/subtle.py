@@ -31,8 +31,8 @@ SMILE_SHARE = 0.3  # how far above its mean the wandering must be for a smile
 SMILE_FADE = 0.12  # seconds, standard deviation, in which a smile leaves with the voice
 SIDEWAYS = 0.3  # of a smile, that the mouth goes to its stronger side
 
-# What each of options.MOODS adds to the controls (lp_core/motion/controls.py): the action units that Ekman and Friesen
-# (1978) name for each, softened to what somebody can hold while speaking.
+# What each of options.MOODS adds to the controls (lp_core/motion/controls.py): the action units that Ekman and
+# Friesen (1978) name for each, softened to what somebody can hold while speaking.
 MOOD_CONTROLS = MappingProxyType(
     {
         "neutral": {},

@@ -51,7 +51,7 @@ DEPTH_WEIGHT = 0.4
 OPENING_WEIGHT = 2.0
 PROVENANCE = (
     "made by this project: distilled from labels of MediaPipe Face Mesh 0.10.14 (Apache-2.0) on example pictures "
-    "and clips of open projects; batch norm folded, stored as fp16; recipe in diffpose/training/shipped/landmarks.py"
+    "and clips of open projects; batch norm folded, stored as fp16; recipe in diffpose/training/shipped/"
 )
 
 # Landmarks whose distances the measures of a face are read from, as pairs.
