@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .apps.live.viewer import Viewer
     from .diffpose.generator import MotionGenerator, MotionOptions
     from .diffpose.steering.style import Style
     from .lp_core.faces.faces import Face
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from .lp_core.media.video import Video
     from .lp_core.motion.sequence import MotionSequence
     from .lp_core.render.portrait import Portrait, Renderer, RenderOptions
-    from .lp_core.viewer import Viewer
     from .lp_core.weights.registry import WeightEntry
 
 ROOT = Path(__file__).resolve().parent
@@ -629,10 +629,10 @@ def _live(given: argparse.Namespace) -> None:
 
 def _check_live(given: argparse.Namespace) -> None:
     """Say what is missing before anything is loaded."""
+    from .apps.live.viewer import require_aiohttp
     from .lp_core.live.voices import sound_devices
     from .lp_core.media.files import folder_of
     from .lp_core.media.formats import format_of
-    from .lp_core.viewer import require_aiohttp
 
     if given.no_page and given.voice is None and given.microphone is None:
         raise ValueError("Without a page there is nobody to hear; give --voice FILE or --microphone.")
@@ -674,7 +674,7 @@ def _live_head(given: argparse.Namespace, voice: "Audio | None") -> "tuple[LiveH
 
 
 def _viewer(given: argparse.Namespace, head: "LiveHead", picture: "Tensor") -> "Viewer":
-    from .lp_core.viewer import Viewer
+    from .apps.live.viewer import Viewer
 
     speaks_there = given.voice is None and given.microphone is None
     rate = head.sound.sample_rate

@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-LAYERS = {"lp_core": {"lp_core"}, "diffpose": {"lp_core", "diffpose"}, "nodes": {"lp_core", "diffpose", "nodes"}}
+LAYERS = {
+    "lp_core": {"lp_core"},
+    "diffpose": {"lp_core", "diffpose"},
+    "apps": {"lp_core", "diffpose", "apps"},
+    "nodes": {"lp_core", "diffpose", "nodes"},
+}
 HOST_MODULES = {"folder_paths", "comfy", "comfy_api", "server", "execution", "nodes"}
 HEAVY = {"librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))

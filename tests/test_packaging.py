@@ -87,7 +87,7 @@ def test_the_registry_s_archive_holds_what_runs_and_no_more():
     packed = every - left_out
     assert {name.split("/")[0] for name in left_out} == {".ci", ".comfyignore", ".gitignore", "tests"}
     assert {name.split("/")[0] for name in packed} == {
-        "LICENSE", "README.md", "__init__.py", "__main__.py", "diffpose", "locales", "lp_core", "nodes",
+        "LICENSE", "README.md", "__init__.py", "__main__.py", "apps", "diffpose", "locales", "lp_core", "nodes",
         "pyproject.toml", "requirements.txt", "web", "workflows",
     }  # fmt: skip
     assert sum((ROOT / name).stat().st_size for name in packed) < LARGEST_ARCHIVE
@@ -96,7 +96,9 @@ def test_the_registry_s_archive_holds_what_runs_and_no_more():
 def test_every_package_folder_is_installed():
     listed = set(PROJECT["tool"]["setuptools"]["packages"])
     folders = {
-        path.parent for part in ("lp_core", "diffpose", "nodes") for path in (ROOT / part).rglob("__init__.py")
+        path.parent
+        for part in ("lp_core", "diffpose", "apps", "nodes")
+        for path in (ROOT / part).rglob("__init__.py")
     }
     assert listed == {"talking_head", *(".".join(("talking_head", *f.relative_to(ROOT).parts)) for f in folders)}
 

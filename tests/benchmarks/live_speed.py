@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from conftest import ROOT  # sets one thread
 from figures import Figure, arguments, report
 
+from talking_head.apps.live.viewer import Viewer
 from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.lp_core.faces.faces import find_faces
 from talking_head.lp_core.live.recording import Recording
@@ -26,7 +27,6 @@ from talking_head.lp_core.live.voices import PIECE, at_its_pace
 from talking_head.lp_core.media.audio import ArrivingAudio, load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.renderer import MeshRenderer
-from talking_head.lp_core.viewer import Viewer
 
 FPS = 25
 

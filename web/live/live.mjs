@@ -1,7 +1,7 @@
 /** The page of `talking-head live`: shows each frame while the sound at its moment is heard. */
 import { Player } from "./player.mjs";
 
-const [FRAME, SOUND] = [1, 2]; // kinds of binary messages; see lp_core/viewer.py
+const [FRAME, SOUND] = [1, 2]; // kinds of binary messages; see apps/live/viewer.py
 const HEADER_BYTES = 12;
 const AFTER_THE_FRAME = 0.1; // seconds for a frame's way here, beyond the latency it has anyway
 const PIECE_SECONDS = 0.02; // of what the microphone hears, sent at once

@@ -29,14 +29,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .live.session import LiveFrame, Schedule
-from .media.audio import Resampler
+from ...lp_core.live.session import LiveFrame, Schedule
+from ...lp_core.media.audio import Resampler
 
 if TYPE_CHECKING:
     from aiohttp import web
     from aiohttp.typedefs import Handler, Middleware
 
-PAGE = Path(__file__).parents[1] / "web" / "live"
+PAGE = Path(__file__).parents[2] / "web" / "live"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "frame-ancestors 'none'",

@@ -1,0 +1,1 @@
+"""What stands on top of both floors and is no ComfyUI node: command line, live page."""

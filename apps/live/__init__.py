@@ -1,0 +1,1 @@
+"""A live head for others to watch: the page and its server."""
