@@ -345,8 +345,8 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
 
 def _animate(given: argparse.Namespace) -> None:
     from .lp_core.media.audio import AudioFile
+    from .lp_core.media.rates import frame_rate
     from .lp_core.motion.edits import smooth
-    from .lp_core.motion.sequence import frame_rate
 
     audio = AudioFile(given.voice)
     portrait = _portrait(given)

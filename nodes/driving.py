@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.media.rates import frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.extractor import Extraction, frame_ranges
 from ..lp_core.render.render import extractor_for
 from . import host

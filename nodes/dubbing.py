@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.media.rates import frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.dubbing import clip_faces, dub, ping_pong
 from ..lp_core.render.render import extractor_for
 from . import host, widgets

@@ -29,8 +29,9 @@ from talking_head.lp_core.live.session import (
 from talking_head.lp_core.media.audio import ArrivingAudio, Resampler, load_audio
 from talking_head.lp_core.media.encoding import VideoOptions
 from talking_head.lp_core.media.picture import limited, load_picture
+from talking_head.lp_core.media.rates import frame_count
 from talking_head.lp_core.media.video import read_video
-from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
+from talking_head.lp_core.motion.sequence import MotionSequence, join
 from talking_head.lp_core.render.portrait import Portrait
 from talking_head.lp_core.render.render import choose_renderer, render
 

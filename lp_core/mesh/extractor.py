@@ -16,9 +16,10 @@ from ..faces.face_model import MEASURES, FacePose, controls_of_measures, face_mo
 from ..faces.faces import FaceFinder, NoFaceError
 from ..faces.finder import UPRIGHT, BuiltinFinder
 from ..faces.tracking import track
+from ..media.rates import frame_rate
 from ..motion.controls import Controls, to_expression
 from ..motion.keypoints import rotation_degrees
-from ..motion.sequence import MotionFrame, MotionSequence, frame_rate
+from ..motion.sequence import MotionFrame, MotionSequence
 from ..motion.smoothers import gaussian
 from ..render.extractor import Extraction
 from .renderer import UNITS_PER_EYE_DISTANCE

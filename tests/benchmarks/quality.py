@@ -28,8 +28,9 @@ from talking_head.lp_core.faces.face_model import MEASURES, fit_pose, measure
 from talking_head.lp_core.faces.faces import Face, find_faces
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.picture import load_picture
+from talking_head.lp_core.media.rates import frame_rate
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression, to_expression
-from talking_head.lp_core.motion.sequence import MotionSequence, frame_rate
+from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.render.portrait import Portrait, RenderOptions
 from talking_head.lp_core.render.render import choose_renderer, render
 
