@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..faces.crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
-from ..faces.face_model import MEASURES, FacePose, controls_of_measures, face_model, fit_pose, measure
+from ..faces.face_model import FacePose, face_model, fit_pose
 from ..faces.faces import FaceFinder, NoFaceError
 from ..faces.finder import UPRIGHT, BuiltinFinder
 from ..faces.tracking import track
@@ -22,6 +22,7 @@ from ..motion.keypoints import rotation_degrees
 from ..motion.sequence import MotionFrame, MotionSequence
 from ..motion.smoothers import gaussian
 from ..render.extractor import Extraction
+from .measures import MEASURES, controls_of_measures, measure
 from .renderer import UNITS_PER_EYE_DISTANCE
 from .rig import NECK
 
