@@ -35,18 +35,11 @@ from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, Pai
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.keypoints import place, rotation_matrix, transform
-from talking_head.lp_core.motion.retarget import (
-    Retargeter,
-    hold,
-    measured_from,
-    open_eyes_to,
-    open_lips_to,
-    transfer,
-    transfer_to_clip,
-)
+from talking_head.lp_core.motion.retarget import hold, measured_from, transfer, transfer_to_clip
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
+from talking_head.lp_core.render.openings import Retargeter, open_eyes_to, open_lips_to
 from talking_head.lp_core.render.portrait import RenderOptions
 from talking_head.lp_core.render.render import (
     _liveportrait,
