@@ -397,11 +397,11 @@ def _generator(
 
 def _dub(given: argparse.Namespace) -> None:
     from .diffpose.generator import MotionOptions
+    from .lp_core.choice import choose_renderer, extractor_for
     from .lp_core.media.audio import load_audio
     from .lp_core.media.video import read_video, write_video
     from .lp_core.render.dubbing import clip_faces, dub, play
     from .lp_core.render.extractor import frame_ranges
-    from .lp_core.render.render import choose_renderer, extractor_for
 
     clip, audio = read_video(given.clip), load_audio(given.voice)
     renderer = choose_renderer(given.renderer, given.device, models_folders(given.models))
@@ -471,9 +471,9 @@ def _drive(given: argparse.Namespace) -> None:
 
 def _driver(given: argparse.Namespace, renderer: "Renderer") -> "tuple[MotionSequence, Audio | None]":
     """The motion that drives, and its sound: from a motion file, or read from a clip in the renderer's terms."""
+    from .lp_core.choice import extractor_for
     from .lp_core.media.video import read_video
     from .lp_core.motion.templates import MOTION_SUFFIXES, load_motion
-    from .lp_core.render.render import extractor_for
 
     if given.clip.suffix.lower() in MOTION_SUFFIXES:
         return load_motion(given.clip, given.neutral), None
@@ -492,8 +492,8 @@ def _clip_motion(path: Path) -> "MotionSequence":
 
 
 def _portrait(given: argparse.Namespace) -> "Portrait":
+    from .lp_core.choice import choose_renderer
     from .lp_core.media.picture import limited, load_picture
-    from .lp_core.render.render import choose_renderer
 
     whole = load_picture(given.portrait)
     picture = limited(whole, given.max_side)

@@ -25,6 +25,7 @@ from liveportrait_goldens import (
 )
 from slow_lane import SlowLane
 
+from talking_head.lp_core.choice import _liveportrait, _say_once, choose_renderer, extractor_for
 from talking_head.lp_core.compute.device import cpu_has_bfloat16
 from talking_head.lp_core.faces.crop import CropOptions, blend_mask, invert_affine, paste, sample
 from talking_head.lp_core.faces.face_model import face_model
@@ -41,17 +42,7 @@ from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
 from talking_head.lp_core.render.openings import Retargeter, open_eyes_to, open_lips_to
 from talking_head.lp_core.render.portrait import RenderOptions
-from talking_head.lp_core.render.render import (
-    _liveportrait,
-    _say_once,
-    choose_renderer,
-    clip_motion,
-    extractor_for,
-    render,
-    render_clip,
-    render_over,
-    render_together,
-)
+from talking_head.lp_core.render.render import clip_motion, render, render_clip, render_over, render_together
 from talking_head.lp_core.weights.registry import HUMAN
 
 TIGHT = 2e-6  # from stored motion; the goldens' README
