@@ -757,7 +757,7 @@ def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, 
 def _download(entry: "WeightEntry", folder: Path, given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from .lp_core.weights.registry import download
+    from .lp_core.weights.download import download
 
     with tqdm(desc=entry.name, unit="B", unit_scale=True, delay=0.2, disable=given.quiet) as bar:
 

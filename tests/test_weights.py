@@ -14,18 +14,16 @@ import torch
 from safetensors.torch import save
 
 from talking_head.lp_core.liveportrait.checkpoint import NETWORKS
+from talking_head.lp_core.weights.download import DownloadError, download, fetch_missing
 from talking_head.lp_core.weights.registry import (
     ANIMAL,
     HUMAN,
     LANDMARKS,
     LIVEPORTRAIT,
-    DownloadError,
     PublishedFile,
     State,
     WeightEntry,
     check,
-    download,
-    fetch_missing,
 )
 
 CONTENT = save({"values": torch.arange(50_000, dtype=torch.float32)})
