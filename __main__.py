@@ -709,8 +709,9 @@ def _arriving(
 
 def _models(given: argparse.Namespace) -> None:
     """List the published weights, after fetching what was asked for."""
+    from .lp_core.liveportrait.entries import HUMAN
     from .lp_core.weights.doctor import weights_table
-    from .lp_core.weights.registry import HUMAN, State, check, entries_named
+    from .lp_core.weights.registry import State, check, entries_named
 
     entries = _published()
     if given.download is not None:
@@ -743,13 +744,13 @@ def _published() -> "tuple[WeightEntry, ...]":
     from .diffpose.diffusion.installed import DIFFUSION
     from .diffpose.ditto.installed import DITTO
     from .diffpose.talker.installed import TALKER
-    from .lp_core.weights.registry import LIVEPORTRAIT
+    from .lp_core.liveportrait.entries import LIVEPORTRAIT
 
     return (*LIVEPORTRAIT, *DIFFUSION, *TALKER, *DITTO)
 
 
 def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, ...]:
-    from .lp_core.weights.registry import LIVEPORTRAIT
+    from .lp_core.liveportrait.entries import LIVEPORTRAIT
 
     return models_folders(given.models, "liveportrait" if entry in LIVEPORTRAIT else "diffpose")
 
