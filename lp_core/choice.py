@@ -1,5 +1,6 @@
 """Which renderer draws, and which extractor reads motion in its terms."""
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -9,9 +10,10 @@ import torch
 from .compute.device import Placement, choose_device, choose_dtype, placed_for_good
 from .render.extractor import MotionExtractor
 from .render.portrait import Renderer
-from .render.render import _log
 
 RENDERERS = ("auto", "mesh", "liveportrait")
+
+_log = logging.getLogger(__name__)
 
 
 def choose_renderer(
@@ -41,7 +43,7 @@ def choose_renderer(
         ValueError: an unknown name or acceleration, or a device or precision that cannot be used.
         FileNotFoundError: `liveportrait` is asked for and its weights are not there.
     """
-    from ..mesh.renderer import MeshRenderer
+    from .mesh.renderer import MeshRenderer
 
     if name not in RENDERERS:
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
@@ -63,9 +65,9 @@ def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtra
         whole_frames: no face is looked for, since the clip is cropped around one already or shows an animal;
             LivePortrait only.
     """
-    from ..liveportrait.extractor import LivePortraitExtractor
-    from ..liveportrait.renderer import LivePortraitRenderer
-    from ..mesh.extractor import LandmarkExtractor
+    from .liveportrait.extractor import LivePortraitExtractor
+    from .liveportrait.renderer import LivePortraitRenderer
+    from .mesh.extractor import LandmarkExtractor
 
     if isinstance(renderer, LivePortraitRenderer):
         return LivePortraitExtractor(renderer, whole_frames=whole_frames)
@@ -81,8 +83,8 @@ def _liveportrait(
     placement: Placement,
     acceleration: str,
 ) -> Renderer:
-    from ..liveportrait.networks import load_landmarks, load_networks
-    from ..liveportrait.renderer import LivePortraitRenderer
+    from .liveportrait.networks import load_landmarks, load_networks
+    from .liveportrait.renderer import LivePortraitRenderer
 
     landmarks = None if animals else load_landmarks(folders)
     return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement, acceleration)
@@ -90,7 +92,7 @@ def _liveportrait(
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
     """The name of the renderer that `auto` takes, and a sentence that tells why."""
-    from ..liveportrait.networks import unusable_weights
+    from .liveportrait.networks import unusable_weights
 
     lacking = unusable_weights(folders, animals)
     if lacking:

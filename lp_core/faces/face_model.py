@@ -1,12 +1,12 @@
-"""A face in numbers: the mean mesh, its pose in a picture, and the geometric measures that name an expression.
+"""A face in numbers: the mean mesh and its pose in a picture.
 
 Convention: the face frame has x to the picture's right, y down and z away from the viewer; its unit is the distance
 between the outer eye corners (landmarks 33 and 263), whose middle is the origin in x. Check: in the mean face
 landmark 263 stands at x = +0.5.
 
-The mean face and the displacement basis are our own (recipe: diffpose/training/shipped/README.md): mean
-by generalised Procrustes analysis of 590 tracked frames, basis by ridge regression of the landmarks' residuals on
-the sixteen measures over 19 clips, both made left-right symmetric.
+The mean face and the displacement basis are our own (recipe: diffpose/training/shipped/README.md): mean by
+generalised Procrustes analysis of 590 tracked frames, basis by ridge regression of the landmarks' residuals on the
+sixteen measures of mesh/measures.py over 19 clips, both made left-right symmetric.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""The geometric measures that name an expression, and their way to controls and back."""
+"""The geometric measures that name an expression, and their way to controls and back.
+
+Lengths are eye distances in the face frame of faces/face_model.py.
+"""
 
 import torch
 from torch import Tensor
@@ -11,25 +14,14 @@ MEASURES = (
     "brow_distance", "gaze_x", "gaze_y",
 )  # fmt: skip
 
-
 UPPER_LIP_MIDDLE = (13, 82, 312)
-
-
 LOWER_LIP_MIDDLE = (14, 87, 317)
-
-
 IRIS_RADIUS = 0.065  # eye distances, of the mean face
-
 
 # What speech does by itself: how far chin, upper lip and corners follow the opening and the width (mesh spec, 2).
 CHIN_PER_GAP, CHIN_PER_WIDTH = 0.36, -0.15
-
-
 UP_PER_GAP, UP_PER_WIDTH = -0.10, -0.22
-
-
 CORNER_PER_GAP, CORNER_PER_WIDTH = 0.18, -0.40
-
 
 # An eye counts as closing when its opening falls by this share of the open eye, and as closed after the span.
 BLINK_START, BLINK_SPAN = 0.12, 0.62

@@ -1,8 +1,4 @@
-"""A driver's motion brought onto a portrait, whole or in regions, and lips and eyes brought to wanted openings.
-
-Everything here is MotionSequence to MotionSequence. A displacement Δ of placed keypoints folds exactly into
-`expression + Δ / scale`, since expression is added inside the scale.
-"""
+"""A driver's motion brought onto a portrait, whole or in regions: MotionSequence to MotionSequence."""
 
 from collections.abc import Collection
 from dataclasses import replace

@@ -1,4 +1,8 @@
-"""Lips and eyes of a portrait brought to wanted openings."""
+"""Lips and eyes of a portrait brought to wanted openings: MotionSequence to MotionSequence.
+
+A displacement Δ of placed keypoints folds exactly into `expression + Δ / scale`, since expression is added inside
+the scale.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable

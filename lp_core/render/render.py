@@ -1,6 +1,5 @@
-"""The choice of a renderer and of who reads motion for it, and the loops that draw motion."""
+"""The loops that draw motion, batch by batch."""
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,8 +13,6 @@ from ..faces.crop import paste
 from ..motion.retarget import transfer
 from ..motion.sequence import MotionFrame, MotionSequence
 from .portrait import Portrait, Renderer, RenderOptions, StartingRenderer
-
-_log = logging.getLogger(__name__)
 
 
 def render(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .registry import HUB, PublishedFile, State, WeightEntry, _incompleteness, _sha256, check
+from .registry import HUB, PublishedFile, State, WeightEntry, check, incompleteness, sha256_of
 
 Report = Callable[[int, int | None], None]
 """Told the bytes that have arrived and the bytes in all (None: not known). May raise, to stop the download."""
@@ -142,9 +142,9 @@ def _mismatch(path: Path, published: PublishedFile) -> str:
     size = path.stat().st_size
     if published.size is not None and size != published.size:
         return f"has {size} bytes instead of {published.size}"
-    if published.sha256 is not None and _sha256(path) != published.sha256:
+    if published.sha256 is not None and sha256_of(path) != published.sha256:
         return "has a wrong SHA-256 checksum"
-    return _incompleteness(path, Path(published.path).suffix)
+    return incompleteness(path, Path(published.path).suffix)
 
 
 def _is_offline(offline: bool | None) -> bool:

@@ -1,4 +1,4 @@
-"""Published weight files: which there are, whether they are here and whole, and fetching what is missing."""
+"""Published weight files: what an entry is, and whether its file is here and whole."""
 
 import hashlib
 import json
@@ -85,7 +85,7 @@ def check(entry: WeightEntry, folders: Iterable[Path], *, verify: bool = False) 
     for path in (folder / place for place in entry.places for folder in searched):
         if not path.is_file():
             continue
-        fault = _incompleteness(path, path.suffix) or (_checksum_fault(path, entry) if verify else "")
+        fault = incompleteness(path, path.suffix) or (_checksum_fault(path, entry) if verify else "")
         if not fault:
             return Finding(entry, State.PRESENT, path, _difference(path, entry))
         damaged = damaged or Finding(entry, State.DAMAGED, path, fault)
@@ -140,7 +140,7 @@ def _checksum_fault(path: Path, entry: WeightEntry) -> str:
     """Whether a file as long as the published one has other bytes."""
     size = path.stat().st_size
     sums = [file.sha256 for file in _published_alike(path, entry) if file.size in (None, size) and file.sha256]
-    return "" if not sums or _sha256(path) in sums else "its SHA-256 checksum is not the published one"
+    return "" if not sums or sha256_of(path) in sums else "its SHA-256 checksum is not the published one"
 
 
 def _difference(path: Path, entry: WeightEntry) -> str:
@@ -151,7 +151,7 @@ def _difference(path: Path, entry: WeightEntry) -> str:
     return f"not the published file: {size} bytes instead of {sizes[0]}"
 
 
-def _incompleteness(path: Path, suffix: str) -> str:
+def incompleteness(path: Path, suffix: str) -> str:
     """Why a file of the format that `suffix` names cannot be whole; empty when its container speaks for it."""
     with path.open("rb") as file:
         start = file.read(8)
@@ -188,7 +188,8 @@ def _safetensors_fault(path: Path, header_length: int) -> str:
     return "" if end == size else f"it has {size} bytes, but its header tells of {end}"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 checksum of a file, hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
