@@ -20,7 +20,8 @@ from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.files import appearing_whole
 from ..container import Container, read_container
 from ..ditto.network import Lmdm, LmdmLayout
-from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
+from ..speech.settings import SpeechSettings
+from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind
 from .denoiser import Denoiser, DenoiserLayout, TokenLayout
 from .published import (
     canonical,

@@ -10,7 +10,8 @@ from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ..container import CONFIG_NAME, Arguments, Container
 from ..ditto.network import LmdmLayout
 from ..speech.encoder import DIMENSIONS_PER_HEAD
-from .card import DenoiserKind, DiffusionCard, Kind, Level, SpeechSettings
+from ..speech.settings import Level, SpeechSettings
+from .card import DenoiserKind, DiffusionCard, Kind
 from .denoiser import DenoiserLayout, TokenLayout
 from .schedule import Schedule
 from .style_encoder import StyleEncoderLayout
