@@ -506,7 +506,8 @@ def _portrait(given: argparse.Namespace) -> "Portrait":
 
 def _face(given: argparse.Namespace, picture: "Tensor", shrunk: float) -> "Face":
     """The face that is meant, in pixels of a picture that was shrunk by a factor."""
-    from .lp_core.faces.faces import BoxFinder, NoFaceError, find_faces
+    from .lp_core.faces.faces import BoxFinder, NoFaceError
+    from .lp_core.faces.search import find_faces
 
     if given.animal and given.box is None:
         raise ValueError("An animal's face is not looked for; say where it is: --box LEFT TOP RIGHT BOTTOM.")

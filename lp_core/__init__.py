@@ -2,7 +2,8 @@
 
 from .choice import choose_renderer
 from .faces.crop import Crop, CropOptions
-from .faces.faces import Face, FaceFinder, NoFaceError, find_faces
+from .faces.faces import Face, FaceFinder, NoFaceError
+from .faces.search import find_faces
 from .media.audio import Audio, load_audio
 from .media.picture import as_picture, load_picture
 from .media.rates import frame_count, frame_rate

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from ..lp_core.choice import extractor_for
-from ..lp_core.faces.faces import find_faces
+from ..lp_core.faces.search import find_faces
 from ..lp_core.motion.retarget import relative_to
 from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.body_sway import SHARE, sway_body

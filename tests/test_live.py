@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.lp_core.choice import choose_renderer
 from talking_head.lp_core.compute.transfer import as_bytes
-from talking_head.lp_core.faces.faces import find_faces
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.live.recording import PICTURES_WAITING, Recording
 from talking_head.lp_core.live.session import (
     RESERVE,

@@ -26,7 +26,8 @@ from talking_head.diffpose.speech.curves import ANALYSIS_RATE
 from talking_head.lp_core.choice import choose_renderer
 from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
 from talking_head.lp_core.faces.face_model import fit_pose
-from talking_head.lp_core.faces.faces import Face, find_faces
+from talking_head.lp_core.faces.faces import Face
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.media.rates import frame_rate
