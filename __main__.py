@@ -727,7 +727,7 @@ def _models(given: argparse.Namespace) -> None:
 
 
 def _convert(given: argparse.Namespace) -> None:
-    from .diffpose.diffusion.checkpoints import convert
+    from .diffpose.convert import convert
 
     convert(given.checkpoint, given.output, given.pe_mode)
     _say(f"wrote {given.output}")
