@@ -7,8 +7,8 @@ from pathlib import Path
 from ..lp_core.liveportrait.checkpoint import CheckpointError
 from .diffusion.card import DENOISER_KINDS, KIND_NAMES
 from .diffusion.checkpoints import kind_of, load_diffusion, load_style_encoder, save_diffusion, write_checkpoint
-from .diffusion.transformer import PositionMode
 from .ditto.checkpoint import load_lmdm
+from .transformer import PositionMode
 
 
 def convert(

@@ -19,12 +19,12 @@ from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.files import appearing_whole
 from ..container import Container, read_container
 from ..speech.settings import SpeechSettings
+from ..transformer import PositionMode
 from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind
 from .denoiser import Denoiser, DenoiserLayout, TokenLayout
 from .published import canonical, diffusion_card, encoder_tensors, noise_betas, published_kind, style_layout
 from .schedule import Schedule
 from .style_encoder import StyleEncoder, StyleEncoderLayout
-from .transformer import PositionMode
 
 FORMAT = "talking-head diffusion 1"
 PE_MODE = "pe_mode"  # what everybody calls how frames are numbered
