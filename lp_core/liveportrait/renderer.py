@@ -36,7 +36,7 @@ NARROW_EYES, WIDE_EYES = 0.18, 0.39  # eye ratios: below the first a clip's eyes
 _log = logging.getLogger(__name__)
 
 
-class Painter:
+class WarpingDecoder:
     """W and G: features and keypoints to pictures, in half precision where asked and possible.
 
     Args:
@@ -164,7 +164,7 @@ class LivePortraitRenderer:
         self._appearance, self._motion = networks.appearance, networks.motion
         self._stitching = networks.stitching
         self._landmarks = landmarks
-        self._painter = Painter(networks.warping, networks.decoder, self.device, dtype, acceleration)
+        self._warping_decoder = WarpingDecoder(networks.warping, networks.decoder, self.device, dtype, acceleration)
         self._lane = lane_to(self.device)
         placed = nn.ModuleList([networks.appearance, networks.motion, networks.warping, networks.decoder])
         self._ready = placement(placed, self.device)
@@ -212,12 +212,12 @@ class LivePortraitRenderer:
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
         likeness: Likeness = portrait.drawing
-        self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._painter.dtype))
+        self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype))
         with torch.inference_mode():
             driving = self._lane.sent(self.driving_keypoints(portrait, motion, options))
             source = self._lane.sent(likeness.placed)
-            size = fitting_batch(self.device, self._painter.dtype, options.batch_size)
-            started = [self._painter.start(likeness.volume, source, some) for some in driving.split(size)]
+            size = fitting_batch(self.device, self._warping_decoder.dtype, options.batch_size)
+            started = [self._warping_decoder.start(likeness.volume, source, some) for some in driving.split(size)]
 
         def finished() -> Tensor:
             with torch.inference_mode():
