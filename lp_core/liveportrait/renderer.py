@@ -113,7 +113,7 @@ class WarpingDecoder:
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
+class SourceFeatures:
     """What LivePortrait draws a portrait from.
 
     Attributes:
@@ -189,8 +189,8 @@ class LivePortraitRenderer:
         rest = motion[0]
         placed = transform(keypoints[0], *(value[None] for value in _values(rest)))
         points = landmarks.cpu() if self._landmarks is None else self._landmarks.find(picture, landmarks)
-        likeness = Likeness(face, self._appearance, placed, eye_ratios(points), lip_ratio(points))
-        return Portrait(picture, crop, landmarks, keypoints[0], rest, self, likeness)
+        source = SourceFeatures(face, self._appearance, placed, eye_ratios(points), lip_ratio(points))
+        return Portrait(picture, crop, landmarks, keypoints[0], rest, self, source)
 
     def read_motion(self, faces: Tensor) -> tuple[Tensor, list[MotionFrame]]:
         """Canonical keypoints (B, 21, 3) and motion of crops (B, 3, 256, 256) as `network_view` gives them."""
@@ -211,13 +211,13 @@ class LivePortraitRenderer:
 
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
-        likeness: Likeness = portrait.drawing
+        source: SourceFeatures = portrait.drawing
         self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype))
         with torch.inference_mode():
             driving = self._lane.sent(self.driving_keypoints(portrait, motion, options))
-            source = self._lane.sent(likeness.placed)
+            source = self._lane.sent(source.placed)
             size = fitting_batch(self.device, self._warping_decoder.dtype, options.batch_size)
-            started = [self._warping_decoder.start(likeness.volume, source, some) for some in driving.split(size)]
+            started = [self._warping_decoder.start(source.volume, source, some) for some in driving.split(size)]
 
         def finished() -> Tensor:
             with torch.inference_mode():
@@ -252,10 +252,10 @@ class LivePortraitRenderer:
 
     def lip_displacement(self, portrait: Portrait, ratios: Tensor) -> Tensor:
         """See `retarget.Retargeter`."""
-        likeness: Likeness = portrait.drawing
-        asked = torch.stack([likeness.lip_ratio.expand_as(ratios), ratios], -1)
+        source: SourceFeatures = portrait.drawing
+        asked = torch.stack([source.lip_ratio.expand_as(ratios), ratios], -1)
         with torch.no_grad():
-            return self._stitching.mouth_delta(likeness.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.mouth_delta(source.placed.expand(len(ratios), -1, -1), asked)
 
     def eye_displacement(self, portrait: Portrait, left: Tensor, right: Tensor) -> Tensor:
         """See `retarget.Retargeter`.
@@ -270,16 +270,16 @@ class LivePortraitRenderer:
         return either
 
     def _both_eyes(self, portrait: Portrait, ratios: Tensor) -> Tensor:
-        likeness: Likeness = portrait.drawing
-        asked = torch.cat([likeness.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
+        source: SourceFeatures = portrait.drawing
+        asked = torch.cat([source.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
         with torch.no_grad():
-            return self._stitching.eye_delta(likeness.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.eye_delta(source.placed.expand(len(ratios), -1, -1), asked)
 
     def _setting_right(self, portrait: Portrait, options: RenderOptions) -> Tensor:
         """Displacement (1, 21, 3) that closes the portrait's own mouth and brings its eyes to a wanted opening."""
-        likeness: Likeness = portrait.drawing
-        moved = torch.zeros_like(likeness.placed)
-        if options.close_mouth and options.relative and likeness.lip_ratio >= OPEN_MOUTH:
+        source: SourceFeatures = portrait.drawing
+        moved = torch.zeros_like(source.placed)
+        if options.close_mouth and options.relative and source.lip_ratio >= OPEN_MOUTH:
             moved = moved + self.lip_displacement(portrait, torch.zeros(1))
         if options.eye_opening is not None:
             wanted = torch.tensor([options.eye_opening])
