@@ -23,7 +23,7 @@ from liveportrait_goldens import (
     whole_view,
     write_small_weights,
 )
-from slow_lane import SlowLane
+from slow_copy_stream import SlowCopyStream
 
 from talking_head.lp_core.choice import _liveportrait, _say_once, choose_renderer, extractor_for
 from talking_head.lp_core.compute.device import cpu_has_bfloat16
@@ -427,10 +427,10 @@ def test_overflow_in_half_precision_is_drawn_again_in_single(portrait, caplog):
 def test_batches_that_were_started_before_an_overflow_was_known_are_drawn_again_too(portrait, caplog):
     placed, volume = portrait.drawing.placed, portrait.drawing.volume
     half, decoder = warping_decoder(torch.float16)
-    half._lane = lane = SlowLane()
+    half._copy_stream = copy_stream = SlowCopyStream()
     with torch.inference_mode(), caplog.at_level(logging.WARNING):
         started = [half.start(volume, placed, placed) for _ in range(2)]
-        assert lane.log == ["copy", "copy"]  # nothing was waited for
+        assert copy_stream.log == ["copy", "copy"]  # nothing was waited for
         frames = [one() for one in started]
     assert decoder.calls == [torch.float16] * 2 + [torch.float32] * 2
     assert len(caplog.records) == 1

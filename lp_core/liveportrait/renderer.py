@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..compute.acceleration import accelerated
 from ..compute.device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
-from ..compute.transfer import lane_to, promised
+from ..compute.transfer import copy_stream_to, promised
 from ..faces.crop import Crop, CropOptions, crop_to_picture, cut
 from ..faces.faces import Face
 from ..faces.layouts import eye_ratios, lip_ratio
@@ -60,7 +60,7 @@ class WarpingDecoder:
         self._networks = nn.ModuleList([warping, decoder])
         self._draw = accelerated(self._pictures, acceleration, device, self._networks)
         self._fixed, self._most = acceleration != "none", 0
-        self._lane = lane_to(device)
+        self._copy_stream = copy_stream_to(device)
         self.dtype = dtype
 
     def paint(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class WarpingDecoder:
         """
         drawn_in, inputs = self.dtype, (volume, source, driving)
         pictures = self._attempt(*inputs)
-        fine = promised(torch.isfinite(pictures).all(), self._lane)
+        fine = promised(torch.isfinite(pictures).all(), self._copy_stream)
 
         def finished() -> Tensor:
             drawn = pictures if fine() or drawn_in == torch.float32 else self._in_single(*inputs)
@@ -165,7 +165,7 @@ class LivePortraitRenderer:
         self._stitching = networks.stitching
         self._landmarks = landmarks
         self._warping_decoder = WarpingDecoder(networks.warping, networks.decoder, self.device, dtype, acceleration)
-        self._lane = lane_to(self.device)
+        self._copy_stream = copy_stream_to(self.device)
         placed = nn.ModuleList([networks.appearance, networks.motion, networks.warping, networks.decoder])
         self._ready = placement(placed, self.device)
 
@@ -214,8 +214,8 @@ class LivePortraitRenderer:
         source: SourceFeatures = portrait.drawing
         self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype))
         with torch.inference_mode():
-            driving = self._lane.sent(self.driving_keypoints(portrait, motion, options))
-            source = self._lane.sent(source.placed)
+            driving = self._copy_stream.sent(self.driving_keypoints(portrait, motion, options))
+            source = self._copy_stream.sent(source.placed)
             size = fitting_batch(self.device, self._warping_decoder.dtype, options.batch_size)
             started = [self._warping_decoder.start(source.volume, source, some) for some in driving.split(size)]
 
