@@ -68,11 +68,11 @@ class Outbox:
     """What waits for one page, in order; of frames the oldest go where too many wait.
 
     Args:
-        let_go: breaks the connection; called when so much sound waits that the page will not catch up.
+        abort: breaks the connection; called when so much sound waits that the page will not catch up.
     """
 
-    def __init__(self, let_go: Callable[[], object]) -> None:
-        self.let_go = let_go
+    def __init__(self, abort: Callable[[], object]) -> None:
+        self.abort = abort
         self._waiting: deque[Message] = deque()
         self._has_some = asyncio.Event()
         self._frames, self._seconds = 0, 0.0
@@ -86,7 +86,7 @@ class Outbox:
         self._seconds += message.seconds
         self._has_some.set()
         if self._seconds > SOUND_WAITING:
-            self.let_go()
+            self.abort()
 
     async def next(self) -> str | bytes | None:
         """What comes next, waited for."""
@@ -229,7 +229,7 @@ class Viewer:
         if self._outboxes:
             await asyncio.wait(self._outboxes.values(), timeout=FAREWELL)
         for outbox in list(self._outboxes):
-            outbox.let_go()
+            outbox.abort()
         await runner.cleanup()
         await self._loop.shutdown_default_executor()  # its threads make JPEGs
 
@@ -317,7 +317,7 @@ class Viewer:
 
 
 async def _tell(page: "web.WebSocketResponse", outbox: Outbox) -> None:
-    """Send what waits in a outbox until it ends or the page is gone."""
+    """Send what waits in an outbox until it ends or the page is gone."""
     with suppress(ConnectionError):
         while (content := await outbox.next()) is not None:
             await (page.send_str(content) if isinstance(content, str) else page.send_bytes(content))
