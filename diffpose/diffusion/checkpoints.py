@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from ...lp_core.compute.device import Ready, stays
+from ...lp_core.compute.device import EnsureLoaded, stays
 from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.files import appearing_whole
 from ..container import Container, read_container
@@ -47,7 +47,7 @@ class DiffusionModel:
     denoiser: Denoiser
     schedule: Schedule
     encoder: Mapping[str, Tensor]
-    ready: Ready = stays
+    ready: EnsureLoaded = stays
 
 
 def load_diffusion(path: str | os.PathLike[str], pe_mode: PositionMode | None = None) -> DiffusionModel:

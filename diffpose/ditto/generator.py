@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from ...lp_core.compute.device import Ready, stays
+from ...lp_core.compute.device import EnsureLoaded, stays
 from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
 from ..diffusion.generator import WindowStream, check_live_rate, whole_motion
@@ -46,10 +46,10 @@ class DittoGenerator:
         encoder: ChunkEncoder,
         source: DittoSource | None = None,
         options: SampleOptions | None = None,
-        ready: Ready = stays,
+        ready: EnsureLoaded = stays,
         controls: DittoControls | None = None,
     ) -> None:
-        self._ready, self._controls = ready, controls or DittoControls()
+        self._ensure_loaded, self._controls = ready, controls or DittoControls()
         self._network, self._encoder = network, encoder
         self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
         # The network has no style code to be guided by.
@@ -112,6 +112,8 @@ class DittoGenerator:
         check_seed(seed)
         ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
         emotion = EMOTIONS.index(wanted.mood)
-        windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion, self._ready)
+        windows = DittoMotion(
+            self._network, ear, self._source, plan, self._options, draw, emotion, self._ensure_loaded
+        )
         waited_for = plan.new + plan.fade + 1 + LOOK_AHEAD + (0 if steering is None else steering.held_back)
         return WindowStream(ear, windows, DittoSpace(self._source, self._controls), steering, waited_for / FPS)

@@ -13,7 +13,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ...lp_core.compute.device import Ready, stays
+from ...lp_core.compute.device import EnsureLoaded, stays
 from ...lp_core.motion.keypoints import (
     ANGLE_BINS,
     DEGREES_PER_BIN,
@@ -266,9 +266,9 @@ class DittoMotion:
         options: SampleOptions,
         draw: NoiseSource,
         emotion: int,
-        ready: Ready = stays,
+        ready: EnsureLoaded = stays,
     ) -> None:
-        self._ready = ready
+        self._ensure_loaded = ready
         self._network, self._ear, self._source, self._plan = network, ear, source, plan
         self._options, self._draw, self._emotions = options, draw, ((emotion,),)
         self._schedule = Schedule.named("ditto", STEPS_OF_TRAINING)
@@ -319,7 +319,7 @@ class DittoMotion:
         self._ear.forget(end - self._plan.overlap)
 
     def _denoised(self, told: Tensor, before: Tensor) -> Tensor:
-        self._ready(0)
+        self._ensure_loaded(0)
         network, guidance = self._network, self._options.guidance
         like = network.head.weight
         window = network.window(told[None].to(like), before[None].to(like), guidance.dropped())

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.compute.device import Placement, choose_dtype, placed_for_good
+from ...lp_core.compute.device import ModelPlacement, choose_dtype, place_permanently
 from .settings import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second
@@ -117,7 +117,7 @@ class SpeechEncoder:
         self,
         network: nn.Module,
         device: torch.device | str = "cpu",
-        placement: Placement = placed_for_good,
+        placement: ModelPlacement = place_permanently,
         dtype: torch.dtype | None = None,
     ) -> None:
         self.device = torch.device(device)
@@ -179,7 +179,7 @@ def speech_encoder(
     name: EncoderName = "hubert",
     heads: int | None = None,
     device: torch.device | str = "cpu",
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
     precision: str = "auto",
 ) -> SpeechEncoder:
     """A speech encoder from its tensors, in the names of transformers, sizes read off their shapes.

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..compute.acceleration import accelerated
-from ..compute.device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
+from ..compute.device import LARGEST_BATCH, ModelPlacement, fitting_batch, frame_bytes, place_permanently
 from ..compute.transfer import copy_stream_to, promised
 from ..faces.crop import Crop, CropOptions, crop_to_picture, cut
 from ..faces.faces import Face
@@ -157,7 +157,7 @@ class LivePortraitRenderer:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         landmarks: DenseLandmarks | None = None,
-        placement: Placement = placed_for_good,
+        placement: ModelPlacement = place_permanently,
         acceleration: str = "none",
     ):
         self.device = torch.device(device)
@@ -167,7 +167,7 @@ class LivePortraitRenderer:
         self._warping_decoder = WarpingDecoder(networks.warping, networks.decoder, self.device, dtype, acceleration)
         self._copy_stream = copy_stream_to(self.device)
         placed = nn.ModuleList([networks.appearance, networks.motion, networks.warping, networks.decoder])
-        self._ready = placement(placed, self.device)
+        self._ensure_loaded = placement(placed, self.device)
 
     @property
     def name(self) -> str:
@@ -194,7 +194,7 @@ class LivePortraitRenderer:
 
     def read_motion(self, faces: Tensor) -> tuple[Tensor, list[MotionFrame]]:
         """Canonical keypoints (B, 21, 3) and motion of crops (B, 3, 256, 256) as `network_view` gives them."""
-        self._ready(len(faces) * frame_bytes(torch.float32))
+        self._ensure_loaded(len(faces) * frame_bytes(torch.float32))
         with torch.inference_mode():
             raw = self._motion(faces.to(self.device, torch.float32))
         # Copies, since tensors made in inference mode cannot be written to or used in training later.
@@ -212,7 +212,9 @@ class LivePortraitRenderer:
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
         source: SourceFeatures = portrait.drawing
-        self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype))
+        self._ensure_loaded(
+            min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype)
+        )
         with torch.inference_mode():
             driving = self._copy_stream.sent(self.driving_keypoints(portrait, motion, options))
             source = self._copy_stream.sent(source.placed)
