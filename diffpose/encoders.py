@@ -36,7 +36,9 @@ class ProjectedEncoder(SpeechEncoder):
     """
 
     def __init__(self, encoder: SpeechEncoder, speaker: Projection) -> None:
-        super().__init__(encoder.network, encoder.device, lambda _network, _device: encoder.ready, encoder.dtype)
+        super().__init__(
+            encoder.network, encoder.device, lambda _network, _device: encoder.ensure_loaded, encoder.dtype
+        )
         self._speaker = speaker
 
     def handed_on(self, units: Tensor) -> Tensor:

@@ -209,12 +209,12 @@ def managed(networks: nn.Module, device: torch.device) -> EnsureLoaded:
     held = nn.ModuleList([networks])  # ComfyUI writes to its `device`, which transformers' networks do not allow
     patcher = patching.ModelPatcher(held, load_device=device, offload_device=management.unet_offload_device())
 
-    def ready(working_bytes: int = 0) -> None:
+    def ensure_loaded(working_bytes: int = 0) -> None:
         stop_if_asked()
         management.load_models_gpu([patcher], memory_required=working_bytes, force_full_load=True)
         networks.to(device)  # with --novram ComfyUI leaves out parts, which its own layers fetch one by one
 
-    return ready
+    return ensure_loaded
 
 
 def renderer(name: str, animals: bool = False, precision: str = "auto", acceleration: str = "none") -> Renderer:

@@ -70,4 +70,4 @@ def _loaded(
 ) -> tuple[DiffusionModel, SpeechEncoder]:
     model, tensors = load_diffusion(network), read_container(encoder).tensors
     hearing = speech_encoder(tensors, model.card.speech.encoder, None, device, placement, precision)
-    return replace(model, ready=placement(model.denoiser, torch.device(device))), hearing
+    return replace(model, ensure_loaded=placement(model.denoiser, torch.device(device))), hearing

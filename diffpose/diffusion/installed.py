@@ -132,5 +132,5 @@ def _loaded(
         raise ValueError(f"{generator} carries no speech encoder (audio_encoder.*); use the published file.")
     speech = model.card.speech
     encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device, placement, precision)
-    model = replace(model, ready=placement(model.denoiser, torch.device(device)))
+    model = replace(model, ensure_loaded=placement(model.denoiser, torch.device(device)))
     return model, encoder, load_joyvasa_space(template)

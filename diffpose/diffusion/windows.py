@@ -167,7 +167,7 @@ class WindowedMotion:
     def _window(self) -> Tensor:
         """Denoise the next window, settle its hop (hop, d), and remember what the one after it needs."""
         heard = self._ear.features(self._next, self._next + self._plan.frames)
-        self._model.ready(0)  # hearing may have put the denoiser off its device
+        self._model.ensure_loaded(0)  # hearing may have put the denoiser off its device
         audio = self._model.denoiser.audio_map(heard.to(self._past.audio))
         denoised = self._denoised(audio)
         motion = _faded(self._past.guess, denoised.motion, self._plan.fade)
@@ -201,13 +201,13 @@ def silent_context(model: DiffusionModel, encoder: SpeechEncoder) -> Tensor | No
     if model.card.layout.start_tokens:
         return None
     silence = encoder.frames(torch.zeros(1, model.card.layout.context_frames * SAMPLES_PER_FRAME))
-    model.ready(0)
+    model.ensure_loaded(0)
     return model.denoiser.audio_map(silence.to(model.denoiser.audio_map.weight))
 
 
 def _beginning(model: DiffusionModel, silence: Tensor | None) -> Past:
     """What comes before the first window."""
-    model.ready(0)
+    model.ensure_loaded(0)
     motion, audio = model.denoiser.start(1)
     audio = silence if audio is None else audio
     if audio is None:

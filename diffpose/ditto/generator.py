@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from ...lp_core.compute.device import EnsureLoaded, stays
+from ...lp_core.compute.device import EnsureLoaded, already_loaded
 from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
 from ..diffusion.generator import WindowStream, check_live_rate, whole_motion
@@ -36,7 +36,7 @@ class DittoGenerator:
         source: the face that moves; a usual one when None. Motion is measured from it, so any portrait can be
             driven.
         options: how windows are sampled.
-        ready: brings the denoiser to its device.
+        ensure_loaded: brings the denoiser to its device.
         controls: how much of the network's motion moves the face, before what is wanted of any generator's.
     """
 
@@ -46,10 +46,10 @@ class DittoGenerator:
         encoder: ChunkEncoder,
         source: DittoSource | None = None,
         options: SampleOptions | None = None,
-        ready: EnsureLoaded = stays,
+        ensure_loaded: EnsureLoaded = already_loaded,
         controls: DittoControls | None = None,
     ) -> None:
-        self._ensure_loaded, self._controls = ready, controls or DittoControls()
+        self._ensure_loaded, self._controls = ensure_loaded, controls or DittoControls()
         self._network, self._encoder = network, encoder
         self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
         # The network has no style code to be guided by.

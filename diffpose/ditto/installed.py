@@ -79,8 +79,8 @@ def installed_ditto(
             "motion."
         )
     paths = [str(check(entry, folders).path) for entry in DITTO]
-    network, encoder, ready = _loaded(paths[0], paths[1], str(device), placement)
-    return DittoGenerator(network, encoder, DittoSource.of(portrait), options, ready)
+    network, encoder, ensure_loaded = _loaded(paths[0], paths[1], str(device), placement)
+    return DittoGenerator(network, encoder, DittoSource.of(portrait), options, ensure_loaded)
 
 
 @lru_cache(maxsize=1)

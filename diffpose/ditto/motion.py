@@ -13,7 +13,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ...lp_core.compute.device import EnsureLoaded, stays
+from ...lp_core.compute.device import EnsureLoaded, already_loaded
 from ...lp_core.motion.keypoints import (
     ANGLE_BINS,
     DEGREES_PER_BIN,
@@ -254,7 +254,7 @@ class DittoMotion:
         options: how windows are sampled; noise is drawn once for every step and kept for all windows.
         draw: noise of shape (1, S, 265).
         emotion: number in EMOTIONS.
-        ready: brings the denoiser to its device.
+        ensure_loaded: brings the denoiser to its device.
     """
 
     def __init__(
@@ -266,9 +266,9 @@ class DittoMotion:
         options: SampleOptions,
         draw: NoiseSource,
         emotion: int,
-        ready: EnsureLoaded = stays,
+        ensure_loaded: EnsureLoaded = already_loaded,
     ) -> None:
-        self._ensure_loaded = ready
+        self._ensure_loaded = ensure_loaded
         self._network, self._ear, self._source, self._plan = network, ear, source, plan
         self._options, self._draw, self._emotions = options, draw, ((emotion,),)
         self._schedule = Schedule.named("ditto", STEPS_OF_TRAINING)

@@ -123,12 +123,12 @@ class SpeechEncoder:
         self.device = torch.device(device)
         self.dtype = dtype or hearing_dtype("auto", self.device)
         self.network = network.eval().requires_grad_(False).to(self.dtype)
-        self.ready = placement(self.network, self.device)
+        self.ensure_loaded = placement(self.network, self.device)
 
     @torch.no_grad()
     def units(self, sound: Tensor) -> Tensor:
         """Last hidden state (N, S // 320, C) float32, 50 frames a second, of sound (N, S) heard in one piece."""
-        self.ready(0)
+        self.ensure_loaded(0)
         padded = pad_to_units(sound.float()).to(self.device, self.dtype)
         return self.handed_on(self.network(padded).last_hidden_state.float())
 

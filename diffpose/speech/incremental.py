@@ -89,7 +89,7 @@ class IncrementalEar:
                 f"This network levels its sound over the {speech.level}, which is not known while it is still "
                 "arriving; use a plan that hears anew."
             )
-        encoder.ready(0)
+        encoder.ensure_loaded(0)
         self._encoder, self._network, self._memory = encoder, network, memory * UNITS_PER_FRAME
         self._arrived = ArrivedSound(speech.padding)
         self._position_weight = network.encoder.pos_conv_embed.conv.weight.detach()
@@ -118,7 +118,7 @@ class IncrementalEar:
         """
         if start != self._next:
             raise ValueError(f"This ear goes on at frame {self._next}; it was asked for frame {start}.")
-        self._encoder.ready(0)
+        self._encoder.ensure_loaded(0)
         before = min(MARGIN, start)
         sound = pad_to_units(self._arrived.frames(start - before, end)).to(
             self._encoder.device, self._encoder.dtype

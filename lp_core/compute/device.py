@@ -22,10 +22,10 @@ memory, so that weights may lie elsewhere after each call of the `EnsureLoaded` 
 def place_permanently(networks: nn.Module, device: torch.device) -> EnsureLoaded:
     """The plain `ModelPlacement`: networks are moved to their device, in place, and stay there."""
     networks.to(device)
-    return stays
+    return already_loaded
 
 
-def stays(_working_bytes: int = 0) -> None:
+def already_loaded(_working_bytes: int = 0) -> None:
     """The `EnsureLoaded` of networks that nobody moves."""
 
 
