@@ -47,7 +47,7 @@ class DiffusionModel:
     denoiser: Denoiser
     schedule: Schedule
     encoder: Mapping[str, Tensor]
-    ensure_loaded: EnsureLoaded = stays
+    ensure_loaded: EnsureLoaded = already_loaded
 
 
 def load_diffusion(path: str | os.PathLike[str], pe_mode: PositionMode | None = None) -> DiffusionModel:

@@ -76,7 +76,7 @@ class PlainCopyStream:
 
 
 class CudaCopyStream:
-    """A copy_stream of a CUDA device: a stream for copies, pinned memory, events that put the waiting thread to sleep."""
+    """Copies of a CUDA device: a stream, pinned memory, events that put the waiting thread to sleep."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
