@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from ...lp_core.compute.device import EnsureLoaded
+from ...lp_core.compute.device import EnsureLoaded, already_loaded
 from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.files import appearing_whole
 from ..container import Container, read_container

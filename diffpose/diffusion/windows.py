@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..speech.encoder import SAMPLES_PER_FRAME, SpeechEncoder
-from ..speech.streaming import Ear
+from ..speech.streaming import SpeechFeatures
 from .checkpoints import DiffusionModel
 from .denoiser import WindowInput
 from .samplers import DenoisingState, NoiseSource, SampleOptions, arrived, clean_from_noise, guided
@@ -31,7 +31,7 @@ class WindowPlan:
         ahead: frames denoised beyond the hop.
         fade: frames over which a window takes over from the one before it.
         incremental: whether the speech encoder goes on from what it remembers of earlier windows, which costs a
-            tenth of hearing the last seconds anew and is not quite the same (see incremental.IncrementalEar).
+            tenth of hearing the last seconds anew and is not quite the same (see incremental.IncrementalFeatures).
     """
 
     hop: int
@@ -107,14 +107,14 @@ class MotionWindows(Protocol):
 
 
 class WindowedMotion:
-    """Normalised motion of the sound in an ear, window by window.
+    """Normalised motion of the sound in a feature stream, window by window.
 
     The same sound and noise give the same motion however the sound arrived, and later sound changes no frame
     given out before.
 
     Args:
         model: the denoiser with its schedule.
-        ear: where the sound arrives.
+        features: where the sound arrives.
         plan: how it is cut.
         options: how windows are sampled.
         draw: noise of shape (1, plan.frames, d); see samplers.seeded_noise.
@@ -127,7 +127,7 @@ class WindowedMotion:
     def __init__(
         self,
         model: DiffusionModel,
-        ear: Ear,
+        features: SpeechFeatures,
         plan: WindowPlan,
         options: SampleOptions,
         draw: NoiseSource,
@@ -136,7 +136,7 @@ class WindowedMotion:
         centred: bool = False,
     ) -> None:
         self._centred = centred
-        self._model, self._ear, self._plan, self._options = model, ear, plan, options
+        self._model, self._features, self._plan, self._options = model, features, plan, options
         self._person = person or Person()
         # Every window sets out from the same noise, as in the published drivers.
         self._draw, self._noise = draw, draw()
@@ -145,8 +145,8 @@ class WindowedMotion:
 
     def pieces(self, final: bool = False) -> Iterator[Tensor]:
         """See MotionWindows."""
-        total = math.ceil(self._ear.samples / SAMPLES_PER_FRAME)
-        while self._ear.samples >= (self._next + self._plan.frames) * SAMPLES_PER_FRAME:
+        total = math.ceil(self._features.samples / SAMPLES_PER_FRAME)
+        while self._features.samples >= (self._next + self._plan.frames) * SAMPLES_PER_FRAME:
             yield self._window()
         while final and self._next < total:
             wanted = total - self._next
@@ -166,7 +166,7 @@ class WindowedMotion:
     @torch.no_grad()
     def _window(self) -> Tensor:
         """Denoise the next window, settle its hop (hop, d), and remember what the one after it needs."""
-        heard = self._ear.features(self._next, self._next + self._plan.frames)
+        heard = self._features.features(self._next, self._next + self._plan.frames)
         self._model.ensure_loaded(0)  # hearing may have put the denoiser off its device
         audio = self._model.denoiser.audio_map(heard.to(self._past.audio))
         denoised = self._denoised(audio)
@@ -178,14 +178,14 @@ class WindowedMotion:
             guess=motion[:, hop:],
         )
         self._next += hop
-        self._ear.forget(self._next)
+        self._features.forget(self._next)
         resting = denoised.prediction.unconditional.mean(1) if self._centred else 0
         return (motion[0, :hop] - resting).cpu()
 
     def _denoised(self, audio: Tensor) -> DenoisingState:
         """The end of denoising the next window, (1, frames, d), under mapped features of the same length."""
         model, guidance = self._model, self._options.guidance
-        flags = torch.arange(self._plan.frames) + self._next < self._ear.samples // SAMPLES_PER_FRAME
+        flags = torch.arange(self._plan.frames) + self._next < self._features.samples // SAMPLES_PER_FRAME
         inputs = WindowInput(
             audio, self._past.audio, self._past.motion, indicator=flags[None], **vars(self._person)
         )

@@ -11,7 +11,7 @@ from ..speech.encoder import FPS
 from ..steering.apply import LiveSteering
 from ..steering.options import MotionOptions, check_seed
 from ..steering.style import Style
-from .hearing import ChunkEncoder, DittoEar
+from .hearing import ChunkEncoder, DittoFeatures
 from .motion import (
     DIMS,
     EMOTIONS,
@@ -110,10 +110,10 @@ class DittoGenerator:
         self, seed: int, wanted: MotionOptions, plan: DittoPlan, steering: LiveSteering | None
     ) -> WindowStream:
         check_seed(seed)
-        ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
+        features, draw = DittoFeatures(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
         emotion = EMOTIONS.index(wanted.mood)
         windows = DittoMotion(
-            self._network, ear, self._source, plan, self._options, draw, emotion, self._ensure_loaded
+            self._network, features, self._source, plan, self._options, draw, emotion, self._ensure_loaded
         )
         waited_for = plan.new + plan.fade + 1 + LOOK_AHEAD + (0 if steering is None else steering.held_back)
-        return WindowStream(ear, windows, DittoSpace(self._source, self._controls), steering, waited_for / FPS)
+        return WindowStream(features, windows, DittoSpace(self._source, self._controls), steering, waited_for / FPS)
