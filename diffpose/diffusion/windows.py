@@ -80,7 +80,7 @@ class Person:
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
+class Context:
     """What a window hands to the next.
 
     Attributes:
@@ -140,7 +140,7 @@ class WindowedMotion:
         self._person = person or Person()
         # Every window sets out from the same noise, as in the published drivers.
         self._draw, self._noise = draw, draw()
-        self._past = _beginning(model, silence)
+        self._context = _beginning(model, silence)
         self._next = 0  # the first frame that is not settled yet
 
     def pieces(self, final: bool = False) -> Iterator[Tensor]:
@@ -168,13 +168,13 @@ class WindowedMotion:
         """Denoise the next window, settle its hop (hop, d), and remember what the one after it needs."""
         heard = self._features.features(self._next, self._next + self._plan.frames)
         self._model.ensure_loaded(0)  # hearing may have put the denoiser off its device
-        audio = self._model.denoiser.audio_map(heard.to(self._past.audio))
+        audio = self._model.denoiser.audio_map(heard.to(self._context.audio))
         denoised = self._denoised(audio)
-        motion = _faded(self._past.guess, denoised.motion, self._plan.fade)
+        motion = _faded(self._context.guess, denoised.motion, self._plan.fade)
         hop, context = self._plan.hop, self._model.card.layout.context_frames
-        self._past = Past(
-            motion=torch.cat((self._past.motion, motion[:, :hop]), 1)[:, -context:],
-            audio=torch.cat((self._past.audio, audio[:, :hop]), 1)[:, -context:],
+        self._context = Context(
+            motion=torch.cat((self._context.motion, motion[:, :hop]), 1)[:, -context:],
+            audio=torch.cat((self._context.audio, audio[:, :hop]), 1)[:, -context:],
             guess=motion[:, hop:],
         )
         self._next += hop
@@ -187,7 +187,7 @@ class WindowedMotion:
         model, guidance = self._model, self._options.guidance
         flags = torch.arange(self._plan.frames) + self._next < self._features.samples // SAMPLES_PER_FRAME
         inputs = WindowInput(
-            audio, self._past.audio, self._past.motion, indicator=flags[None], **vars(self._person)
+            audio, self._context.audio, self._context.motion, indicator=flags[None], **vars(self._person)
         )
         window = model.denoiser.window(inputs, guidance.dropped())
         predictor = guided(lambda motion, step: model.denoiser.new_frames(motion, step, window), guidance)
@@ -205,14 +205,14 @@ def silent_context(model: DiffusionModel, encoder: SpeechEncoder) -> Tensor | No
     return model.denoiser.audio_map(silence.to(model.denoiser.audio_map.weight))
 
 
-def _beginning(model: DiffusionModel, silence: Tensor | None) -> Past:
+def _beginning(model: DiffusionModel, silence: Tensor | None) -> Context:
     """What comes before the first window."""
     model.ensure_loaded(0)
     motion, audio = model.denoiser.start(1)
     audio = silence if audio is None else audio
     if audio is None:
         raise ValueError("This network has no start tokens: give the features of silence (see silent_context).")
-    return Past(motion, audio, motion[:, :0])
+    return Context(motion, audio, motion[:, :0])
 
 
 def _faded(guess: Tensor, motion: Tensor, frames: int) -> Tensor:
