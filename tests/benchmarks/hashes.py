@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-PLAIN = (str, int, float, complex, bytes, type(None))
+PLAIN = (str, int, float, Fraction, bytes, type(None))
 
 
 def hashed(value: object) -> str:
@@ -21,7 +22,7 @@ def hashed(value: object) -> str:
 
 
 def feed(digest: Any, value: Any) -> None:
-    """Add numbers, text, tensors, and what is made of them to a hash; of other objects their class's name."""
+    """Add numbers, text, tensors and what is made of them to a hash; networks and other objects add nothing."""
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu().contiguous()
         digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
@@ -35,11 +36,9 @@ def feed(digest: Any, value: Any) -> None:
         for part in value:
             feed(digest, part)
     elif is_dataclass(value):
-        digest.update(type(value).__name__.encode())
-        feed(digest, [(field.name, getattr(value, field.name)) for field in fields(value)])
-    else:
-        text = repr(value) if isinstance(value, PLAIN) else type(value).__name__
-        digest.update(text.replace(str(Path.cwd()), "").encode())  # the folder has a random name
+        feed(digest, [getattr(value, field.name) for field in fields(value)])
+    elif isinstance(value, PLAIN):
+        digest.update(repr(value).replace(str(Path.cwd()), "").encode())  # the folder has a random name
 
 
 def content(file: Path) -> object:

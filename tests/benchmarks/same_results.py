@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = "measured.json"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+RANDOM = re.compile("_[0-9a-f]{8}_")  # in names of temporary files
 SIDE = "256"  # pixels of what the command line draws
 DUBBED_SECONDS = 0.4  # dubbing takes the longest
 GOLDEN_FILES = ("nets", "liveportrait", "denoiser", "samplers", "ditto", "talker_networks", "difflivehead", "crop")
@@ -132,7 +134,7 @@ def of_workflows() -> Iterator[tuple[str, str]]:
         for node, values in outcome.values.items():
             yield f"{path.stem}: {node} {prompt[node]['class_type']}", hashed(values)
         for file in sorted(file for kind in ("output", "temp") for file in host.folders[kind].rglob("*.*")):
-            yield f"{path.stem}: {file.name}", hashed(content(file))
+            yield f"{path.stem}: {RANDOM.sub('_', file.name)}", hashed(content(file))
 
 
 # --------------------------------------------------------------------------------------------------------- goldens
