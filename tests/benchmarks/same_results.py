@@ -133,8 +133,9 @@ def of_workflows() -> Iterator[tuple[str, str]]:
             raise RuntimeError(f"The workflow {path.name} failed: {outcome.errors}")
         for node, values in outcome.values.items():
             yield f"{path.stem}: {node} {prompt[node]['class_type']}", hashed(values)
-        for file in sorted(file for kind in ("output", "temp") for file in host.folders[kind].rglob("*.*")):
-            yield f"{path.stem}: {RANDOM.sub('_', file.name)}", hashed(content(file))
+        written = [file for kind in ("output", "temp") for file in host.folders[kind].rglob("*.*")]
+        named = sorted((RANDOM.sub("_", file.name), hashed(content(file))) for file in written)
+        yield from ((f"{path.stem}: {place} {name}", digest) for place, (name, digest) in enumerate(named))
 
 
 # --------------------------------------------------------------------------------------------------------- goldens
