@@ -4,6 +4,7 @@ The encoders give 50 frames a second; the denoisers want 25. Sources: Hsu et al.
 (2020), "wav2vec 2.0"; Sun et al. (2024), "DiffPoseTalk", section 3.2.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...lp_core.compute.device import ModelPlacement, choose_dtype, place_permanently
+from ...lp_core.compute.half_precision import keep_wrong_layers_single
 from .settings import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second
@@ -31,6 +33,8 @@ WEIGHT_NORM_NAMES = (
 WEIGHT_DIRECTIONS = WEIGHT_NORM_NAMES[1]
 
 EncoderName = Literal["hubert", "wav2vec2"]
+
+_log = logging.getLogger(__name__)
 
 
 def pad_to_units(sound: Tensor) -> Tensor:
@@ -106,6 +110,8 @@ def hearing_dtype(precision: str, device: torch.device) -> torch.dtype:
 class SpeechEncoder:
     """A HuBERT or wav2vec2 that hears 16 kHz sound.
 
+    On a CPU in half precision, the layers that this CPU computes wrongly so are computed in single precision.
+
     Args:
         network: the encoder of transformers.
         device: where it hears.
@@ -123,6 +129,8 @@ class SpeechEncoder:
         self.device = torch.device(device)
         self.dtype = dtype or hearing_dtype("auto", self.device)
         self.network = network.eval().requires_grad_(False).to(self.dtype)
+        if self.device.type == "cpu" and self.dtype != torch.float32:
+            _mend_half_precision(self.network)
         self.ensure_loaded = placement(self.network, self.device)
 
     @torch.no_grad()
@@ -215,6 +223,16 @@ def speech_encoder(
     if missing or problems.unexpected_keys:
         raise ValueError(f"The speech encoder lacks {missing[:4]} and has unknown {problems.unexpected_keys[:4]}.")
     return SpeechEncoder(network, device, placement, hearing_dtype(precision, torch.device(device)))
+
+
+def _mend_half_precision(network: nn.Module) -> None:
+    """Computes the layers that this CPU gets wrong in half precision in single precision, and logs their names."""
+    wrong = keep_wrong_layers_single(network)
+    if wrong:
+        _log.warning(
+            "This CPU computes parts of the speech encoder wrongly in half precision; %s: in single precision.",
+            ", ".join(wrong),
+        )
 
 
 def _encoder_tensors(tensors: Mapping[str, Tensor], name: EncoderName) -> dict[str, Tensor]:

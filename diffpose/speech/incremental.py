@@ -92,7 +92,9 @@ class IncrementalFeatures:
         encoder.ensure_loaded(0)
         self._encoder, self._network, self._memory = encoder, network, memory * UNITS_PER_FRAME
         self._arrived = ArrivedSound(speech.padding)
-        self._position_weight = network.encoder.pos_conv_embed.conv.weight.detach()
+        # In single precision: for so few units it takes no longer, and half precision is wrong on some CPUs.
+        positional = network.encoder.pos_conv_embed.conv
+        self._position_weight, self._position_bias = positional.weight.detach().float(), positional.bias.float()
         self._next = 0  # the first frame that is not remembered yet
         self._loudness: deque[Loudness] = deque()
         nothing = torch.zeros(1, 0, network.config.hidden_size, device=encoder.device, dtype=encoder.dtype)
@@ -166,7 +168,8 @@ class IncrementalFeatures:
         reach = embedding.conv.padding[0]
         known = torch.cat((self._projected, projected), 1).mT
         padded = F.pad(known, (reach - self._projected.shape[1], reach))
-        placed = F.conv1d(padded, self._position_weight, embedding.conv.bias, groups=embedding.conv.groups)
+        weight, bias, groups = self._position_weight, self._position_bias, embedding.conv.groups
+        placed = F.conv1d(padded.float(), weight, bias, groups=groups).to(projected.dtype)
         return embedding.activation(placed[..., : projected.shape[1]]).mT
 
     def _encoded(self, x: Tensor) -> tuple[Tensor, tuple[KeysValues, ...]]:

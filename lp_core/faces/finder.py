@@ -164,7 +164,9 @@ def _cascade() -> Any:
 
 def _grey(picture: Tensor, factor: float) -> Tensor:
     """Luma (h, w) of a picture (H, W, 3), resized by a factor."""
-    luma = picture.float() @ picture.new_tensor([0.299, 0.587, 0.114]).float()
+    # By channel: a matrix product rounds otherwise for other strides, and the cascade proposes other places.
+    red, green, blue = picture.float().unbind(-1)
+    luma = (0.299 * red + 0.587 * green + 0.114 * blue).contiguous()
     size = [max(1, round(side * factor)) for side in luma.shape]
     if factor < 1:
         return F.interpolate(luma[None, None], size, mode="area")[0, 0]
