@@ -81,7 +81,7 @@ def measure_apart(checkout: Path) -> dict[str, str]:
 def measure(checkout: Path) -> Iterator[tuple[str, str]]:
     """Name and hash of every result of a checkout; writes into the current folder."""
     torch.set_num_threads(1)
-    sys.path[0] = str(checkout / "tests")  # in place of this script's folder
+    sys.path[:1] = [str(checkout / "tests"), str(checkout / "tests" / "nodes")]  # in place of this script's folder
     yield from of_command_line(checkout)
     yield from of_golden_tests(checkout)
     yield from of_workflows()
@@ -144,7 +144,7 @@ def of_workflows() -> Iterator[tuple[str, str]]:
 def of_golden_tests(checkout: Path) -> Iterator[tuple[str, str]]:
     """What networks give, and what is compared, in the tests that hold them against the originals."""
     recorder = Recorder()
-    files = [str(checkout / "tests" / f"test_{name}.py") for name in GOLDEN_FILES]
+    files = [str(next((checkout / "tests").rglob(f"test_{name}.py"))) for name in GOLDEN_FILES]
     options = ["-p", "no:cacheprovider", "--continue-on-collection-errors", "-k", GOLDEN_TESTS]
     handles = register_module_forward_pre_hook(recorder.enter), register_module_forward_hook(recorder.leave)
     with pytest.MonkeyPatch.context() as patch:
