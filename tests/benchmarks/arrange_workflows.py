@@ -12,7 +12,8 @@ import tempfile
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in ("", "nodes")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 from browser import ComfyPage, chromium
 from page_server import PageServer
 from test_workflows import WORKFLOWS, prepare, read

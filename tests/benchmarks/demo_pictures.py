@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / folder) for folder in ("", "nodes")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 from conftest import ROOT
 from host import Host, load_as_comfyui
 from test_workflows import WORKFLOWS, needs_networks, read, shipped_inputs, video_of
