@@ -9,12 +9,13 @@ from typing import Any
 import node_texts
 import pytest
 import torch
-from browser import ComfyPage, chromium, pixels_of
+from browser import ComfyPage, pixels_of
 from conftest import ROOT
+from page_fixtures import SECONDS
 from page_server import PageServer
 from PIL import Image
 from test_nodes import OWN_TYPES
-from test_workflows import WORKFLOWS, has, prepare, read, shortened
+from test_workflows import WORKFLOWS, has, prepare, read
 
 from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.picture import load_picture
@@ -26,42 +27,10 @@ from talking_head.lp_core.render.render import render
 
 # A real browser on a busy machine does not always bring up the page in time; it is then opened anew, twice at most.
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
+pytest_plugins = ("page_fixtures",)
 
-RENDERERS = {"litegraph": False, "vue": True}  # the canvas that ComfyUI has always had, and Nodes 2.0
-SECONDS = 0.4  # of the demo sounds: enough to see that all is there
 EDITING = ROOT / "workflows" / "expression_editing.json"
 NOSE, BESIDE = (0.5, 0.55), (0.06, 0.5)  # places on the demo portrait's crop
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with PageServer(tmp_path_factory.mktemp("comfyui")) as running:
-        for file in (ROOT / "workflows").glob("demo_*"):  # the page lists what there is when it opens
-            shortened(file.name, running.host.folders["input"], SECONDS)
-        yield running
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def comfy(request, browser, server):
-    context = browser.new_context(viewport={"width": 1600, "height": 1200})
-    page = ComfyPage(context.new_page(), server.url)
-    context.request.post(f"{server.url}/api/settings", data={"Comfy.VueNodes.Enabled": RENDERERS[request.param]})
-    page.open()
-    yield page
-    context.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_errors(comfy):
-    comfy.errors.clear()
-    yield
-    assert not comfy.errors
 
 
 @pytest.fixture
