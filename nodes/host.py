@@ -278,7 +278,7 @@ class Progress:
 def watched(batches: Iterable[Tensor], total: int) -> Iterator[Tensor]:
     """The same batches of frames (B, H, W, C), each noted on a progress bar with a picture; Stop ends them.
 
-    Not for nodes that show a video: ComfyUI's page keeps the picture and takes it for the video.
+    Not for nodes that show a video, written or uploaded: ComfyUI's page takes the picture for the video.
     """
     progress = Progress(total)
     for batch in batches:

@@ -105,6 +105,7 @@ POLLS = 5  # looks at a picture, a fifth of a second apart, until it counts as s
 SIDE = 256  # pixels of pictures that are compared
 LIVE_PICTURE = "/talking_head/expression"
 SECONDS = 60  # until a test gives up waiting
+SOUND_SECONDS = 0.4  # of the demo sounds: enough to see that all is there
 
 
 def pixels_of(picture: bytes) -> torch.Tensor:

@@ -19,6 +19,24 @@ def heard(url: str, prompt: dict, flags: dict[str, Any] | None) -> list[Message]
     return asyncio.run(asyncio.wait_for(_heard(url, prompt, flags), SECONDS))
 
 
+def told(messages: list[Message]) -> list[str]:
+    """The kinds of messages in their order, but for those of packs."""
+    return [kind for kind, _ in messages if not kind.startswith("talking_head.")]
+
+
+def told_by_node(messages: list[Message]) -> dict[str, list[str]]:
+    """What is told of each node that runs, and under "" of all else, whatever the order of the nodes."""
+    parts: dict[str, list[str]] = {"": []}
+    node = ""
+    for (kind, content), following in zip(messages, [*messages[1:], ("", {})], strict=True):
+        if kind == "progress_state" and following[0] == "executing":
+            node = following[1]["node"]
+        elif kind in ("execution_success", "execution_error", "execution_interrupted"):
+            node = ""
+        parts.setdefault(node, []).extend(told([(kind, content)]))
+    return parts
+
+
 async def _heard(url: str, prompt: dict, flags: dict[str, Any] | None) -> list[Message]:
     page = uuid4().hex
     async with aiohttp.ClientSession(url) as session, session.ws_connect(f"/ws?clientId={page}") as socket:

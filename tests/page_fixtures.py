@@ -1,13 +1,12 @@
 """Fixtures of tests on ComfyUI's page; a test module asks for them by `pytest_plugins`."""
 
 import pytest
-from browser import ComfyPage, chromium
+from browser import SOUND_SECONDS, ComfyPage, chromium
 from conftest import ROOT
 from page_server import PageServer
 from test_workflows import shortened
 
 RENDERERS = {"litegraph": False, "vue": True}  # the canvas that ComfyUI has always had, and Nodes 2.0
-SECONDS = 0.4  # of the demo sounds: enough to see that all is there
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +21,7 @@ def server(browser, tmp_path_factory):
     """The stand-in for ComfyUI, with the demo files in its input folder."""
     with PageServer(tmp_path_factory.mktemp("comfyui")) as running:
         for file in (ROOT / "workflows").glob("demo_*"):  # the page lists what there is when it opens
-            shortened(file.name, running.host.folders["input"], SECONDS)
+            shortened(file.name, running.host.folders["input"], SOUND_SECONDS)
         yield running
 
 

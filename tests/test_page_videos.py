@@ -123,13 +123,13 @@ def test_frames_are_seen_while_a_node_writes_them(comfy, written):
 
 @pytest.mark.parametrize("kind", ["RenderToFile", "SpeakLive"])
 def test_frames_go_when_the_run_ends(comfy, server, written, kind):
-    """Also where the run fails, and nothing is shown in their place; the node is then as large as it was."""
+    """Also where the run failed and nothing is shown in their place; the node is then as large as it was."""
     comfy.fit(written[kind])
     before = comfy.boxes()
     server.host.send("talking_head.frame", {"node": str(written[kind]), "picture": grey_picture()})
     comfy.until(lambda: comfy.js(PANEL, written[kind]), "the frame")
     comfy.page.wait_for_timeout(300)
     assert comfy.boxes()[int(written[kind])][3] > before[int(written[kind])][3]
-    server.host.send("execution_error", {"prompt_id": "", "node_id": str(written[kind]), "node_type": kind})
+    server.host.send("executing", {"node": None, "prompt_id": ""})
     comfy.until(lambda: comfy.js(PANELS) == 0, "the frame to go")
     comfy.until(lambda: comfy.boxes() == before, "the node's size")

@@ -1,12 +1,14 @@
-/** Render to File and Speak Live show frames while they work; the video takes their place once it is there. */
+/**
+ * Nodes that show a video show the frames they draw in a panel while they work: the page takes ComfyUI's own previews
+ * for the video, which then does not play.
+ */
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { addPanel, element, removePanel } from "./canvas_panel.mjs";
 
-const KINDS = ["RenderToFile", "SpeakLive"];
+const KINDS = ["DubVideo", "RenderToFile", "SpeakLive"];
 const HEIGHT = 220;
-const RUN_ENDS = ["execution_success", "execution_error", "execution_interrupted"];
 
 const panels = new Map(); // by node: what it shows while it works
 
@@ -24,14 +26,15 @@ function panelOf(node) {
   if (!panels.has(node)) {
     const image = element("img", { width: "100%", height: "100%", minHeight: `${HEIGHT}px`, objectFit: "contain" });
     image.dataset.talkingHead = "frame";
-    panels.set(node, { image, size: [...node.size], widget: addPanel(node, "live_frame", image, HEIGHT) });
+    const size = [...node.size];
+    panels.set(node, { image, size, widget: addPanel(node, "live_frame", image, HEIGHT) });
+    node.setSize?.([size[0], node.size[1]]); // no wider than it was: it gets this size back
   }
   return panels.get(node);
 }
 
 function close(node) {
   const panel = panels.get(node);
-  if (!panel) return;
   panels.delete(node);
   removePanel(node, panel.widget);
   node.setSize?.(panel.size);
@@ -44,7 +47,9 @@ app.registerExtension({
       const node = nodeCalled(detail.node);
       if (node) panelOf(node).image.src = detail.picture;
     });
-    api.addEventListener("executed", ({ detail }) => close(nodeCalled(detail.node)));
-    for (const end of RUN_ENDS) api.addEventListener(end, () => [...panels.keys()].forEach(close));
+    // The next node begins, or at a run's end none. Not every node that ends is told of by `executed`.
+    api.addEventListener("executing", ({ detail }) => {
+      for (const node of panels.keys()) if (detail === null || node !== nodeCalled(detail)) close(node);
+    });
   },
 });
