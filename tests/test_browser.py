@@ -14,7 +14,7 @@ from conftest import ROOT
 from page_server import PageServer
 from PIL import Image
 from test_nodes import OWN_TYPES
-from test_workflows import WORKFLOWS, has, prepare, read, shortened
+from test_workflows import WORKFLOWS, has, name_of, prepare, read, shortened, workflow_named
 
 from talking_head.lp_core.faces.faces import find_faces
 from talking_head.lp_core.media.picture import load_picture
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
 
 RENDERERS = {"litegraph": False, "vue": True}  # the canvas that ComfyUI has always had, and Nodes 2.0
 SECONDS = 0.4  # of the demo sounds: enough to see that all is there
-EDITING = ROOT / "workflows" / "expression_editing.json"
+EDITING = workflow_named("expression_editing")
 NOSE, BESIDE = (0.5, 0.55), (0.06, 0.5)  # places on the demo portrait's crop
 
 
@@ -161,9 +161,9 @@ def covering(boxes: dict[int, tuple[float, float, float, float]]) -> list[tuple[
     return [pair for pair in combinations(boxes, 2) if meet(*(boxes[node] for node in pair))]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_a_workflow_runs_its_video_plays_and_no_node_covers_another(comfy, server, path):
-    opened(comfy, server, path)
+    workflow = opened(comfy, server, path)
     assert not covering(comfy.boxes())
     outcome = comfy.run()
     assert outcome["status"] == "success", outcome["detail"]
@@ -172,7 +172,7 @@ def test_a_workflow_runs_its_video_plays_and_no_node_covers_another(comfy, serve
     playing = comfy.page.locator("video").last
     playing.wait_for(state="attached")
     comfy.until(lambda: playing.evaluate("(video) => video.readyState >= 2 && video.videoWidth"), "the video")
-    width = 1024 if path.stem == "several_speakers" else 512
+    width = 1024 if has(workflow, "MixVoices") else 512
     assert playing.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [width, 512]
     comfy.media_shown()
     assert not covering(comfy.boxes())
