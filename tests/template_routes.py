@@ -1,7 +1,7 @@
 """What ComfyUI's server answers about a pack's example workflows, for the stand-in's page.
 
-As newer servers do it: all of FOLDERS are read, in this order, a name that comes twice gets the folder's name behind
-it, and nothing but JSON is sent. (Older ones send everything from one folder, pictures too.)
+As newer servers do it: all of FOLDERS are read in this order, a name that comes twice gets the folder's name added,
+and nothing but JSON is sent. (Older ones send everything from one folder, pictures too.)
 """
 
 from pathlib import Path
