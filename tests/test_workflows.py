@@ -117,6 +117,7 @@ def test_it_needs_this_pack_and_the_core_loaders_only(path):
 @named
 def test_a_note_tells_what_to_do(path):
     (note,) = (node for node in read(path)["nodes"] if node["type"] == "MarkdownNote")
+    assert note["title"] == path.stem[3:]
     assert "press Run" in note["widgets_values"][0]
     assert all(f"`{name}`" in note["widgets_values"][0] for name in shipped_inputs(read(path)))
 
