@@ -171,6 +171,15 @@ def test_only_what_is_still_wanted_is_copied(fresh, server):
     assert copied(server) == set()
 
 
+def test_the_page_says_why_files_could_not_be_copied(fresh):
+    address = "**/talking_head/demo_files"
+    fresh.page.route(address, lambda route: route.fulfill(status=400, json={"error": "No space left."}))
+    open_template(fresh, FIRST)
+    fresh.page.unroute(address)
+    assert fresh.page.get_by_text("The demo files could not be copied.").count()
+    assert fresh.page.get_by_text("No space left.").count()
+
+
 def test_how_long_a_newcomer_waits_for_the_first_frame(fresh, capsys):
     """Printed, since it says more about the machine than about the pack."""
     open_template(fresh, FIRST)
