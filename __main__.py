@@ -345,8 +345,8 @@ def _add_models_options(parser: argparse.ArgumentParser) -> None:
 
 def _animate(given: argparse.Namespace) -> None:
     from .lp_core.media.audio import AudioFile
+    from .lp_core.media.rates import frame_rate
     from .lp_core.motion.edits import smooth
-    from .lp_core.motion.sequence import frame_rate
 
     audio = AudioFile(given.voice)
     portrait = _portrait(given)
@@ -397,11 +397,11 @@ def _generator(
 
 def _dub(given: argparse.Namespace) -> None:
     from .diffpose.generator import MotionOptions
+    from .lp_core.choice import choose_renderer, extractor_for
     from .lp_core.media.audio import load_audio
     from .lp_core.media.video import read_video, write_video
     from .lp_core.render.dubbing import clip_faces, dub, play
     from .lp_core.render.extractor import frame_ranges
-    from .lp_core.render.render import choose_renderer, extractor_for
 
     clip, audio = read_video(given.clip), load_audio(given.voice)
     renderer = choose_renderer(given.renderer, given.device, models_folders(given.models))
@@ -471,9 +471,9 @@ def _drive(given: argparse.Namespace) -> None:
 
 def _driver(given: argparse.Namespace, renderer: "Renderer") -> "tuple[MotionSequence, Audio | None]":
     """The motion that drives, and its sound: from a motion file, or read from a clip in the renderer's terms."""
+    from .lp_core.choice import extractor_for
     from .lp_core.media.video import read_video
     from .lp_core.motion.templates import MOTION_SUFFIXES, load_motion
-    from .lp_core.render.render import extractor_for
 
     if given.clip.suffix.lower() in MOTION_SUFFIXES:
         return load_motion(given.clip, given.neutral), None
@@ -492,8 +492,8 @@ def _clip_motion(path: Path) -> "MotionSequence":
 
 
 def _portrait(given: argparse.Namespace) -> "Portrait":
+    from .lp_core.choice import choose_renderer
     from .lp_core.media.picture import limited, load_picture
-    from .lp_core.render.render import choose_renderer
 
     whole = load_picture(given.portrait)
     picture = limited(whole, given.max_side)
@@ -506,7 +506,8 @@ def _portrait(given: argparse.Namespace) -> "Portrait":
 
 def _face(given: argparse.Namespace, picture: "Tensor", shrunk: float) -> "Face":
     """The face that is meant, in pixels of a picture that was shrunk by a factor."""
-    from .lp_core.faces.faces import BoxFinder, NoFaceError, find_faces
+    from .lp_core.faces.faces import BoxFinder, NoFaceError
+    from .lp_core.faces.search import find_faces
 
     if given.animal and given.box is None:
         raise ValueError("An animal's face is not looked for; say where it is: --box LEFT TOP RIGHT BOTTOM.")
@@ -709,8 +710,9 @@ def _arriving(
 
 def _models(given: argparse.Namespace) -> None:
     """List the published weights, after fetching what was asked for."""
+    from .lp_core.liveportrait.entries import HUMAN
     from .lp_core.weights.doctor import weights_table
-    from .lp_core.weights.registry import HUMAN, State, check, entries_named
+    from .lp_core.weights.registry import State, check, entries_named
 
     entries = _published()
     if given.download is not None:
@@ -725,7 +727,7 @@ def _models(given: argparse.Namespace) -> None:
 
 
 def _convert(given: argparse.Namespace) -> None:
-    from .diffpose.diffusion.checkpoints import convert
+    from .diffpose.convert import convert
 
     convert(given.checkpoint, given.output, given.pe_mode)
     _say(f"wrote {given.output}")
@@ -743,13 +745,13 @@ def _published() -> "tuple[WeightEntry, ...]":
     from .diffpose.diffusion.installed import DIFFUSION
     from .diffpose.ditto.installed import DITTO
     from .diffpose.talker.installed import TALKER
-    from .lp_core.weights.registry import LIVEPORTRAIT
+    from .lp_core.liveportrait.entries import LIVEPORTRAIT
 
     return (*LIVEPORTRAIT, *DIFFUSION, *TALKER, *DITTO)
 
 
 def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, ...]:
-    from .lp_core.weights.registry import LIVEPORTRAIT
+    from .lp_core.liveportrait.entries import LIVEPORTRAIT
 
     return models_folders(given.models, "liveportrait" if entry in LIVEPORTRAIT else "diffpose")
 
@@ -757,7 +759,7 @@ def _folders_of(entry: "WeightEntry", given: argparse.Namespace) -> tuple[Path, 
 def _download(entry: "WeightEntry", folder: Path, given: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from .lp_core.weights.registry import download
+    from .lp_core.weights.download import download
 
     with tqdm(desc=entry.name, unit="B", unit_scale=True, delay=0.2, disable=given.quiet) as bar:
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..lp_core.media.rates import frame_rate
 from ..lp_core.motion.expression import NAMES, Expression, expression_named
-from ..lp_core.motion.sequence import frame_rate
 from .keyframes import EASINGS, through_keys
 
 MAXIMUM_KEYS, MAXIMUM_SECONDS = 1000, 3600

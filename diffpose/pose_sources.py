@@ -20,8 +20,9 @@ from torch import Tensor
 
 from ..lp_core.compute.device import Placement, placed_for_good
 from ..lp_core.media.audio import Audio
+from ..lp_core.media.rates import frame_rate
 from ..lp_core.motion.edits import mix
-from ..lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate
+from ..lp_core.motion.sequence import MotionFrame, MotionSequence
 from ..lp_core.render.dubbing import ping_pong
 from .encoders import hear
 from .keyframes import EASINGS, through_keys

@@ -5,8 +5,8 @@ from typing import Any
 from ..diffpose.diffusion.installed import DIFFUSION
 from ..diffpose.ditto.installed import DITTO
 from ..diffpose.talker.installed import TALKER
+from ..lp_core.liveportrait.entries import LIVEPORTRAIT
 from ..lp_core.weights.doctor import diagnosis
-from ..lp_core.weights.registry import LIVEPORTRAIT
 from . import host
 from .node import Node
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.choice import extractor_for
+from ..lp_core.media.rates import frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.extractor import Extraction, frame_ranges
-from ..lp_core.render.render import extractor_for
 from . import host
 from .clip import FRAMES, FRAMES_AT_ONCE, ReadsClip, clip_named, frames_fps_input, video_input
 from .node import Node

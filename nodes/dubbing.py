@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.choice import extractor_for
+from ..lp_core.media.rates import frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.dubbing import clip_faces, dub, ping_pong
-from ..lp_core.render.render import extractor_for
 from . import host, widgets
 from .clip import FRAMES, FRAMES_AT_ONCE, ReadsClip, clip_named, frames_fps_input, video_input
 from .node import Node

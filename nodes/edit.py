@@ -3,8 +3,8 @@
 from typing import Any
 
 from ..lp_core.motion import edits
-from ..lp_core.motion.retarget import open_eyes_to, open_lips_to
 from ..lp_core.motion.sequence import MotionSequence
+from ..lp_core.render.openings import open_eyes_to, open_lips_to
 from ..lp_core.render.portrait import Portrait
 from .node import Node
 

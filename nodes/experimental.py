@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.faces.faces import find_faces
+from ..lp_core.choice import extractor_for
+from ..lp_core.faces.search import find_faces
 from ..lp_core.motion.retarget import relative_to
 from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.body_sway import SHARE, sway_body
@@ -17,7 +18,7 @@ from ..lp_core.render.candidates import (
     render_from_candidates,
 )
 from ..lp_core.render.portrait import Portrait, RenderOptions
-from ..lp_core.render.render import clip_motion, extractor_for, own_motion
+from ..lp_core.render.render import clip_motion, own_motion
 from . import host, widgets
 from .clip import FRAMES_AT_ONCE
 from .node import Node

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from ..diffpose.expression_keys import MAXIMUM_SECONDS, ExpressionKey, amounts_through, parse_expression_keys
+from ..lp_core.choice import extractor_for
+from ..lp_core.media.rates import frame_rate
 from ..lp_core.motion.edits import mix
 from ..lp_core.motion.expression import RANGES, Expression, expressed
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.portrait import Portrait
-from ..lp_core.render.render import extractor_for, render
+from ..lp_core.render.render import render
 from . import host, page, preview
 from .node import Node
 from .widgets import frame_rate as rate_widget

@@ -22,9 +22,9 @@ from uuid import uuid4
 import torch
 from torch import Tensor, nn
 
+from ..lp_core.choice import choose_renderer
 from ..lp_core.compute.device import Ready, choose_device, placed_for_good
 from ..lp_core.render.portrait import Renderer
-from ..lp_core.render.render import choose_renderer
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader

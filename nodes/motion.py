@@ -8,7 +8,8 @@ from ..diffpose.speech.manifold import Projection
 from ..diffpose.steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOptions
 from ..diffpose.steering.style import Style
 from ..diffpose.talker.driver import TalkerOptions
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.media.rates import frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.motion.templates import MOTION_SUFFIXES, load_motion
 from ..lp_core.render.portrait import Portrait
 from . import host, widgets

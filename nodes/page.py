@@ -24,15 +24,16 @@ from ..diffpose.diffusion.installed import DIFFUSION
 from ..diffpose.ditto.installed import DITTO
 from ..diffpose.generator import automatic_generator
 from ..diffpose.talker.installed import TALKER
+from ..lp_core.choice import automatic_renderer
 from ..lp_core.faces.crop import CROP_SIZE, apply_affine
 from ..lp_core.faces.faces import Face
+from ..lp_core.liveportrait.entries import ANIMAL, HUMAN
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.picture import limited
 from ..lp_core.motion.plot import envelope, loudness, motion_curves
 from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.portrait import Portrait
-from ..lp_core.render.render import automatic_renderer
-from ..lp_core.weights.registry import ANIMAL, HUMAN, WeightEntry
+from ..lp_core.weights.registry import WeightEntry
 from . import host
 
 FACES, CURVES, EXPRESSION = "talking_head_faces", "talking_head_curves", "talking_head_expression"

@@ -5,13 +5,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..lp_core.choice import RENDERERS, automatic_renderer
 from ..lp_core.compute.acceleration import ACCELERATIONS
 from ..lp_core.compute.device import PRECISIONS
 from ..lp_core.faces.crop import CropOptions, apply_affine
-from ..lp_core.faces.faces import ORDERS, BoxFinder, Face, box_of_mask, find_faces, ordered
+from ..lp_core.faces.faces import ORDERS, BoxFinder, Face, box_of_mask, ordered
+from ..lp_core.faces.search import find_faces
 from ..lp_core.media.picture import limited
 from ..lp_core.render.portrait import Portrait
-from ..lp_core.render.render import RENDERERS, automatic_renderer
 from . import host
 from .node import Node
 from .page import FACES, faces_shown, tell_renderer

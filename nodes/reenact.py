@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from ..lp_core.faces.faces import Face, NoFaceError
+from ..lp_core.media.rates import frame_rate
 from ..lp_core.motion.retarget import OBSERVATION_VARIANCE, transfer_to_clip
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.dubbing import clip_faces
 from ..lp_core.render.portrait import Portrait, Renderer, RenderOptions
 from ..lp_core.render.render import clip_motion, render_clip

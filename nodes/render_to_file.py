@@ -4,7 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..lp_core.motion.sequence import MotionSequence, frame_count
+from ..lp_core.media.rates import frame_count
+from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.portrait import Portrait
 from ..lp_core.render.render import render
 from . import host

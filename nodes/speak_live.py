@@ -10,7 +10,7 @@ from ..lp_core.live.recording import RATE, Recording
 from ..lp_core.live.session import LiveFrame, LiveHead, LiveSession, Tally, measured_latency, picture_bytes
 from ..lp_core.live.voices import at_its_pace
 from ..lp_core.media.audio import ArrivingAudio, Audio
-from ..lp_core.motion.sequence import frame_count
+from ..lp_core.media.rates import frame_count
 from ..lp_core.render.portrait import Portrait
 from . import host, widgets
 from .node import Node

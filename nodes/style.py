@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ..diffpose.diffusion.installed import installed_style
 from ..diffpose.steering.style import MAXIMUM_STRENGTH, SHORTEST_CLIP, Style, interpolate
-from ..lp_core.motion.sequence import MotionSequence, frame_rate
+from ..lp_core.media.rates import frame_rate
+from ..lp_core.motion.sequence import MotionSequence
 from . import host, widgets
 from .clip import FRAMES_AT_ONCE
 from .driving import extracted

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ..lp_core.media.audio import Audio
-from ..lp_core.motion.sequence import frame_count
-from ..lp_core.motion.sequence import frame_rate as exact_rate
+from ..lp_core.media.rates import frame_count
+from ..lp_core.media.rates import frame_rate as exact_rate
 from . import host
 from .node import Node
 from .video_file import FileChoice, file_inputs, write_file

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ..lp_core.render.render import RENDERERS
+from ..lp_core.choice import RENDERERS
 
 Widget = tuple[Any, dict[str, Any]]
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF

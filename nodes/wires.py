@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.picture import as_picture
-from ..lp_core.motion.sequence import frame_rate
+from ..lp_core.media.rates import frame_rate
 
 _log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from talking_head.lp_core.faces.crop import Crop, CropOptions, crop_to_picture, cut
 from talking_head.lp_core.faces.layouts import eye_ratios, lip_ratio
 from talking_head.lp_core.liveportrait.checkpoint import build_network
+from talking_head.lp_core.liveportrait.entries import ANIMAL, HUMAN
 from talking_head.lp_core.liveportrait.nets.appearance import AppearanceExtractor
 from talking_head.lp_core.liveportrait.nets.decoder import SpadeDecoder
 from talking_head.lp_core.liveportrait.nets.motion_extractor import MotionExtractor
@@ -26,7 +27,6 @@ from talking_head.lp_core.motion.keypoints import angle_degrees, neutral_express
 from talking_head.lp_core.motion.retarget import measured_from
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.render.portrait import Portrait
-from talking_head.lp_core.weights.registry import ANIMAL, HUMAN
 
 CLASSES = (AppearanceExtractor, MotionExtractor, WarpingNetwork, SpadeDecoder, StitchingNetworks)
 REGIONS = {"all": "all", "exp": "expression", "pose": "pose", "lip": "lips", "eyes": "eyes"}  # the original's names

@@ -16,7 +16,7 @@ from PIL import Image
 from test_nodes import OWN_TYPES
 from test_workflows import WORKFLOWS, has, name_of, prepare, read, shortened, workflow_named
 
-from talking_head.lp_core.faces.faces import find_faces
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.expression import Expression, expressed

@@ -20,11 +20,12 @@ from talking_head.diffpose.diffusion.denoiser import (
     WindowInput,
     alignment,
 )
-from talking_head.diffpose.diffusion.published import canonical, lmdm_layout
+from talking_head.diffpose.diffusion.published import canonical
 from talking_head.diffpose.diffusion.samplers import Guidance
 from talking_head.diffpose.diffusion.schedule import Schedule
-from talking_head.diffpose.diffusion.transformer import Attention, PostNormLayer, sinusoidal_positions, sinusoids
+from talking_head.diffpose.ditto.checkpoint import lmdm_layout
 from talking_head.diffpose.ditto.network import Lmdm, LmdmLayout, rotated
+from talking_head.diffpose.transformer import Attention, PostNormLayer, sinusoidal_positions, sinusoids
 
 ONE_CALL = 2e-5  # absolute tolerance of one evaluation, from the goldens' own notes
 

@@ -22,16 +22,11 @@ from diffpose_goldens import (
 from safetensors.torch import save_file
 
 from talking_head.diffpose.container import read_container
-from talking_head.diffpose.diffusion.checkpoints import (
-    convert,
-    kind_of,
-    load_diffusion,
-    load_lmdm,
-    load_style_encoder,
-    save_diffusion,
-)
+from talking_head.diffpose.convert import convert
+from talking_head.diffpose.diffusion.checkpoints import kind_of, load_diffusion, load_style_encoder, save_diffusion
 from talking_head.diffpose.diffusion.denoiser import TokenLayout, WindowInput, alignment
 from talking_head.diffpose.diffusion.schedule import Schedule
+from talking_head.diffpose.ditto.checkpoint import load_lmdm
 from talking_head.diffpose.speech.encoder import speech_encoder
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 

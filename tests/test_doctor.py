@@ -6,7 +6,8 @@ from conftest import ROOT
 from host import Host, load_as_comfyui
 
 from talking_head.__main__ import main
-from talking_head.lp_core.weights.registry import LIVEPORTRAIT, doctor
+from talking_head.lp_core.liveportrait.entries import LIVEPORTRAIT
+from talking_head.lp_core.weights import doctor
 
 PACK = load_as_comfyui()
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from talking_head.lp_core.faces.crop import cut, steady_crop
 from talking_head.lp_core.faces.face_model import face_model
 from talking_head.lp_core.faces.faces import NoFaceError
+from talking_head.lp_core.liveportrait import extractor as driving
 from talking_head.lp_core.liveportrait.extractor import LivePortraitExtractor, _Square
 from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, network_view
-from talking_head.lp_core.liveportrait.renderer import extractor as driving
 from talking_head.lp_core.motion.keypoints import neutral_expression, transform
 from talking_head.lp_core.motion.sequence import MotionFrame
 

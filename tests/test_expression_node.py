@@ -15,7 +15,7 @@ from host import Host, defaults_of
 from PIL import Image
 
 import talking_head
-from talking_head.lp_core.faces.faces import find_faces
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.handles import handles
 from talking_head.lp_core.mesh.renderer import MeshRenderer

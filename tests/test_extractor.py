@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from talking_head.lp_core.faces.crop import apply_affine, invert_affine, sample
-from talking_head.lp_core.faces.face_model import MEASURES, face_model, measure
+from talking_head.lp_core.faces.face_model import face_model
 from talking_head.lp_core.faces.faces import NoFaceError
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor, filled, motion_of, neutral_frame
+from talking_head.lp_core.mesh.measures import MEASURES, measure
 from talking_head.lp_core.motion.controls import from_expression
 from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.render.extractor import Extraction

@@ -8,10 +8,11 @@ import torch.nn.functional as F
 
 from talking_head.lp_core.faces.crop import apply_affine, invert_affine, sample
 from talking_head.lp_core.faces.face_model import fit_pose
-from talking_head.lp_core.faces.faces import LANDMARKS, Face, NoFaceError, box_of_mask, find_faces, ordered
+from talking_head.lp_core.faces.faces import LANDMARKS, Face, NoFaceError, box_of_mask, ordered
 from talking_head.lp_core.faces.finder import BuiltinFinder
 from talking_head.lp_core.faces.mesh_points import LOWER_LIP_ROWS, UPPER_LIP_ROWS
 from talking_head.lp_core.faces.refine import mirror
+from talking_head.lp_core.faces.search import find_faces
 
 # Where features stand in the 512-pixel picture, read off an enlargement by eye.
 FEATURES = {

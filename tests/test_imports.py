@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,37 @@ LAYERS = {
     "apps": {"lp_core", "diffpose", "apps"},
     "nodes": {"lp_core", "diffpose", "nodes"},
 }
+ROOMS = (  # from the roof down: each imports only those after it
+    "apps.cli",
+    "apps.live",
+    "diffpose.training",
+    "diffpose.live",
+    "diffpose.pose_sources",
+    "diffpose.generator",
+    "diffpose.encoders",
+    "diffpose.convert",
+    "diffpose.difflivehead",
+    "diffpose.ditto",
+    "diffpose.talker",
+    "diffpose.diffusion",
+    "diffpose.procedural",
+    "diffpose.steering",
+    "diffpose.expression_keys",
+    "diffpose.keyframes",
+    "diffpose.speech",
+    "diffpose.container",
+    "diffpose.transformer",
+    "lp_core.choice",
+    "lp_core.live",
+    "lp_core.liveportrait",
+    "lp_core.mesh",
+    "lp_core.render",
+    "lp_core.weights",
+    "lp_core.faces",
+    "lp_core.motion",
+    "lp_core.media",
+    "lp_core.compute",
+)
 HOST_MODULES = {"folder_paths", "comfy", "comfy_api", "server", "execution", "nodes"}
 HEAVY = {"librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
@@ -57,6 +88,31 @@ def test_each_layer_imports_only_those_below(path):
             assert first in LAYERS[layer], f"{name_of(path)}:{node.lineno}: {layer} imports {first}"
         else:
             assert first not in {*LAYERS, "talking_head"}, f"{name_of(path)}:{node.lineno}"
+
+
+def room_of(parts: Iterable[str]) -> str:
+    """The folder or module of a floor that a module stands in, such as "lp_core.media" or "diffpose.live"."""
+    return ".".join(list(parts)[:2])
+
+
+def arrows() -> dict[str, set[str]]:
+    """The other rooms that the modules of each room import; the floors' own __init__ re-export and are left out."""
+    rooms: dict[str, set[str]] = {}
+    for path in (path for path in MODULES if path.parts[-1] != "__init__.py" and "nodes" not in path.parts):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        named = {room_of(module.split(".")[1:]) for _, module in imports(path) if module.startswith(".")}
+        rooms.setdefault(room_of(parts), set()).update(named - {room_of(parts)})
+    return rooms
+
+
+def test_every_room_imports_only_those_below_it():
+    position = {room: index for index, room in enumerate(ROOMS)}
+    found = arrows()
+    assert set(found) | set().union(*found.values()) <= set(ROOMS), "a new room needs its place in ROOMS"
+    up = {
+        f"{room} → {named}" for room, below in found.items() for named in below if position[named] <= position[room]
+    }
+    assert not up
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

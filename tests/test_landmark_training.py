@@ -17,9 +17,9 @@ from talking_head.diffpose.training.shipped.landmarks import (
     views,
 )
 from talking_head.lp_core.faces.crop import apply_affine, cut, invert_affine
-from talking_head.lp_core.faces.faces import find_faces
 from talking_head.lp_core.faces.landmark_net import EYE, LandmarkNet, PartNet, folded
 from talking_head.lp_core.faces.refine import Placement
+from talking_head.lp_core.faces.search import find_faces
 
 
 @pytest.fixture(scope="module")

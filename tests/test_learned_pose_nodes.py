@@ -12,7 +12,7 @@ from test_speaker_nodes import models, spoken  # noqa: F401 (a fixture)
 from talking_head.diffpose.talker.apc import Apc
 from talking_head.diffpose.talker.head_pose import HeadPoseNetwork, PoseLayout
 from talking_head.diffpose.talker.pose_models import PoseModel
-from talking_head.lp_core.motion.sequence import frame_rate
+from talking_head.lp_core.media.rates import frame_rate
 
 
 def own_model(encoder, feature):

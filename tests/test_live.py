@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from talking_head.diffpose.procedural.stream import ProceduralStream
+from talking_head.lp_core.choice import choose_renderer
 from talking_head.lp_core.compute.transfer import as_bytes
-from talking_head.lp_core.faces.faces import find_faces
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.live.recording import PICTURES_WAITING, Recording
 from talking_head.lp_core.live.session import (
     RESERVE,
@@ -29,10 +30,11 @@ from talking_head.lp_core.live.session import (
 from talking_head.lp_core.media.audio import ArrivingAudio, Resampler, load_audio
 from talking_head.lp_core.media.encoding import VideoOptions
 from talking_head.lp_core.media.picture import limited, load_picture
+from talking_head.lp_core.media.rates import frame_count
 from talking_head.lp_core.media.video import read_video
-from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
+from talking_head.lp_core.motion.sequence import MotionSequence, join
 from talking_head.lp_core.render.portrait import Portrait
-from talking_head.lp_core.render.render import choose_renderer, render
+from talking_head.lp_core.render.render import render
 
 FPS = Fraction(25)
 VOICE = load_audio(ROOT / "workflows" / "demo_speech.wav")

@@ -16,7 +16,8 @@ from talking_head.diffpose.live import LiveGenerator, live_stream
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.lp_core.live.session import LiveHead, LiveSession
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, load_audio
-from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, join
+from talking_head.lp_core.media.rates import frame_count
+from talking_head.lp_core.motion.sequence import MotionSequence, join
 from talking_head.lp_core.render.portrait import RenderOptions
 from talking_head.lp_core.render.render import own_motion
 

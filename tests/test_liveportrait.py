@@ -25,41 +25,25 @@ from liveportrait_goldens import (
 )
 from slow_lane import SlowLane
 
+from talking_head.lp_core.choice import _liveportrait, _say_once, choose_renderer, extractor_for
 from talking_head.lp_core.compute.device import cpu_has_bfloat16
 from talking_head.lp_core.faces.crop import CropOptions, blend_mask, invert_affine, paste, sample
 from talking_head.lp_core.faces.face_model import face_model
 from talking_head.lp_core.faces.faces import Face
+from talking_head.lp_core.liveportrait.entries import HUMAN
 from talking_head.lp_core.liveportrait.extractor import LivePortraitExtractor
 from talking_head.lp_core.liveportrait.networks import load_networks, unusable_weights
 from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, Painter, steady_eye_opening
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.keypoints import place, rotation_matrix, transform
-from talking_head.lp_core.motion.retarget import (
-    Retargeter,
-    hold,
-    measured_from,
-    open_eyes_to,
-    open_lips_to,
-    transfer,
-    transfer_to_clip,
-)
+from talking_head.lp_core.motion.retarget import hold, measured_from, transfer, transfer_to_clip
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
+from talking_head.lp_core.render.openings import Retargeter, open_eyes_to, open_lips_to
 from talking_head.lp_core.render.portrait import RenderOptions
-from talking_head.lp_core.render.render import (
-    _liveportrait,
-    _say_once,
-    choose_renderer,
-    clip_motion,
-    extractor_for,
-    render,
-    render_clip,
-    render_over,
-    render_together,
-)
-from talking_head.lp_core.weights.registry import HUMAN
+from talking_head.lp_core.render.render import clip_motion, render, render_clip, render_over, render_together
 
 TIGHT = 2e-6  # from stored motion; the goldens' README
 FROM_PIXELS = 3e-5

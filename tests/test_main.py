@@ -20,7 +20,7 @@ from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.media.video import read_video, write_video
 from talking_head.lp_core.motion.sequence import MotionSequence
-from talking_head.lp_core.weights.registry import registry as weights
+from talking_head.lp_core.weights import registry as weights
 
 module = importlib.import_module("talking_head.__main__")
 main = module.main

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from skimage import data
 
 from talking_head.lp_core.faces.crop import CROP_SIZE, apply_affine, sample
-from talking_head.lp_core.faces.face_model import face_model, measure
+from talking_head.lp_core.faces.face_model import face_model
 from talking_head.lp_core.faces.faces import Face
 from talking_head.lp_core.faces.mesh_points import (
     KEYPOINT_LANDMARKS,
@@ -20,6 +20,7 @@ from talking_head.lp_core.faces.mesh_points import (
 )
 from talking_head.lp_core.mesh.drawing import GRID, in_square
 from talking_head.lp_core.mesh.lips import find_lip_line
+from talking_head.lp_core.mesh.measures import measure
 from talking_head.lp_core.mesh.renderer import MeshRenderer, head_motion
 from talking_head.lp_core.mesh.rig import HIGHEST, LEARNED, SHAPES, HeadMotion, soft_limit
 from talking_head.lp_core.mesh.sheet import Grid, invert, thin_plate, thin_plate_kernel

@@ -18,9 +18,9 @@ from talking_head.diffpose.diffusion.installed import DIFFUSION
 from talking_head.diffpose.ditto.installed import DITTO
 from talking_head.diffpose.talker.apc import Apc
 from talking_head.diffpose.talker.installed import TALKER
+from talking_head.lp_core.liveportrait.entries import ANIMAL, HUMAN
 from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.media.picture import load_picture
-from talking_head.lp_core.weights.registry import ANIMAL, HUMAN
 
 PACK = load_as_comfyui()
 NODES = PACK.NODE_CLASS_MAPPINGS

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from talking_head.lp_core.media.rates import frame_count, frame_rate
 from talking_head.lp_core.motion.keypoints import rotation_degrees, rotation_matrix, transform
-from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate, join
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence, join
 
 ANGLES = st.tuples(*[st.floats(-80, 80)] * 3)
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from synthetic_weights import GOLDEN, fingerprints, golden_input, network, state, tiny
 from torch import nn
 
+from talking_head.lp_core.liveportrait.nets import warping
 from talking_head.lp_core.liveportrait.nets.appearance import AppearanceExtractor
 from talking_head.lp_core.liveportrait.nets.blocks import SlicedConv3d, fold
 from talking_head.lp_core.liveportrait.nets.convolutions import (
@@ -23,7 +24,6 @@ from talking_head.lp_core.liveportrait.nets.decoder import SpadeDecoder
 from talking_head.lp_core.liveportrait.nets.motion_extractor import HEADS, MotionExtractor
 from talking_head.lp_core.liveportrait.nets.stitching import StitchingNetworks
 from talking_head.lp_core.liveportrait.nets.warping import WarpingNetwork
-from talking_head.lp_core.liveportrait.renderer.nets import warping
 
 
 @pytest.fixture(autouse=True)

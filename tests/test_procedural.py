@@ -18,8 +18,9 @@ from talking_head.diffpose.procedural.eyes import blink_curve, blink_times, coun
 from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.speech.curves import smoothed, stepped, wandering, widened
 from talking_head.lp_core.media.audio import Audio, load_audio
+from talking_head.lp_core.media.rates import frame_rate
 from talking_head.lp_core.motion.controls import BROW_CONTROLS, LIP_CONTROLS, NAMES, Controls, from_expression
-from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate
+from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 
 RATES = (23.976, 25, 29.97, 30)
 POSE = ("rotation", "scale", "translation")

@@ -11,8 +11,9 @@ from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.procedural.stream import HEARD, ProceduralStream
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.lp_core.media.audio import load_audio
+from talking_head.lp_core.media.rates import frame_count, frame_rate
 from talking_head.lp_core.motion.controls import from_expression
-from talking_head.lp_core.motion.sequence import MotionSequence, frame_count, frame_rate, join
+from talking_head.lp_core.motion.sequence import MotionSequence, join
 
 AUDIO = load_audio(ROOT / "workflows" / "demo_speech.wav")
 VOICE = AUDIO.mono(16_000)

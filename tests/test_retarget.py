@@ -26,14 +26,11 @@ from talking_head.lp_core.motion.keypoints import (
     rotation_matrix,
 )
 from talking_head.lp_core.motion.retarget import (
-    displaced,
     hold,
     measured_from,
     measured_from_neutral,
     nearest_rotation,
     nearest_to_rest,
-    open_eyes_to,
-    open_lips_to,
     relative_to,
     smoothed,
     transfer,
@@ -41,6 +38,7 @@ from talking_head.lp_core.motion.retarget import (
 )
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.smoothers import kalman
+from talking_head.lp_core.render.openings import displaced, open_eyes_to, open_lips_to
 from talking_head.lp_core.render.portrait import Portrait
 
 

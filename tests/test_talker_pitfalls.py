@@ -24,7 +24,8 @@ from talking_head.diffpose.talker.reconstruction import align, aligned_picture, 
 from talking_head.diffpose.talker.spectrum import mel_windows
 from talking_head.diffpose.talker.speech_portraits import project_points
 from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
-from talking_head.lp_core.faces.faces import NoFaceError, find_faces
+from talking_head.lp_core.faces.faces import NoFaceError
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError, build_network
 from talking_head.lp_core.motion.keypoints import angle_degrees, rotation_matrix
 from talking_head.lp_core.motion.smoothers import savitzky_golay

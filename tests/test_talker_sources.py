@@ -20,8 +20,8 @@ from talking_head.diffpose.talker.speech_portraits import (
     uncross_mouth,
 )
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
+from talking_head.lp_core.media.rates import frame_rate
 from talking_head.lp_core.motion.keypoints import rotation_matrix
-from talking_head.lp_core.motion.sequence import frame_rate
 from talking_head.lp_core.motion.smoothers import gaussian
 
 

@@ -19,8 +19,8 @@ from conftest import ROOT
 
 from talking_head.lp_core.media import encoding
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio, AudioFile, load_audio
+from talking_head.lp_core.media.rates import frame_count, frame_rate
 from talking_head.lp_core.media.video import Video, VideoOptions, read_video, write_video
-from talking_head.lp_core.motion.sequence import frame_count, frame_rate
 
 FAST = VideoOptions(preset="ultrafast")
 RATES = [23.976, 25, 29.97, 30]

@@ -22,8 +22,8 @@ from test_live import RATE, VOICE, no_thread_left, sitter
 from talking_head.__main__ import main
 from talking_head.apps.live.viewer import FRAME, FRAMES_WAITING, HEADER, SOUND, SOUND_WAITING, Line, Message, Viewer
 from talking_head.diffpose.procedural.stream import ProceduralStream
+from talking_head.lp_core.live import voices as live_voices
 from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
-from talking_head.lp_core.live.session import voices as live_voices
 from talking_head.lp_core.live.voices import PIECE, at_its_pace
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio
 from talking_head.lp_core.media.video import read_video

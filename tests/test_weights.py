@@ -14,19 +14,9 @@ import torch
 from safetensors.torch import save
 
 from talking_head.lp_core.liveportrait.checkpoint import NETWORKS
-from talking_head.lp_core.weights.registry import (
-    ANIMAL,
-    HUMAN,
-    LANDMARKS,
-    LIVEPORTRAIT,
-    DownloadError,
-    PublishedFile,
-    State,
-    WeightEntry,
-    check,
-    download,
-    fetch_missing,
-)
+from talking_head.lp_core.liveportrait.entries import ANIMAL, HUMAN, LANDMARKS, LIVEPORTRAIT
+from talking_head.lp_core.weights.download import DownloadError, download, fetch_missing
+from talking_head.lp_core.weights.registry import PublishedFile, State, WeightEntry, check
 
 CONTENT = save({"values": torch.arange(50_000, dtype=torch.float32)})
 BIG = save({"values": torch.arange(3_000_000, dtype=torch.float32)})  # longer than the Hub library's 10 MB chunks

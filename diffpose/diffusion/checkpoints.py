@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -19,21 +18,13 @@ from ...lp_core.compute.device import Ready, stays
 from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.files import appearing_whole
 from ..container import Container, read_container
-from ..ditto.network import Lmdm, LmdmLayout
-from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind, SpeechSettings
+from ..speech.settings import SpeechSettings
+from ..transformer import PositionMode
+from .card import DENOISER_KINDS, KIND_NAMES, DiffusionCard, Kind
 from .denoiser import Denoiser, DenoiserLayout, TokenLayout
-from .published import (
-    canonical,
-    diffusion_card,
-    encoder_tensors,
-    lmdm_layout,
-    noise_betas,
-    published_kind,
-    style_layout,
-)
+from .published import canonical, diffusion_card, encoder_tensors, noise_betas, published_kind, style_layout
 from .schedule import Schedule
 from .style_encoder import StyleEncoder, StyleEncoderLayout
-from .transformer import PositionMode
 
 FORMAT = "talking-head diffusion 1"
 PE_MODE = "pe_mode"  # what everybody calls how frames are numbered
@@ -71,13 +62,11 @@ def load_diffusion(path: str | os.PathLike[str], pe_mode: PositionMode | None = 
         CheckpointError: a file of another kind, damaged, or holding what is not supported.
     """
     container = read_container(path)
-    model = _converted_diffusion(container) if _is_converted(container) else _published_diffusion(container)
+    model = _converted_diffusion(container) if is_converted(container) else _published_diffusion(container)
     if pe_mode is None:
         return model
     card = replace(model.card, layout=_renumbered(model.card.layout, pe_mode))
-    return replace(
-        model, card=card, denoiser=_filled(Denoiser(card.layout), model.denoiser.state_dict(), container)
-    )
+    return replace(model, card=card, denoiser=filled(Denoiser(card.layout), model.denoiser.state_dict(), container))
 
 
 def load_style_encoder(path: str | os.PathLike[str]) -> StyleEncoder:
@@ -87,27 +76,12 @@ def load_style_encoder(path: str | os.PathLike[str]) -> StyleEncoder:
         CheckpointError: a file of another kind, or damaged.
     """
     container = read_container(path)
-    if _is_converted(container):
-        layout = StyleEncoderLayout(**_layout(_converted_card(container, "style_encoder")))
-        return _filled(StyleEncoder(layout), container.tensors, container)
-    _expect(container, published_kind(container), "style_encoder")
+    if is_converted(container):
+        layout = StyleEncoderLayout(**layout_fields(converted_card(container, "style_encoder")))
+        return filled(StyleEncoder(layout), container.tensors, container)
+    expect_kind(container, published_kind(container), "style_encoder")
     tensors = canonical(container.tensors)
-    return _filled(StyleEncoder(style_layout(container)), tensors, container)
-
-
-def load_lmdm(path: str | os.PathLike[str]) -> Lmdm:
-    """Ditto's motion network, published or converted.
-
-    Raises:
-        CheckpointError: a file of another kind, or damaged.
-    """
-    container = read_container(path)
-    if _is_converted(container):
-        layout = LmdmLayout(**_layout(_converted_card(container, "ditto")))
-        return _filled(Lmdm(layout), container.tensors, container)
-    _expect(container, published_kind(container), "ditto")
-    tensors = canonical(container.tensors)
-    return _filled(Lmdm(lmdm_layout(tensors)), tensors, container)
+    return filled(StyleEncoder(style_layout(container)), tensors, container)
 
 
 def kind_of(path: str | os.PathLike[str]) -> Kind:
@@ -117,32 +91,7 @@ def kind_of(path: str | os.PathLike[str]) -> Kind:
         CheckpointError: not a supported checkpoint; says what was found.
     """
     container = read_container(path)
-    return _read_card(container)["kind"] if _is_converted(container) else published_kind(container)
-
-
-def convert(
-    source: str | os.PathLike[str], target: str | os.PathLike[str], pe_mode: PositionMode | None = None
-) -> None:
-    """Write a checkpoint of any supported kind as safetensors with its settings, pe_mode among them.
-
-    Args:
-        source: the checkpoint.
-        target: the .safetensors file to write, whole or not at all.
-        pe_mode: see load_diffusion.
-
-    Raises:
-        CheckpointError: as load_diffusion; or a target of another kind of file.
-    """
-    if Path(target).suffix != ".safetensors":
-        raise CheckpointError(f"A converted checkpoint is a .safetensors file; got {target}.")
-    kind = kind_of(source)
-    if kind in DENOISER_KINDS:
-        save_diffusion(load_diffusion(source, pe_mode), target)
-        return
-    if pe_mode is not None:
-        raise CheckpointError(f"{source} holds {KIND_NAMES[kind]}, whose pe_mode is fixed. Leave it empty.")
-    network = load_style_encoder(source) if kind == "style_encoder" else load_lmdm(source)
-    _write(target, {"kind": kind, "layout": dataclasses.asdict(network.layout)}, network.state_dict())
+    return _read_card(container)["kind"] if is_converted(container) else published_kind(container)
 
 
 def save_diffusion(model: DiffusionModel, path: str | os.PathLike[str]) -> None:
@@ -150,23 +99,23 @@ def save_diffusion(model: DiffusionModel, path: str | os.PathLike[str]) -> None:
     tensors = {f"denoiser.{name}": tensor for name, tensor in model.denoiser.state_dict().items()}
     tensors |= {f"encoder.{name}": tensor for name, tensor in model.encoder.items()}
     tensors["schedule.betas"] = model.schedule.betas[1:]
-    _write(path, dataclasses.asdict(model.card), tensors)
+    write_checkpoint(path, dataclasses.asdict(model.card), tensors)
 
 
 def _published_diffusion(container: Container) -> DiffusionModel:
     kind = published_kind(container)
-    card = diffusion_card(container, _expect(container, kind, *DENOISER_KINDS))
+    card = diffusion_card(container, expect_kind(container, kind, *DENOISER_KINDS))
     return DiffusionModel(
         card=card,
-        denoiser=_filled(Denoiser(card.layout), canonical(container.tensors), container),
+        denoiser=filled(Denoiser(card.layout), canonical(container.tensors), container),
         schedule=Schedule.from_betas(noise_betas(container)),
         encoder=encoder_tensors(container),
     )
 
 
 def _converted_diffusion(container: Container) -> DiffusionModel:
-    fields = _converted_card(container, *DENOISER_KINDS)
-    layout = _layout(fields)
+    fields = converted_card(container, *DENOISER_KINDS)
+    layout = layout_fields(fields)
     token = TokenLayout(**layout.pop("token"))
     card = DiffusionCard(
         kind=fields["kind"],
@@ -176,7 +125,7 @@ def _converted_diffusion(container: Container) -> DiffusionModel:
     )
     return DiffusionModel(
         card=card,
-        denoiser=_filled(Denoiser(card.layout), _group(container, "denoiser."), container),
+        denoiser=filled(Denoiser(card.layout), _group(container, "denoiser."), container),
         schedule=Schedule.from_betas(container.tensors["schedule.betas"]),
         encoder=_group(container, "encoder."),
     )
@@ -190,7 +139,8 @@ def _renumbered(layout: DenoiserLayout, pe_mode: PositionMode) -> DenoiserLayout
     return replace(layout, position=pe_mode)
 
 
-def _is_converted(container: Container) -> bool:
+def is_converted(container: Container) -> bool:
+    """Whether `write_checkpoint` wrote the file."""
     return container.metadata.get("format") == FORMAT
 
 
@@ -198,7 +148,7 @@ def _read_card(container: Container) -> dict[str, Any]:
     return json.loads(container.metadata["card"])
 
 
-def _layout(card: Mapping[str, Any]) -> dict[str, Any]:
+def layout_fields(card: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a layout as a converted file has them, where pe_mode is the name of `position`."""
     fields = dict(card["layout"])
     if PE_MODE in fields:
@@ -214,16 +164,17 @@ def _written(card: Mapping[str, Any]) -> dict[str, Any]:
     return {**card, "layout": layout}
 
 
-def _converted_card(container: Container, *kinds: Kind) -> dict[str, Any]:
+def converted_card(container: Container, *kinds: Kind) -> dict[str, Any]:
+    """The card of a converted file, which must be of one of the kinds."""
     card = _read_card(container)
-    _expect(container, card["kind"], *kinds)
+    expect_kind(container, card["kind"], *kinds)
     return card
 
 
 KindExpected = TypeVar("KindExpected", bound=Kind)
 
 
-def _expect(container: Container, found: Kind, *kinds: KindExpected) -> KindExpected:
+def expect_kind(container: Container, found: Kind, *kinds: KindExpected) -> KindExpected:
     """The kind that was found, when it is one of those expected."""
     for kind in kinds:
         if kind == found:
@@ -236,7 +187,7 @@ def _group(container: Container, prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in container.tensors.items() if key.startswith(prefix)}
 
 
-def _filled(network: Network, tensors: Mapping[str, Tensor], container: Container) -> Network:
+def filled(network: Network, tensors: Mapping[str, Tensor], container: Container) -> Network:
     """The network with the tensors in it, every one of them and no other, in evaluation mode."""
     try:
         network.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=True)
@@ -245,7 +196,8 @@ def _filled(network: Network, tensors: Mapping[str, Tensor], container: Containe
     return network.eval().requires_grad_(False)
 
 
-def _write(path: str | os.PathLike[str], card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+def write_checkpoint(path: str | os.PathLike[str], card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors and their card as safetensors, whole or not at all."""
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .transformer import (
+from ..transformer import (
     POSITION_MODES,
     Attention,
     KeysValues,

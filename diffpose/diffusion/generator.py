@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ...lp_core.media.audio import Audio
-from ...lp_core.motion.sequence import MotionFrame, MotionSequence, frame_rate, join
+from ...lp_core.media.rates import frame_rate
+from ...lp_core.motion.sequence import MotionFrame, MotionSequence, join
 from ..speech.analysis import analyse_pieces
 from ..speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
 from ..speech.incremental import IncrementalEar

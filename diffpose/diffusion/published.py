@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ..container import CONFIG_NAME, Arguments, Container
-from ..ditto.network import LmdmLayout
 from ..speech.encoder import DIMENSIONS_PER_HEAD
-from .card import DenoiserKind, DiffusionCard, Kind, Level, SpeechSettings
+from ..speech.settings import Level, SpeechSettings
+from .card import DenoiserKind, DiffusionCard, Kind
 from .denoiser import DenoiserLayout, TokenLayout
 from .schedule import Schedule
 from .style_encoder import StyleEncoderLayout
@@ -149,7 +149,7 @@ def _denoiser_layout(container: Container, named: Mapping[str, Tensor], kind: De
         motion_dims=dims,
         audio_dims=named["audio_map.weight"].shape[1],
         width=named["frame_map.weight"].shape[0],
-        layers=_count(named, "layers."),
+        layers=layer_count(named, "layers."),
         new_frames=_new_frames(container, named, context),
         context_frames=context,
         position="learnable" if "position" in named else "legacy",
@@ -236,7 +236,7 @@ def style_layout(container: Container) -> StyleEncoderLayout:
     return StyleEncoderLayout(
         motion_dims=tensors["motion_proj.weight"].shape[1],
         width=tensors["motion_proj.weight"].shape[0],
-        layers=_count(tensors, "transformer.layers."),
+        layers=layer_count(tensors, "transformer.layers."),
         frames=_integer(container.arguments, "n_motions", 100),
         heads=_integer(container.arguments, "n_heads", 4),
         feed_forward=tensors["transformer.layers.0.linear1.weight"].shape[0]
@@ -244,20 +244,7 @@ def style_layout(container: Container) -> StyleEncoderLayout:
     )
 
 
-def lmdm_layout(named: Mapping[str, Tensor]) -> LmdmLayout:
-    """Sizes of a published LMDM, from its tensors under canonical names."""
-    return LmdmLayout(
-        motion_dims=named["head.weight"].shape[0],
-        condition_dims=named["condition_map.weight"].shape[1],
-        frames=named["null_condition"].shape[1],
-        width=named["head.weight"].shape[1],
-        hidden=named["layers.0.feed_forward.0.weight"].shape[0],
-        layers=_count(named, "layers."),
-        condition_layers=_count(named, "condition_layers."),
-    )
-
-
-def _count(tensors: Mapping[str, Tensor], prefix: str) -> int:
+def layer_count(tensors: Mapping[str, Tensor], prefix: str) -> int:
     """How many numbered parts lie under a prefix such as "layers."."""
     return len({key.removeprefix(prefix).partition(".")[0] for key in tensors if key.startswith(prefix)})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .transformer import PositionMode, PostNormLayer, sinusoidal_positions
+from ..transformer import PositionMode, PostNormLayer, sinusoidal_positions
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from ...lp_core.compute.device import Placement, Ready, placed_for_good
 from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
-from ..diffusion.checkpoints import load_lmdm
 from ..diffusion.samplers import SampleOptions
+from .checkpoint import load_lmdm
 from .generator import DittoGenerator
 from .hearing import ChunkEncoder, onnx_encoder
 from .motion import DittoSource

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..diffusion.transformer import WAVELENGTH, Attention, KeysValues, feed_forward
+from ..transformer import WAVELENGTH, Attention, KeysValues, feed_forward
 
 TIME_TOKENS = 2
 TIME_EXPANSION = 4  # the time code is widened by this before it is projected

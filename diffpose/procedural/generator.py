@@ -9,8 +9,9 @@ from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
 from ...lp_core.media.audio import Audio
+from ...lp_core.media.rates import frame_count, frame_rate
 from ...lp_core.motion.controls import Controls, to_expression
-from ...lp_core.motion.sequence import MotionFrame, MotionSequence, frame_count, frame_rate
+from ...lp_core.motion.sequence import MotionFrame, MotionSequence
 from ..speech.analysis import SAMPLE_RATE, Speech, analyse_pieces
 from ..speech.curves import Curve, around, wandering
 from ..speech.manifold import MEL_ENCODER, Projection

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
-from ...lp_core.motion.sequence import MotionSequence, frame_rate, join
+from ...lp_core.media.rates import frame_rate
+from ...lp_core.motion.sequence import MotionSequence, join
 from ..speech.analysis import HOP as ANALYSIS_HOP
 from ..speech.analysis import SAMPLE_RATE, Speech, analyse
 from ..speech.curves import Curve, smoothed

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...lp_core.compute.device import Placement, choose_dtype, placed_for_good
-from ..diffusion.card import Halving, Level
+from .settings import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second
 FPS = 25  # video frames a second

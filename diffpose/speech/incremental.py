@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..diffusion.card import SpeechSettings
-from ..diffusion.transformer import KeysValues
+from ..transformer import KeysValues
 from .encoder import CONV_STRIDES, UNIT, SpeechEncoder, pad_to_units, pair_mean
+from .settings import SpeechSettings
 from .streaming import ArrivedSound
 
 UNITS_PER_FRAME = 2

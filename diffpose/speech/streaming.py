@@ -5,8 +5,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..diffusion.card import Padding, SpeechSettings
 from .encoder import SAMPLES_PER_FRAME, SpeechEncoder, at_level
+from .settings import Padding, SpeechSettings
 
 
 class Ear(Protocol):

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ...lp_core.media.audio import Audio
+from ...lp_core.media.rates import frame_count
 from ...lp_core.motion.edits import head_pose, mix, move_pupils, retarget_eyes, retarget_lips, scale_brows
 from ...lp_core.motion.motion_filter import scale_pose
 from ...lp_core.motion.retarget import hold
-from ...lp_core.motion.sequence import MotionSequence, frame_count, join
+from ...lp_core.motion.sequence import MotionSequence, join
 from ..speech.analysis import SAMPLE_RATE, Speech, analyse, analyse_pieces
 from ..speech.curves import Curve
 from ..speech.encoder import FPS

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ...lp_core.media.audio import Audio
+from ...lp_core.media.rates import frame_count, frame_rate
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
-from ...lp_core.motion.sequence import MotionSequence, frame_count, frame_rate
+from ...lp_core.motion.sequence import MotionSequence
 from ..procedural.generator import ProceduralGenerator
 from ..speech.manifold import SADTALKER_ENCODER, Projection
 from ..speech.streaming import mono

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...lp_core.liveportrait.checkpoint import CheckpointError, build_network
 from ...lp_core.media.files import appearing_whole
-from ...lp_core.motion.sequence import MotionSequence, frame_rate
+from ...lp_core.media.rates import frame_rate
+from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.motion.smoothers import savitzky_golay
 from ..container import Container, read_container
 from ..speech.manifold import APC_ENCODER

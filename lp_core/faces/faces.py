@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .face_model import face_model
-from .finder import BuiltinFinder
 from .landmarks import LANDMARKS, OUTER_EYE_CORNERS, Face
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "NoFaceError",
     "box_of_mask",
     "face_in_box",
-    "find_faces",
     "ordered",
 ]
 
@@ -60,57 +58,6 @@ class NoFaceError(ValueError):
     def __init__(self, message: str, looked_at: Tensor) -> None:
         super().__init__(message)
         self.looked_at = looked_at
-
-
-def find_faces(
-    picture: Tensor, finder: FaceFinder | None = None, box: tuple[float, float, float, float] | None = None
-) -> tuple[Face, ...]:
-    """The faces of a picture, the largest first; at least one.
-
-    Args:
-        picture: (H, W, 3) RGB in 0…1.
-        finder: who looks; the built-in finder when None.
-        box: left, top, right and bottom in picture pixels of a face that is known to be there; then only that one
-            is looked at, and it is always given.
-
-    Raises:
-        ValueError: the picture is not (H, W, 3) or holds NaN, or the box is not inside it.
-        NoFaceError: there is no face; it carries the picture that was looked at.
-    """
-    _check_picture(picture)
-    seeker = finder or BuiltinFinder()
-    if box is not None:
-        return (seeker.find_in(picture, _inside(box, picture)),)
-    faces = seeker.find(picture)
-    if not faces:
-        height, width = picture.shape[:2]
-        raise NoFaceError(
-            f"No face was found in the picture of {width}×{height} pixels. Faces are found from about "
-            f"{max(16, max(height, width) // 30)} pixels on, frontal or half turned; crop closer to the face, or "
-            "give a box or mask around it.",
-            picture,
-        )
-    return faces
-
-
-def _check_picture(picture: Tensor) -> None:
-    if picture.ndim != 3 or picture.shape[-1] != 3 or not picture.numel():
-        raise ValueError(f"Faces are sought in a picture (height, width, 3); got {tuple(picture.shape)}.")
-    if not torch.isfinite(picture).all():
-        raise ValueError("The picture holds NaN or infinite values; mend what made it.")
-
-
-def _inside(box: tuple[float, float, float, float], picture: Tensor) -> tuple[float, float, float, float]:
-    """The part of a box that lies in the picture, at least two pixels a side."""
-    height, width = picture.shape[:2]
-    left, top, right, bottom = box
-    left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
-    if not (right - left >= 2 and bottom - top >= 2):
-        raise ValueError(
-            f"The face box {tuple(box)} has no part of 2 or more pixels in the picture of {width}×{height}; "
-            "give left, top, right, bottom in picture pixels."
-        )
-    return left, top, right, bottom
 
 
 def ordered(faces: tuple[Face, ...], order: str = "large to small") -> tuple[Face, ...]:

@@ -26,7 +26,8 @@ from torch import Tensor
 
 from ..compute.transfer import as_bytes
 from ..media.audio import ArrivingAudio, Resampler
-from ..motion.sequence import MotionSequence, frame_count
+from ..media.rates import frame_count
+from ..motion.sequence import MotionSequence
 from ..render.portrait import Portrait, RenderOptions
 from ..render.render import render
 

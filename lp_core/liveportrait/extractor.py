@@ -14,8 +14,9 @@ from ..faces.crop import CROP_SIZE, DRIVING, CropOptions, crop_to_picture, cut
 from ..faces.faces import FaceFinder, NoFaceError
 from ..faces.finder import BuiltinFinder
 from ..faces.tracking import track
+from ..media.rates import frame_rate
 from ..motion.retarget import measured_from, measured_from_neutral, nearest_to_rest
-from ..motion.sequence import MotionFrame, MotionSequence, frame_rate
+from ..motion.sequence import MotionFrame, MotionSequence
 from ..render.extractor import Extraction
 from .renderer import LivePortraitRenderer, network_view
 

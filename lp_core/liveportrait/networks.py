@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..weights.registry import ANIMAL, HUMAN, LANDMARKS, State, WeightEntry, check, lacking, searched
+from ..weights.registry import State, WeightEntry, check, lacking, searched
 from .checkpoint import load_network
 from .dense_landmarks import DenseLandmarks
+from .entries import ANIMAL, HUMAN, LANDMARKS
 from .nets.appearance import AppearanceExtractor
 from .nets.decoder import SpadeDecoder
 from .nets.motion_extractor import MotionExtractor

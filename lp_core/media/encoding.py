@@ -18,10 +18,10 @@ from torch import Tensor
 
 from ..compute.alongside import alongside
 from ..compute.transfer import as_bytes, on_host
-from ..motion.sequence import frame_rate
 from .audio import ArrivingAudio, Audio, resampled_pieces
 from .files import appearing_whole
 from .formats import FEW_FRAMES, PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
+from .rates import frame_rate
 
 if TYPE_CHECKING:
     from av import AudioFrame, VideoFrame

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..motion.sequence import frame_rate
 from .audio import Audio, load_audio
 from .encoding import BT709, VideoOptions, write_video
+from .rates import frame_rate
 
 if TYPE_CHECKING:
     from av import VideoFrame

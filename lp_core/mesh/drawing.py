@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from ..faces.crop import Crop, CropOptions, crop_to_picture, cut, invert_affine
-from ..faces.face_model import FacePose, fit_pose, measure
+from ..faces.face_model import FacePose, fit_pose
 from ..faces.mesh_points import EYES, LOWER_INNER, LOWER_LIP, UPPER_INNER, UPPER_LIP
 from .creases import Shading, find_shading
 from .depth import smooth_depth
 from .eyes import Eye, EyeLayer, eye_layer, find_eye
 from .lips import LipLine, find_lip_line
+from .measures import measure
 from .mouth import Mouth, find_mouth
 from .palette import find_palette
 from .rig import Rig, Room, build_rig, find_room

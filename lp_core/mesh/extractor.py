@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from ..faces.crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
-from ..faces.face_model import MEASURES, FacePose, controls_of_measures, face_model, fit_pose, measure
+from ..faces.face_model import FacePose, face_model, fit_pose
 from ..faces.faces import FaceFinder, NoFaceError
 from ..faces.finder import UPRIGHT, BuiltinFinder
 from ..faces.tracking import track
+from ..media.rates import frame_rate
 from ..motion.controls import Controls, to_expression
 from ..motion.keypoints import rotation_degrees
-from ..motion.sequence import MotionFrame, MotionSequence, frame_rate
+from ..motion.sequence import MotionFrame, MotionSequence
 from ..motion.smoothers import gaussian
 from ..render.extractor import Extraction
+from .measures import MEASURES, controls_of_measures, measure
 from .renderer import UNITS_PER_EYE_DISTANCE
 from .rig import NECK
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..faces.crop import Crop, CropOptions, crop_to_picture, cut
-from ..faces.face_model import face_model, fit_pose, measure
+from ..faces.face_model import face_model, fit_pose
 from ..faces.faces import Face
 from ..faces.mesh_points import KEYPOINT_LANDMARKS
 from ..motion.controls import Controls, from_expression, to_expression
@@ -15,6 +15,7 @@ from ..motion.sequence import MotionFrame, MotionSequence
 from ..render.portrait import Portrait, RenderOptions
 from .drawing import Canvas, Drawing, in_square, prepare
 from .eyes import eye_motion
+from .measures import measure
 from .painting import Moves, paint
 from .rig import NECK, HeadMotion, soft_limit
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..faces.face_model import FacePose, controls_of_measures, face_model, measure, measures_of_controls
+from ..faces.face_model import FacePose, face_model
 from ..faces.faces import LANDMARKS
 from ..faces.mesh_points import (
     BROW_TOPS,
@@ -29,6 +29,7 @@ from ..faces.mesh_points import (
 from ..motion.controls import NAMES, Controls
 from .curves import look_up, smoothstep, tabulate
 from .lips import LipLine
+from .measures import controls_of_measures, measure, measures_of_controls
 
 NECK = (0.0, 1.05, 0.75)  # face frame: the joint that the head turns about
 HEAD_MIDDLE = (0.0, 0.4, 0.62)  # face frame: hair and ears are taken to lie as deep as this

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..media.rates import frame_rate
 from .keypoints import KEYPOINTS, rotation_degrees
 from .plain_pickle import PickledArray, read_plain_pickle
 from .retarget import measured_from
-from .sequence import MotionFrame, MotionSequence, frame_rate
+from .sequence import MotionFrame, MotionSequence
 
 MOTION_SUFFIXES = (".safetensors", ".pkl")  # of files that hold motion: our own, and templates
 

@@ -1,115 +1,18 @@
-"""The choice of a renderer and of who reads motion for it, and the loops that draw motion."""
+"""The loops that draw motion, batch by batch."""
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from ..compute.device import Placement, choose_device, choose_dtype, placed_for_good
 from ..faces.crop import paste
 from ..motion.retarget import transfer
 from ..motion.sequence import MotionFrame, MotionSequence
-from .extractor import MotionExtractor
 from .portrait import Portrait, Renderer, RenderOptions, StartingRenderer
-
-RENDERERS = ("auto", "mesh", "liveportrait")
-
-_log = logging.getLogger(__name__)
-
-
-def choose_renderer(
-    name: str = "auto",
-    device: torch.device | str = "auto",
-    folders: Sequence[Path] = (),
-    animals: bool = False,
-    precision: str = "auto",
-    placement: Placement = placed_for_good,
-    acceleration: str = "none",
-) -> Renderer:
-    """The renderer called `name`.
-
-    `auto` is LivePortrait when all of its weights are in the models folders, else the built-in mesh renderer, which
-    needs none; which and why is logged once. Networks are loaded once and kept for later calls.
-
-    Args:
-        name: one of RENDERERS.
-        device: where it draws, as `choose_device` takes it.
-        folders: models folders to look for LivePortrait's weights in, best first.
-        animals: LivePortrait's networks for animals are meant.
-        precision: of LivePortrait's warping and decoder, one of device.PRECISIONS.
-        placement: who brings networks to the device, and may take them off it.
-        acceleration: of LivePortrait's drawing, one of acceleration.ACCELERATIONS.
-
-    Raises:
-        ValueError: an unknown name or acceleration, or a device or precision that cannot be used.
-        FileNotFoundError: `liveportrait` is asked for and its weights are not there.
-    """
-    from ..mesh.renderer import MeshRenderer
-
-    if name not in RENDERERS:
-        raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
-    places = tuple(Path(folder) for folder in folders)
-    if name == "auto":
-        name, why = automatic_renderer(places, animals)
-        _say_once(why)
-    if name == "liveportrait":
-        place = choose_device(device)
-        return _liveportrait(places, str(place), animals, choose_dtype(precision, place), placement, acceleration)
-    return MeshRenderer(choose_device(device))
-
-
-def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtractor:
-    """Who reads a clip's motion in the terms of a renderer: LivePortrait's network, or landmarks.
-
-    Args:
-        renderer: what will draw the motion.
-        whole_frames: no face is looked for, since the clip is cropped around one already or shows an animal;
-            LivePortrait only.
-    """
-    from ..liveportrait.extractor import LivePortraitExtractor
-    from ..liveportrait.renderer import LivePortraitRenderer
-    from ..mesh.extractor import LandmarkExtractor
-
-    if isinstance(renderer, LivePortraitRenderer):
-        return LivePortraitExtractor(renderer, whole_frames=whole_frames)
-    return LandmarkExtractor()
-
-
-@lru_cache(maxsize=1)
-def _liveportrait(
-    folders: tuple[Path, ...],
-    device: str,
-    animals: bool,
-    dtype: torch.dtype,
-    placement: Placement,
-    acceleration: str,
-) -> Renderer:
-    from ..liveportrait.networks import load_landmarks, load_networks
-    from ..liveportrait.renderer import LivePortraitRenderer
-
-    landmarks = None if animals else load_landmarks(folders)
-    return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement, acceleration)
-
-
-def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
-    """The name of the renderer that `auto` takes, and a sentence that tells why."""
-    from ..liveportrait.networks import unusable_weights
-
-    lacking = unusable_weights(folders, animals)
-    if lacking:
-        return "mesh", f"Renderer: mesh, since {lacking}."
-    return "liveportrait", "Renderer: liveportrait; all its weights are there."
-
-
-@lru_cache
-def _say_once(message: str) -> None:
-    _log.info(message)
 
 
 def render(

@@ -1,14 +1,9 @@
-"""Published weight files: which there are, whether they are here and whole, and fetching what is missing."""
+"""Published weight files: what an entry is, and whether its file is here and whole."""
 
 import hashlib
-import io
 import json
-import os
-import re
-import sys
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,13 +12,6 @@ HUB = "https://huggingface.co"
 PICKLE_START = b"\x80"  # of a .pth from before torch used zip archives
 CHUNK = 1 << 20  # bytes hashed at a time
 LONGEST_HEADER = 100_000_000  # bytes; the safetensors library refuses longer ones
-
-Report = Callable[[int, int | None], None]
-"""Told the bytes that have arrived and the bytes in all (None: not known). May raise, to stop the download."""
-
-
-class DownloadError(OSError):
-    """A file could not be fetched; the message says which, why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +85,7 @@ def check(entry: WeightEntry, folders: Iterable[Path], *, verify: bool = False) 
     for path in (folder / place for place in entry.places for folder in searched):
         if not path.is_file():
             continue
-        fault = _incompleteness(path, path.suffix) or (_checksum_fault(path, entry) if verify else "")
+        fault = incompleteness(path, path.suffix) or (_checksum_fault(path, entry) if verify else "")
         if not fault:
             return Finding(entry, State.PRESENT, path, _difference(path, entry))
         damaged = damaged or Finding(entry, State.DAMAGED, path, fault)
@@ -138,150 +126,9 @@ def lacking(entries: Iterable[WeightEntry], folders: Sequence[Path]) -> str:
     return "; ".join(_told(found) for found in findings if found.state is not State.PRESENT)
 
 
-def fetch_missing(
-    entries: Iterable[WeightEntry],
-    folders: Sequence[Path],
-    *,
-    endpoint: str | None = None,
-    offline: bool | None = None,
-    report: Report | None = None,
-) -> list[Path]:
-    """One whole file for every entry, downloading only those that are missing or damaged.
-
-    Downloads go to the first folder. The other arguments are those of `download`.
-
-    Raises:
-        DownloadError: a file is missing and cannot be fetched.
-    """
-    findings = [check(entry, folders) for entry in entries]
-    return [
-        finding.path
-        if finding.path and finding.state is State.PRESENT
-        else download(finding.entry, folders[0], endpoint=endpoint, offline=offline, report=report)
-        for finding in findings
-    ]
-
-
-def download(
-    entry: WeightEntry,
-    folder: Path,
-    *,
-    endpoint: str | None = None,
-    offline: bool | None = None,
-    report: Report | None = None,
-) -> Path:
-    """Fetch an entry's file into a models folder and give its path.
-
-    The bytes go to a `.part` file beside the target, which takes the target's name once size and checksum are
-    right; a download that broke off goes on from there. A file of the wrong size or checksum is deleted.
-
-    Args:
-        entry: what to fetch.
-        folder: the models folder; made if need be.
-        endpoint: a mirror of the Hub, such as "https://hf-mirror.com"; None takes the environment's
-            HF_ENDPOINT, else the Hub itself.
-        offline: True never touches the network; None takes the environment's HF_HUB_OFFLINE.
-        report: told about progress; may raise to stop, which keeps what has arrived.
-
-    Raises:
-        DownloadError: offline, no connection, or the file is not what was published.
-    """
-    published, target = entry.published[0], folder / entry.places[0]
-    by_hand = f"or fetch {published.url} yourself and save it as {target}"
-    if _is_offline(offline):
-        raise DownloadError(f"{entry.name} is missing and downloads are switched off: switch them on, {by_hand}.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    try:
-        published, url = _resolved(published, endpoint)
-        _transfer(url, part, published.size, report)
-    except _transport_errors() as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DownloadError(
-            f"{entry.name} could not be downloaded ({reason}). Try again, which goes on from where it stopped; "
-            f"set HF_ENDPOINT to a mirror; {by_hand}."
-        ) from error
-    fault = _mismatch(part, published)
-    if fault:
-        part.unlink()
-        raise DownloadError(f"What {url} gave for {entry.name} {fault}, so it was deleted: try again, {by_hand}.")
-    part.replace(target)
-    return target
-
-
 def _told(found: Finding) -> str:
     remark = f" ({found.remark})" if found.remark else ""
     return f"{found.entry.name} is {found.state.value}{remark}"
-
-
-class _OverlongError(Exception):
-    """More has arrived than was published."""
-
-
-class _Growing(io.FileIO):
-    """A file that is appended to, tells how long it has become, and never takes more than it should."""
-
-    def __init__(self, path: Path, size: int | None, report: Report | None):
-        super().__init__(path, "ab")
-        self.size = size
-        self.report = report
-
-    def write(self, data, /) -> int:
-        written = super().write(data)
-        if self.size is not None and self.tell() > self.size:
-            raise _OverlongError
-        if self.report is not None:
-            self.report(self.tell(), self.size)
-        return written
-
-
-def _transfer(url: str, part: Path, size: int | None, report: Report | None) -> None:
-    """Append to `part` what it lacks of `url`; newer Hub libraries try again when the connection breaks."""
-    from huggingface_hub.file_download import http_get
-
-    if part.exists() and size is not None and part.stat().st_size > size:
-        part.unlink()
-    with _Growing(part, size, report) as file:
-        if file.tell() != size:
-            with suppress(_OverlongError):  # its size will speak for it
-                http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
-
-
-def _resolved(published: PublishedFile, endpoint: str | None) -> tuple[PublishedFile, str]:
-    """The file with its size and checksum, asked for where we do not know them, and its address."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
-
-    base = (endpoint or os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
-    url = hf_hub_url(published.repository, published.path, revision=published.revision, endpoint=base)
-    if published.size is not None and published.sha256 is not None:
-        return published, url
-    told = get_hf_file_metadata(url, token=False)
-    is_checksum = re.fullmatch("[0-9a-f]{64}", told.etag or "") is not None
-    sha256 = published.sha256 or (told.etag if is_checksum else None)
-    size = published.size if published.size is not None else told.size
-    return PublishedFile(published.repository, published.revision, published.path, size, sha256), url
-
-
-def _mismatch(path: Path, published: PublishedFile) -> str:
-    """How a file differs from what it should be, as the end of a sentence; empty when it does not."""
-    size = path.stat().st_size
-    if published.size is not None and size != published.size:
-        return f"has {size} bytes instead of {published.size}"
-    if published.sha256 is not None and _sha256(path) != published.sha256:
-        return "has a wrong SHA-256 checksum"
-    return _incompleteness(path, Path(published.path).suffix)
-
-
-def _is_offline(offline: bool | None) -> bool:
-    if offline is not None:
-        return offline
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-
-
-def _transport_errors() -> tuple[type[Exception], ...]:
-    """What the Hub's library raises when a transfer fails; which HTTP library it uses depends on its version."""
-    loaded = (sys.modules.get(name) for name in ("httpx", "httpx2"))
-    return (OSError, *(module.HTTPError for module in loaded if module is not None))
 
 
 def _published_alike(path: Path, entry: WeightEntry) -> list[PublishedFile]:
@@ -293,7 +140,7 @@ def _checksum_fault(path: Path, entry: WeightEntry) -> str:
     """Whether a file as long as the published one has other bytes."""
     size = path.stat().st_size
     sums = [file.sha256 for file in _published_alike(path, entry) if file.size in (None, size) and file.sha256]
-    return "" if not sums or _sha256(path) in sums else "its SHA-256 checksum is not the published one"
+    return "" if not sums or sha256_of(path) in sums else "its SHA-256 checksum is not the published one"
 
 
 def _difference(path: Path, entry: WeightEntry) -> str:
@@ -304,7 +151,7 @@ def _difference(path: Path, entry: WeightEntry) -> str:
     return f"not the published file: {size} bytes instead of {sizes[0]}"
 
 
-def _incompleteness(path: Path, suffix: str) -> str:
+def incompleteness(path: Path, suffix: str) -> str:
     """Why a file of the format that `suffix` names cannot be whole; empty when its container speaks for it."""
     with path.open("rb") as file:
         start = file.read(8)
@@ -341,127 +188,10 @@ def _safetensors_fault(path: Path, header_length: int) -> str:
     return "" if end == size else f"it has {size} bytes, but its header tells of {end}"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 checksum of a file, hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-# LivePortrait. Code and weights are published under the MIT licence. The InsightFace and X-Pose models that the
-# original uses to find faces and animals allow no commercial use; nothing here needs them, so they are not listed.
-# Sizes and checksums are those of the Hub's large-file records, as pinned by several public projects.
-_CONVERTED = ("Kijai/LivePortrait_safetensors", "59f30f36d7b791929c25437df7461d5b0e0010b1")
-_ORIGINAL = ("KlingTeam/LivePortrait", "82a4fa6735ca58432b6ce39301b4b9ee066dea47")
-
-_PURPOSES = {
-    "appearance_feature_extractor": "picture to features",
-    "motion_extractor": "picture to keypoints, expression and pose",
-    "warping_module": "moves the features",
-    "spade_generator": "features to picture",
-    "stitching_retargeting_module": "keeps the shoulders still; opens and closes eyes and lips",
-}
-
-
-def _human(
-    name: str, converted: tuple[int, str], original: tuple[int, str], folder: str = "base_models"
-) -> WeightEntry:
-    return WeightEntry(
-        name=f"liveportrait/{name}",
-        purpose=f"LivePortrait: {_PURPOSES[name]}",
-        licence="MIT",
-        commercial_use=True,
-        published=(
-            PublishedFile(*_CONVERTED, f"{name}.safetensors", *converted),
-            PublishedFile(*_ORIGINAL, f"liveportrait/{folder}/{name}.pth", *original),
-        ),
-        places=(
-            f"{name}.safetensors",
-            f"{folder}/{name}.safetensors",
-            f"{name}.pth",
-            f"{folder}/{name}.pth",
-            f"liveportrait/{folder}/{name}.pth",
-        ),
-    )
-
-
-def _animal(name: str, sha256: str) -> WeightEntry:
-    """Version 1.1, the original's default; its stitching network is the human one."""
-    return WeightEntry(
-        name=f"liveportrait/animal/{name}",
-        purpose=f"LivePortrait for animals: {_PURPOSES[name]}",
-        licence="MIT",
-        commercial_use=True,
-        published=(
-            PublishedFile(*_ORIGINAL, f"liveportrait_animals/base_models_v1.1/{name}.pth", sha256=sha256),
-            PublishedFile(*_CONVERTED, f"animal/{name}.safetensors"),
-        ),
-        places=(
-            f"animal/{name}.pth",
-            f"../liveportrait_animals/base_models_v1.1/{name}.pth",
-            f"liveportrait_animals/base_models_v1.1/{name}.pth",
-            f"animal/{name}.safetensors",
-            f"../liveportrait_animals/base_models/{name}.pth",
-            f"liveportrait_animals/base_models/{name}.pth",
-        ),
-    )
-
-
-HUMAN = (
-    _human(
-        "appearance_feature_extractor",
-        (3_361_936, "38bef5de50a92bf1fc66e8c511051a19dfacdf80c37f8713425ec15dc9ca7d34"),
-        (3_387_959, "5279bb8654293dbdf327030b397f107237dd9212fb11dd75b83dfb635211ceb5"),
-    ),
-    _human(
-        "motion_extractor",
-        (112_496_256, "3568cd410e29d046771acb55ecfdfe4c7c197d345bd8b7f95942ef63130b6c9e"),
-        (112_545_506, "251e6a94ad667a1d0c69526d292677165110ef7f0cf0f6d199f0e414e8aa0ca5"),
-    ),
-    _human(
-        "warping_module",
-        (182_158_564, "f7b7834bd6039b4088f72e5161e60ad366f68a3763df8a3eac0bc0f9d46fdbbf"),
-        (182_180_086, "2f61a6f265fe344f14132364859a78bdbbc2068577170693da57fb96d636e282"),
-    ),
-    _human(
-        "spade_generator",
-        (221_771_768, "ca04fbec765745e9eae836d2d7522c274647b277ce5f25104fa1705b75222212"),
-        (221_813_590, "4780afc7909a9f84e24c01d73b31a555ef651521a1fe3b2429bd04534d992aee"),
-    ),
-    _human(
-        "stitching_retargeting_module",
-        (911_836, "60725cf3523ae413880da28ed583c9e84c5c25695a0cef1b77210ea31cc424ea"),
-        (2_393_098, "3652d5a3f95099141a56986aaddec92fadf0a73c87a20fac9a2c07c32b28b611"),
-        folder="retargeting_models",
-    ),
-)
-"""What the renderer needs for people."""
-
-ANIMAL = (
-    _animal("appearance_feature_extractor", "7e320d545579caa83c7b094cef8b7b43fe92a2e410c219ffa97b08be549f45bf"),
-    _animal("motion_extractor", "827d0ea4c56ff252dba50feece3bc62ced365ecae5edb86db07eb71b2f39a696"),
-    _animal("warping_module", "7dfd251dc6b3a1baefebfc658f5bb2a2c565649cdb9aa75032591e824a0bfcee"),
-    _animal("spade_generator", "6ac31a9b608f3920ec41a402b1c4e29d22007dafd79a855f204aae9307039445"),
-    HUMAN[-1],
-)
-"""What the renderer needs for animals."""
-
-LANDMARKS = WeightEntry(
-    name="liveportrait/landmark",
-    purpose="LivePortrait: 203 face landmarks (optional; runs with onnxruntime)",
-    licence="MIT",
-    commercial_use=True,
-    published=(
-        PublishedFile(
-            *_CONVERTED,
-            "landmark.onnx",
-            114_666_491,
-            "31d22a5041326c31f19b78886939a634a5aedcaa5ab8b9b951a1167595d147db",
-        ),
-    ),
-    places=("landmark.onnx", "liveportrait/landmark.onnx"),
-)
-
-LIVEPORTRAIT = (*HUMAN, *ANIMAL[:-1], LANDMARKS)
-"""Every entry of this module, each once."""

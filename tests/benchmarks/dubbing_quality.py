@@ -18,10 +18,10 @@ import conftest  # noqa: F401  the pack under its import name
 from figures import Figure, arguments, report
 
 from talking_head.diffpose.generator import MotionOptions, choose_generator
+from talking_head.lp_core.choice import choose_renderer, extractor_for
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.video import read_video
 from talking_head.lp_core.render.dubbing import clip_faces, dub, mouth_region
-from talking_head.lp_core.render.render import choose_renderer, extractor_for
 
 SHOWN = 6  # frames of the sheet
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from conftest import ROOT  # sets one thread
 from figures import Figure, arguments, report
 
-from talking_head.lp_core.faces.faces import find_faces
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.expression import RANGES

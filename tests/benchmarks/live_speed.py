@@ -20,7 +20,7 @@ from figures import Figure, arguments, report
 
 from talking_head.apps.live.viewer import Viewer
 from talking_head.diffpose.procedural.stream import ProceduralStream
-from talking_head.lp_core.faces.faces import find_faces
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.live.recording import Recording
 from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, measured_latency, picture_bytes
 from talking_head.lp_core.live.voices import PIECE, at_its_pace

@@ -23,15 +23,19 @@ from sync import heard_mouth, sync
 from talking_head.diffpose.generator import MotionOptions, choose_generator
 from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse
 from talking_head.diffpose.speech.curves import ANALYSIS_RATE
+from talking_head.lp_core.choice import choose_renderer
 from talking_head.lp_core.faces.crop import CropOptions, crop_to_picture, cut
-from talking_head.lp_core.faces.face_model import MEASURES, fit_pose, measure
-from talking_head.lp_core.faces.faces import Face, find_faces
+from talking_head.lp_core.faces.face_model import fit_pose
+from talking_head.lp_core.faces.faces import Face
+from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.picture import load_picture
+from talking_head.lp_core.media.rates import frame_rate
+from talking_head.lp_core.mesh.measures import MEASURES, measure
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression, to_expression
-from talking_head.lp_core.motion.sequence import MotionSequence, frame_rate
+from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.render.portrait import Portrait, RenderOptions
-from talking_head.lp_core.render.render import choose_renderer, render
+from talking_head.lp_core.render.render import render
 
 FPS = frame_rate(25)
 SILENCE_SECONDS = 1.0

@@ -14,7 +14,7 @@ from talking_head.diffpose.procedural.visemes import load_viseme_net, visemes
 from talking_head.diffpose.speech.analysis import SAMPLE_RATE, analyse
 from talking_head.diffpose.speech.curves import ANALYSIS_RATE
 from talking_head.lp_core.media.audio import Audio
-from talking_head.lp_core.motion.sequence import frame_count
+from talking_head.lp_core.media.rates import frame_count
 
 JUDGE = Path(__file__).with_name("judge_net.safetensors")
 LARGEST_LAG = 7  # frames
