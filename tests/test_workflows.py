@@ -17,9 +17,9 @@ from liveportrait_goldens import write_small_weights
 from PIL import Image
 
 from talking_head.diffpose.diffusion.installed import DIFFUSION
+from talking_head.lp_core.liveportrait.entries import HUMAN
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.video import Video, VideoOptions, read_video, write_video
-from talking_head.lp_core.weights.registry import HUMAN
 
 FOLDER, DEMO_FOLDER = ROOT / "example_workflows", ROOT / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))  # in the order of ComfyUI's template browser
