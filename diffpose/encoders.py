@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..lp_core.compute.device import Placement, placed_for_good
+from ..lp_core.compute.device import ModelPlacement, place_permanently
 from ..lp_core.liveportrait.checkpoint import build_network
 from ..lp_core.media.audio import Audio
 from ..lp_core.weights.registry import first_file, searched
@@ -36,7 +36,9 @@ class ProjectedEncoder(SpeechEncoder):
     """
 
     def __init__(self, encoder: SpeechEncoder, speaker: Projection) -> None:
-        super().__init__(encoder.network, encoder.device, lambda _network, _device: encoder.ready, encoder.dtype)
+        super().__init__(
+            encoder.network, encoder.device, lambda _network, _device: encoder.ensure_loaded, encoder.dtype
+        )
         self._speaker = speaker
 
     def handed_on(self, units: Tensor) -> Tensor:
@@ -50,7 +52,7 @@ def hear(
     encoder: str,
     folders: Sequence[Path] = (),
     device: torch.device | str = "cpu",
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
 ) -> Tensor:
     """Features (T, C) float32 of a voice, by one of ENCODERS.
 
@@ -83,7 +85,7 @@ def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
 
 
 def _by_hubert(
-    samples: Tensor, folders: Sequence[Path], device: torch.device | str, placement: Placement
+    samples: Tensor, folders: Sequence[Path], device: torch.device | str, placement: ModelPlacement
 ) -> Tensor:
     from .diffusion.installed import load_installed
 

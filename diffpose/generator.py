@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from ..lp_core.compute.device import Placement, choose_device, placed_for_good
+from ..lp_core.compute.device import ModelPlacement, choose_device, place_permanently
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion.sequence import MotionSequence
 from .diffusion.samplers import SampleOptions
@@ -62,7 +62,7 @@ def choose_generator(
     talker: "TalkerOptions | None" = None,
     speaker: "Projection | None" = None,
     portrait: "Portrait | None" = None,
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
     precision: str = "auto",
 ) -> MotionGenerator:
     """The generator called `name`.
@@ -114,7 +114,7 @@ def _diffusion(
     sampling: SampleOptions | None,
     speaker: "Projection | None",
     portrait: "Portrait | None",
-    placement: Placement,
+    placement: ModelPlacement,
     precision: str,
 ) -> MotionGenerator:
     """JoyVASA's networks; where they are not there but somebody's own DiffLiveHead is, that."""

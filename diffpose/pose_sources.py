@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.compute.device import Placement, placed_for_good
+from ..lp_core.compute.device import ModelPlacement, place_permanently
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.rates import frame_rate
 from ..lp_core.motion.edits import mix
@@ -150,7 +150,7 @@ def learned_pose(
     seed: int = 0,
     sigma_scale: float = SIGMA_SCALE,
     speaker: Projection | None = None,
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
 ) -> MotionSequence:
     """Head motion of a voice at the model's rate, from the model's own speech encoder.
 

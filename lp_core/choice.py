@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from .compute.device import Placement, choose_device, choose_dtype, placed_for_good
+from .compute.device import ModelPlacement, choose_device, choose_dtype, place_permanently
 from .render.extractor import MotionExtractor
 from .render.portrait import Renderer
 
@@ -22,7 +22,7 @@ def choose_renderer(
     folders: Sequence[Path] = (),
     animals: bool = False,
     precision: str = "auto",
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
     acceleration: str = "none",
 ) -> Renderer:
     """The renderer called `name`.
@@ -80,7 +80,7 @@ def _liveportrait(
     device: str,
     animals: bool,
     dtype: torch.dtype,
-    placement: Placement,
+    placement: ModelPlacement,
     acceleration: str,
 ) -> Renderer:
     from .liveportrait.networks import load_landmarks, load_networks

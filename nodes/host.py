@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..lp_core.choice import choose_renderer
-from ..lp_core.compute.device import Ready, choose_device, placed_for_good
+from ..lp_core.compute.device import EnsureLoaded, choose_device, place_permanently
 from ..lp_core.render.portrait import Renderer
 
 if TYPE_CHECKING:
@@ -198,23 +198,23 @@ def device() -> torch.device:
     return management.get_torch_device() if management else choose_device()
 
 
-def managed(networks: nn.Module, device: torch.device) -> Ready:
-    """The `Placement` by ComfyUI, which makes room for networks before they work and unloads them for others.
+def managed(networks: nn.Module, device: torch.device) -> EnsureLoaded:
+    """The `ModelPlacement` by ComfyUI, which makes room for networks before they work and unloads them for others.
 
     Stop ends whoever asks for them. Outside ComfyUI they are moved to their device for good.
     """
     management, patching = _module("comfy.model_management"), _module("comfy.model_patcher")
     if management is None or patching is None:
-        return placed_for_good(networks, device)
+        return place_permanently(networks, device)
     held = nn.ModuleList([networks])  # ComfyUI writes to its `device`, which transformers' networks do not allow
     patcher = patching.ModelPatcher(held, load_device=device, offload_device=management.unet_offload_device())
 
-    def ready(working_bytes: int = 0) -> None:
+    def ensure_loaded(working_bytes: int = 0) -> None:
         stop_if_asked()
         management.load_models_gpu([patcher], memory_required=working_bytes, force_full_load=True)
         networks.to(device)  # with --novram ComfyUI leaves out parts, which its own layers fetch one by one
 
-    return ready
+    return ensure_loaded
 
 
 def renderer(name: str, animals: bool = False, precision: str = "auto", acceleration: str = "none") -> Renderer:

@@ -5,7 +5,7 @@ from typing import Any
 from ..diffpose.talker.driver import LIP_REFERENCES, LipReference
 from ..diffpose.talker.driver import TalkerOptions as Options
 from ..diffpose.talker.installed import person_of
-from ..diffpose.talker.mapping import PAST, SHORT_WINDOW, TRAINED_WINDOW
+from ..diffpose.talker.mapping import CONTEXT_FRAMES, SHORT_WINDOW, TRAINED_WINDOW
 from ..lp_core.motion.motion_filter import MAXIMUM_GAIN
 from ..lp_core.render.portrait import Portrait
 from . import host
@@ -33,7 +33,8 @@ class TalkerOptions(Node):
                 "window": ("INT", {"default": SHORT_WINDOW, "min": SHORT_WINDOW, "max": TRAINED_WINDOW, "tooltip": (
                     "Frames that are seen at once: 28 as published, 29 as the network was trained."
                 )}),
-                "look_ahead": ("INT", {"default": SHORT_WINDOW - PAST - 1, "min": 0, "max": PAST, "tooltip": (
+                "look_ahead": ("INT", {
+                    "default": SHORT_WINDOW - CONTEXT_FRAMES - 1, "min": 0, "max": CONTEXT_FRAMES, "tooltip": (
                     "Frames of the voice that are heard ahead, 40 ms each; 13 is all that a window of 28 takes in."
                 )}),
                 "lip_x_gain": _gain("sideways"),

@@ -22,7 +22,7 @@ from talking_head.lp_core.liveportrait.nets.motion_extractor import MotionExtrac
 from talking_head.lp_core.liveportrait.nets.stitching import StitchingNetworks
 from talking_head.lp_core.liveportrait.nets.warping import WarpingNetwork
 from talking_head.lp_core.liveportrait.networks import Networks
-from talking_head.lp_core.liveportrait.renderer import Likeness, LivePortraitRenderer, network_view
+from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, SourceFeatures, network_view
 from talking_head.lp_core.motion.keypoints import angle_degrees, neutral_expression, rotation_degrees, transform
 from talking_head.lp_core.motion.retarget import measured_from
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
@@ -156,9 +156,9 @@ def keypoint_portrait(keypoints: Tensor, rest: MotionFrame, landmarks203: Tensor
     values = (rest.expression, rest.rotation, rest.scale, rest.translation)
     placed = transform(keypoints, *(value[None] for value in values))
     blank = torch.zeros(1, 3, 256, 256)
-    likeness = Likeness(blank, renderer._appearance, placed, eye_ratios(landmarks203), lip_ratio(landmarks203))
+    source = SourceFeatures(blank, renderer._appearance, placed, eye_ratios(landmarks203), lip_ratio(landmarks203))
     crop = Crop(torch.zeros(512, 512, 3), torch.eye(3)[:2])
-    return Portrait(torch.zeros(8, 8, 3), crop, torch.zeros(478, 3), keypoints, rest, renderer, likeness)
+    return Portrait(torch.zeros(8, 8, 3), crop, torch.zeros(478, 3), keypoints, rest, renderer, source)
 
 
 def source_picture() -> Tensor:

@@ -117,6 +117,6 @@ def voice(samples, rate=16_000, channels=1):
     return Audio(0.1 * loudness * noise, rate)
 
 
-def held(ear):
-    """Frames of sound that an ear has in memory."""
-    return ear._arrived._memory._kept.untyped_storage().nbytes() / 4 / SAMPLES_PER_FRAME
+def held(features):
+    """Frames of sound that a feature stream has in memory."""
+    return features._arrived._memory._kept.untyped_storage().nbytes() / 4 / SAMPLES_PER_FRAME

@@ -1,4 +1,4 @@
-"""Who may import what, read from the source; and that importing the pack is quick and changes nothing."""
+"""Who may import what, read from the source; and that importing the pack loads little and changes nothing."""
 
 import ast
 import json
@@ -7,6 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,8 @@ ROOMS = (  # from the roof down: each imports only those after it
 )
 HOST_MODULES = {"folder_paths", "comfy", "comfy_api", "server", "execution", "nodes"}
 HEAVY = {"librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}
+NEEDED_AT_ONCE = {"torch", "numpy", "safetensors"}
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
-SECONDS = 0.5  # beyond torch and numpy, of one core's work
 
 
 def name_of(path: Path) -> str:
@@ -152,7 +153,7 @@ def test_nothing_touches_the_search_path(path):
 def imported(tmp_path_factory):
     """What importing the pack as ComfyUI does, from elsewhere, brought with it."""
     script = f"""
-        import importlib.util, json, logging, sys, threading, time
+        import importlib.util, json, logging, sys, threading
         import numpy, torch
         before, path = set(sys.modules), list(sys.path)
         handlers, random = list(logging.root.handlers), torch.random.get_rng_state()
@@ -160,11 +161,9 @@ def imported(tmp_path_factory):
         spec = importlib.util.spec_from_file_location(
             name, {str(ROOT / "__init__.py")!r}, submodule_search_locations=[{str(ROOT)!r}]
         )
-        start = time.process_time()
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         print(json.dumps({{
-            "seconds": time.process_time() - start,
             "modules": sorted(set(sys.modules) - before),
             "path kept": sys.path == path,
             "threads": threading.active_count(),
@@ -188,12 +187,13 @@ def test_the_pack_loads_from_anywhere_under_comfyuis_name(imported):
     assert "LivePortraitRender" in imported["nodes"]
 
 
-def test_importing_is_quick(imported):
-    assert imported["seconds"] < SECONDS
-
-
 def test_importing_loads_nothing_heavy(imported):
     assert not {module.split(".")[0] for module in imported["modules"]} & HEAVY
+
+
+def test_importing_loads_no_other_package_than_it_needs_at_once(imported):
+    loaded = {module.split(".")[0] for module in imported["modules"]}
+    assert loaded & set(packages_distributions()) <= NEEDED_AT_ONCE
 
 
 def test_importing_has_no_side_effects(imported):

@@ -64,15 +64,15 @@ class Message:
     is_frame: bool = False
 
 
-class Line:
+class Outbox:
     """What waits for one page, in order; of frames the oldest go where too many wait.
 
     Args:
-        let_go: breaks the connection; called when so much sound waits that the page will not catch up.
+        abort: breaks the connection; called when so much sound waits that the page will not catch up.
     """
 
-    def __init__(self, let_go: Callable[[], object]) -> None:
-        self.let_go = let_go
+    def __init__(self, abort: Callable[[], object]) -> None:
+        self.abort = abort
         self._waiting: deque[Message] = deque()
         self._has_some = asyncio.Event()
         self._frames, self._seconds = 0, 0.0
@@ -86,7 +86,7 @@ class Line:
         self._seconds += message.seconds
         self._has_some.set()
         if self._seconds > SOUND_WAITING:
-            self.let_go()
+            self.abort()
 
     async def next(self) -> str | bytes | None:
         """What comes next, waited for."""
@@ -143,10 +143,10 @@ class Viewer:
             "microphone": microphone,
         }
         self._picture, self._rate, self._token = jpeg(picture), sample_rate, secrets.token_urlsafe(16)
-        self._lines: dict[Line, asyncio.Task[None]] = {}  # with what sends them
+        self._outboxes: dict[Outbox, asyncio.Task[None]] = {}  # with what sends them
         self._frames: deque[LiveFrame | None] = deque(maxlen=FRAMES_WAITING)  # to be compressed; None ends
         self._samples = 0  # of sound that were given to pages
-        self._speaker: Line | None = None  # whose microphone is heard
+        self._speaker: Outbox | None = None  # whose microphone is heard
         self._voice: SimpleQueue[Tensor | None] = SimpleQueue()
         self._watched = threading.Event()
         self._loop, self._closing, self._has_frames = asyncio.new_event_loop(), asyncio.Event(), asyncio.Event()
@@ -200,7 +200,7 @@ class Viewer:
                 return self._voice.get(timeout=WAKE)
 
     def _take_frame(self, frame: LiveFrame | None) -> None:
-        if frame is None or (frame.picture is not None and self._lines):
+        if frame is None or (frame.picture is not None and self._outboxes):
             self._frames.append(frame)
             self._has_frames.set()
 
@@ -209,8 +209,8 @@ class Viewer:
         self._samples += count
 
     def _give(self, message: Message) -> None:
-        for line in list(self._lines):
-            line.add(message)
+        for outbox in list(self._outboxes):
+            outbox.add(message)
 
     async def _serve(self) -> None:
         from aiohttp import web
@@ -226,10 +226,10 @@ class Viewer:
         await asyncio.wait([compressing], timeout=FAREWELL)
         compressing.cancel()
         self._give(Message(None))
-        if self._lines:
-            await asyncio.wait(self._lines.values(), timeout=FAREWELL)
-        for line in list(self._lines):
-            line.let_go()
+        if self._outboxes:
+            await asyncio.wait(self._outboxes.values(), timeout=FAREWELL)
+        for outbox in list(self._outboxes):
+            outbox.abort()
         await runner.cleanup()
         await self._loop.shutdown_default_executor()  # its threads make JPEGs
 
@@ -291,19 +291,19 @@ class Viewer:
 
         page = web.WebSocketResponse(max_msg_size=LARGEST_PIECE, heartbeat=HEARTBEAT)
         await page.prepare(request)
-        line = Line(lambda: request.transport and request.transport.abort())
+        outbox = Outbox(lambda: request.transport and request.transport.abort())
         asks = self._hello["microphone"] and self._speaker is None
-        line.add(Message(json.dumps({**self._hello, "microphone": asks})))
-        self._lines[line] = asyncio.create_task(_tell(page, line))
+        outbox.add(Message(json.dumps({**self._hello, "microphone": asks})))
+        self._outboxes[outbox] = asyncio.create_task(_tell(page, outbox))
         self._watched.set()
         try:
-            await self._listen(page, line)
+            await self._listen(page, outbox)
         finally:
-            self._lines.pop(line).cancel()
-            self._speaker = None if self._speaker is line else self._speaker
+            self._outboxes.pop(outbox).cancel()
+            self._speaker = None if self._speaker is outbox else self._speaker
         return page
 
-    async def _listen(self, page: "web.WebSocketResponse", line: Line) -> None:
+    async def _listen(self, page: "web.WebSocketResponse", outbox: Outbox) -> None:
         """Hear the page's microphone: first its rate as JSON, then pieces of 32-bit samples."""
         from aiohttp import WSMsgType
 
@@ -311,15 +311,15 @@ class Viewer:
         async for said in page:
             if said.type is WSMsgType.TEXT and self._speaker is None and self._hello["microphone"]:
                 resampler = Resampler(_microphone_rate(said.data), self._rate)
-                self._speaker = line
+                self._speaker = outbox
             elif said.type is WSMsgType.BINARY and resampler is not None:
                 self._voice.put(resampler.resampled(_samples(said.data)))
 
 
-async def _tell(page: "web.WebSocketResponse", line: Line) -> None:
-    """Send what waits in a line until it ends or the page is gone."""
+async def _tell(page: "web.WebSocketResponse", outbox: Outbox) -> None:
+    """Send what waits in an outbox until it ends or the page is gone."""
     with suppress(ConnectionError):
-        while (content := await line.next()) is not None:
+        while (content := await outbox.next()) is not None:
             await (page.send_str(content) if isinstance(content, str) else page.send_bytes(content))
         await page.close(message=b"ended")
 

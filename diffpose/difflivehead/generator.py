@@ -15,7 +15,7 @@ from ..diffusion.generator import as_wanted
 from ..diffusion.samplers import Guidance, SampleOptions, seeded_noise
 from ..diffusion.windows import Person, WindowedMotion, silent_context, trained_plan
 from ..speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
-from ..speech.streaming import StreamingEar
+from ..speech.streaming import WindowedFeatures
 from ..steering.options import MotionOptions, check_seed
 from ..steering.style import Style
 from .motion import PERIODS, LiveHeadPerson, LiveHeadSpace, finished
@@ -74,10 +74,10 @@ class LiveHeadGenerator:
         """What the network makes of a voice (T, 25)."""
         model, plan = self._model, trained_plan(self._model)
         layout = model.card.layout
-        ear = StreamingEar(self._encoder, model.card.speech, layout.context_frames + layout.new_frames)
+        features = WindowedFeatures(self._encoder, model.card.speech, layout.context_frames + layout.new_frames)
         windows = WindowedMotion(
             model,
-            ear,
+            features,
             plan,
             self._options,
             draw=seeded_noise(seed, (1, plan.frames, layout.motion_dims)),
@@ -87,7 +87,7 @@ class LiveHeadGenerator:
         )
         pieces = []
         for sound in audio.mono_pieces(SAMPLE_RATE):
-            ear.push(sound)
+            features.push(sound)
             pieces.append(windows.settled())
         return torch.cat((*pieces, windows.rest()))
 

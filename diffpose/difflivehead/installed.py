@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ...lp_core.compute.device import Placement, placed_for_good
+from ...lp_core.compute.device import ModelPlacement, place_permanently
 from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights.registry import first_file, searched
 from ..container import read_container
@@ -37,7 +37,7 @@ def installed_livehead(
     device: torch.device,
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
     precision: str = "auto",
 ) -> LiveHeadGenerator:
     """DiffLiveHead's generator of the files in the models folders; its networks are kept for later calls.
@@ -66,8 +66,8 @@ def installed_livehead(
 
 @lru_cache(maxsize=1)
 def _loaded(
-    network: str, encoder: str, device: str, placement: Placement, precision: str
+    network: str, encoder: str, device: str, placement: ModelPlacement, precision: str
 ) -> tuple[DiffusionModel, SpeechEncoder]:
     model, tensors = load_diffusion(network), read_container(encoder).tensors
     hearing = speech_encoder(tensors, model.card.speech.encoder, None, device, placement, precision)
-    return replace(model, ready=placement(model.denoiser, torch.device(device))), hearing
+    return replace(model, ensure_loaded=placement(model.denoiser, torch.device(device))), hearing

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
-from ...lp_core.compute.device import Ready, stays
+from ...lp_core.compute.device import EnsureLoaded, already_loaded
 from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.files import appearing_whole
 from ..container import Container, read_container
@@ -40,14 +40,14 @@ class DiffusionModel:
         denoiser: the network, in evaluation mode.
         schedule: the noise schedule of its training.
         encoder: tensors of its own speech encoder in the names of transformers; empty when it has none.
-        ready: brings the denoiser to its device.
+        ensure_loaded: brings the denoiser to its device.
     """
 
     card: DiffusionCard
     denoiser: Denoiser
     schedule: Schedule
     encoder: Mapping[str, Tensor]
-    ready: Ready = stays
+    ensure_loaded: EnsureLoaded = already_loaded
 
 
 def load_diffusion(path: str | os.PathLike[str], pe_mode: PositionMode | None = None) -> DiffusionModel:

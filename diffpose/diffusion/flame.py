@@ -20,7 +20,7 @@ from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ...lp_core.media.audio import Audio, load_audio
 from ...lp_core.media.files import appearing_whole
 from ..speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
-from ..speech.streaming import Ear, StreamingEar, UtteranceEar
+from ..speech.streaming import SpeechFeatures, UtteranceFeatures, WindowedFeatures
 from ..steering.style import CODE_SIZE
 from .card import KIND_NAMES
 from .checkpoints import DiffusionModel, load_diffusion
@@ -89,21 +89,21 @@ class FlameGenerator:
         """
         plan, who = trained_plan(self._model), speaker or Speaker()
         noise = draw or seeded_noise(seed, (1, plan.frames, self._model.card.layout.motion_dims))
-        ear = self._ear(audio.mono(SAMPLE_RATE), plan)
+        features = self._features(audio.mono(SAMPLE_RATE), plan)
         options = self._guided(who)
-        windows = WindowedMotion(self._model, ear, plan, options, noise, self._person(who))
+        windows = WindowedMotion(self._model, features, plan, options, noise, self._person(who))
         return self._space.coefficients(windows.rest())
 
-    def _ear(self, sound: Tensor, plan: WindowPlan) -> Ear:
+    def _features(self, sound: Tensor, plan: WindowPlan) -> SpeechFeatures:
         """The whole sound at its usual level, heard at once or window by window as the network was trained."""
         level = levelled(sound[None])[0]
         as_is = replace(self._model.card.speech, level="as_is")
         if as_is.scope == "utterance":
             frames = plan.covering(-(-len(level) // SAMPLES_PER_FRAME))
-            return UtteranceEar(self._encoder, as_is, level, frames)
-        ear = StreamingEar(self._encoder, as_is, plan.frames)
-        ear.push(level)
-        return ear
+            return UtteranceFeatures(self._encoder, as_is, level, frames)
+        features = WindowedFeatures(self._encoder, as_is, plan.frames)
+        features.push(level)
+        return features
 
     def _guided(self, speaker: Speaker) -> SampleOptions:
         """The sampling options; without a style its guidance is 0, which is exactly without."""

@@ -13,8 +13,8 @@ from ...lp_core.media.rates import frame_rate
 from ...lp_core.motion.sequence import MotionFrame, MotionSequence, join
 from ..speech.analysis import analyse_pieces
 from ..speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
-from ..speech.incremental import IncrementalEar
-from ..speech.streaming import LiveEar, StreamingEar
+from ..speech.incremental import IncrementalFeatures
+from ..speech.streaming import StreamingFeatures, WindowedFeatures
 from ..steering.apply import LiveSteering, closed_in_silence, steered, timed
 from ..steering.options import MotionOptions, check_seed
 from ..steering.style import MotionStatistics, Style
@@ -42,7 +42,7 @@ class WindowStream:
     however the voice is cut.
 
     Args:
-        ear: where the sound arrives.
+        features: where the sound arrives.
         windows: what makes vectors of it.
         space: what the vectors mean.
         steering: what is done to the motion; nothing when None.
@@ -55,14 +55,14 @@ class WindowStream:
 
     def __init__(
         self,
-        ear: LiveEar,
+        features: StreamingFeatures,
         windows: MotionWindows,
         space: MotionSpace,
         steering: LiveSteering | None,
         delay: float,
     ) -> None:
         self.fps, self.delay = Fraction(FPS), delay
-        self._ear, self._windows, self._space, self._steering = ear, windows, space, steering
+        self._features, self._windows, self._space, self._steering = features, windows, space, steering
         self._rest: MotionFrame | None = None
         self._finished = False
 
@@ -74,7 +74,7 @@ class WindowStream:
         """
         if self._finished:
             raise ValueError("The stream has ended; start a new one for more sound.")
-        self._ear.push(sound)
+        self._features.push(sound)
         if self._steering is not None:
             self._steering.push(sound)
         return self._joined(self._moved())
@@ -237,10 +237,10 @@ class DiffusionGenerator:
     def _stream(self, seed: int, manner: Style, plan: WindowPlan, steering: LiveSteering | None) -> WindowStream:
         check_seed(seed)
         model = self._model
-        ear = self._ear(plan)
+        features = self._features(plan)
         windows = WindowedMotion(
             model,
-            ear,
+            features,
             plan,
             self._guided(manner),
             draw=seeded_noise(seed, (1, plan.frames, model.card.layout.motion_dims)),
@@ -248,14 +248,14 @@ class DiffusionGenerator:
             silence=silent_context(model, self._encoder),
         )
         held_back = 0 if steering is None else steering.held_back
-        return WindowStream(ear, windows, self._space, steering, (plan.frames + held_back) / FPS)
+        return WindowStream(features, windows, self._space, steering, (plan.frames + held_back) / FPS)
 
-    def _ear(self, plan: WindowPlan) -> LiveEar:
+    def _features(self, plan: WindowPlan) -> StreamingFeatures:
         """What hears the sound: a short window together with what came before it, as much as in training."""
         speech, hearing = self._model.card.speech, max(plan.frames, self._model.card.layout.new_frames)
         if plan.incremental:
-            return IncrementalEar(self._encoder, speech, hearing - plan.frames)
-        return StreamingEar(self._encoder, speech, hearing)
+            return IncrementalFeatures(self._encoder, speech, hearing - plan.frames)
+        return WindowedFeatures(self._encoder, speech, hearing)
 
     def _takes_style(self) -> bool:
         return self._model.card.layout.token.style > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ...lp_core.compute.device import Placement, placed_for_good
+from ...lp_core.compute.device import ModelPlacement, place_permanently
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
 from ..speech.encoder import FPS, SpeechEncoder, speech_encoder
@@ -59,7 +59,7 @@ def unusable_weights(folders: Sequence[Path]) -> str:
 def load_installed(
     folders: Sequence[Path],
     device: torch.device | str = "cpu",
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
     precision: str = "auto",
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     """The denoiser, its speech encoder and the meaning of its vectors; kept for later calls.
@@ -125,12 +125,12 @@ def installed_style(motion: MotionSequence, folders: Sequence[Path], strength: f
 
 @lru_cache(maxsize=1)
 def _loaded(
-    generator: str, template: str, device: str, placement: Placement, precision: str
+    generator: str, template: str, device: str, placement: ModelPlacement, precision: str
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     model = load_diffusion(generator)
     if not model.encoder:
         raise ValueError(f"{generator} carries no speech encoder (audio_encoder.*); use the published file.")
     speech = model.card.speech
     encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device, placement, precision)
-    model = replace(model, ready=placement(model.denoiser, torch.device(device)))
+    model = replace(model, ensure_loaded=placement(model.denoiser, torch.device(device)))
     return model, encoder, load_joyvasa_space(template)

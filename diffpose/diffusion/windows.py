@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..speech.encoder import SAMPLES_PER_FRAME, SpeechEncoder
-from ..speech.streaming import Ear
+from ..speech.streaming import SpeechFeatures
 from .checkpoints import DiffusionModel
 from .denoiser import WindowInput
 from .samplers import DenoisingState, NoiseSource, SampleOptions, arrived, clean_from_noise, guided
@@ -31,7 +31,7 @@ class WindowPlan:
         ahead: frames denoised beyond the hop.
         fade: frames over which a window takes over from the one before it.
         incremental: whether the speech encoder goes on from what it remembers of earlier windows, which costs a
-            tenth of hearing the last seconds anew and is not quite the same (see incremental.IncrementalEar).
+            tenth of hearing the last seconds anew and is not quite the same (see incremental.IncrementalFeatures).
     """
 
     hop: int
@@ -80,7 +80,7 @@ class Person:
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
+class Context:
     """What a window hands to the next.
 
     Attributes:
@@ -107,14 +107,14 @@ class MotionWindows(Protocol):
 
 
 class WindowedMotion:
-    """Normalised motion of the sound in an ear, window by window.
+    """Normalised motion of the sound in a feature stream, window by window.
 
     The same sound and noise give the same motion however the sound arrived, and later sound changes no frame
     given out before.
 
     Args:
         model: the denoiser with its schedule.
-        ear: where the sound arrives.
+        features: where the sound arrives.
         plan: how it is cut.
         options: how windows are sampled.
         draw: noise of shape (1, plan.frames, d); see samplers.seeded_noise.
@@ -127,7 +127,7 @@ class WindowedMotion:
     def __init__(
         self,
         model: DiffusionModel,
-        ear: Ear,
+        features: SpeechFeatures,
         plan: WindowPlan,
         options: SampleOptions,
         draw: NoiseSource,
@@ -136,17 +136,17 @@ class WindowedMotion:
         centred: bool = False,
     ) -> None:
         self._centred = centred
-        self._model, self._ear, self._plan, self._options = model, ear, plan, options
+        self._model, self._features, self._plan, self._options = model, features, plan, options
         self._person = person or Person()
         # Every window sets out from the same noise, as in the published drivers.
         self._draw, self._noise = draw, draw()
-        self._past = _beginning(model, silence)
+        self._context = _beginning(model, silence)
         self._next = 0  # the first frame that is not settled yet
 
     def pieces(self, final: bool = False) -> Iterator[Tensor]:
         """See MotionWindows."""
-        total = math.ceil(self._ear.samples / SAMPLES_PER_FRAME)
-        while self._ear.samples >= (self._next + self._plan.frames) * SAMPLES_PER_FRAME:
+        total = math.ceil(self._features.samples / SAMPLES_PER_FRAME)
+        while self._features.samples >= (self._next + self._plan.frames) * SAMPLES_PER_FRAME:
             yield self._window()
         while final and self._next < total:
             wanted = total - self._next
@@ -166,28 +166,28 @@ class WindowedMotion:
     @torch.no_grad()
     def _window(self) -> Tensor:
         """Denoise the next window, settle its hop (hop, d), and remember what the one after it needs."""
-        heard = self._ear.features(self._next, self._next + self._plan.frames)
-        self._model.ready(0)  # hearing may have put the denoiser off its device
-        audio = self._model.denoiser.audio_map(heard.to(self._past.audio))
+        heard = self._features.features(self._next, self._next + self._plan.frames)
+        self._model.ensure_loaded(0)  # hearing may have put the denoiser off its device
+        audio = self._model.denoiser.audio_map(heard.to(self._context.audio))
         denoised = self._denoised(audio)
-        motion = _faded(self._past.guess, denoised.motion, self._plan.fade)
+        motion = _faded(self._context.guess, denoised.motion, self._plan.fade)
         hop, context = self._plan.hop, self._model.card.layout.context_frames
-        self._past = Past(
-            motion=torch.cat((self._past.motion, motion[:, :hop]), 1)[:, -context:],
-            audio=torch.cat((self._past.audio, audio[:, :hop]), 1)[:, -context:],
+        self._context = Context(
+            motion=torch.cat((self._context.motion, motion[:, :hop]), 1)[:, -context:],
+            audio=torch.cat((self._context.audio, audio[:, :hop]), 1)[:, -context:],
             guess=motion[:, hop:],
         )
         self._next += hop
-        self._ear.forget(self._next)
+        self._features.forget(self._next)
         resting = denoised.prediction.unconditional.mean(1) if self._centred else 0
         return (motion[0, :hop] - resting).cpu()
 
     def _denoised(self, audio: Tensor) -> DenoisingState:
         """The end of denoising the next window, (1, frames, d), under mapped features of the same length."""
         model, guidance = self._model, self._options.guidance
-        flags = torch.arange(self._plan.frames) + self._next < self._ear.samples // SAMPLES_PER_FRAME
+        flags = torch.arange(self._plan.frames) + self._next < self._features.samples // SAMPLES_PER_FRAME
         inputs = WindowInput(
-            audio, self._past.audio, self._past.motion, indicator=flags[None], **vars(self._person)
+            audio, self._context.audio, self._context.motion, indicator=flags[None], **vars(self._person)
         )
         window = model.denoiser.window(inputs, guidance.dropped())
         predictor = guided(lambda motion, step: model.denoiser.new_frames(motion, step, window), guidance)
@@ -201,18 +201,18 @@ def silent_context(model: DiffusionModel, encoder: SpeechEncoder) -> Tensor | No
     if model.card.layout.start_tokens:
         return None
     silence = encoder.frames(torch.zeros(1, model.card.layout.context_frames * SAMPLES_PER_FRAME))
-    model.ready(0)
+    model.ensure_loaded(0)
     return model.denoiser.audio_map(silence.to(model.denoiser.audio_map.weight))
 
 
-def _beginning(model: DiffusionModel, silence: Tensor | None) -> Past:
+def _beginning(model: DiffusionModel, silence: Tensor | None) -> Context:
     """What comes before the first window."""
-    model.ready(0)
+    model.ensure_loaded(0)
     motion, audio = model.denoiser.start(1)
     audio = silence if audio is None else audio
     if audio is None:
         raise ValueError("This network has no start tokens: give the features of silence (see silent_context).")
-    return Past(motion, audio, motion[:, :0])
+    return Context(motion, audio, motion[:, :0])
 
 
 def _faded(guess: Tensor, motion: Tensor, frames: int) -> Tensor:

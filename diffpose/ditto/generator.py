@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from ...lp_core.compute.device import Ready, stays
+from ...lp_core.compute.device import EnsureLoaded, already_loaded
 from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
 from ..diffusion.generator import WindowStream, check_live_rate, whole_motion
@@ -11,7 +11,7 @@ from ..speech.encoder import FPS
 from ..steering.apply import LiveSteering
 from ..steering.options import MotionOptions, check_seed
 from ..steering.style import Style
-from .hearing import ChunkEncoder, DittoEar
+from .hearing import ChunkEncoder, DittoFeatures
 from .motion import (
     DIMS,
     EMOTIONS,
@@ -36,7 +36,7 @@ class DittoGenerator:
         source: the face that moves; a usual one when None. Motion is measured from it, so any portrait can be
             driven.
         options: how windows are sampled.
-        ready: brings the denoiser to its device.
+        ensure_loaded: brings the denoiser to its device.
         controls: how much of the network's motion moves the face, before what is wanted of any generator's.
     """
 
@@ -46,10 +46,10 @@ class DittoGenerator:
         encoder: ChunkEncoder,
         source: DittoSource | None = None,
         options: SampleOptions | None = None,
-        ready: Ready = stays,
+        ensure_loaded: EnsureLoaded = already_loaded,
         controls: DittoControls | None = None,
     ) -> None:
-        self._ready, self._controls = ready, controls or DittoControls()
+        self._ensure_loaded, self._controls = ensure_loaded, controls or DittoControls()
         self._network, self._encoder = network, encoder
         self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
         # The network has no style code to be guided by.
@@ -110,8 +110,10 @@ class DittoGenerator:
         self, seed: int, wanted: MotionOptions, plan: DittoPlan, steering: LiveSteering | None
     ) -> WindowStream:
         check_seed(seed)
-        ear, draw = DittoEar(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
+        features, draw = DittoFeatures(self._encoder), seeded_noise(seed, (1, plan.frames, DIMS))
         emotion = EMOTIONS.index(wanted.mood)
-        windows = DittoMotion(self._network, ear, self._source, plan, self._options, draw, emotion, self._ready)
+        windows = DittoMotion(
+            self._network, features, self._source, plan, self._options, draw, emotion, self._ensure_loaded
+        )
         waited_for = plan.new + plan.fade + 1 + LOOK_AHEAD + (0 if steering is None else steering.held_back)
-        return WindowStream(ear, windows, DittoSpace(self._source, self._controls), steering, waited_for / FPS)
+        return WindowStream(features, windows, DittoSpace(self._source, self._controls), steering, waited_for / FPS)

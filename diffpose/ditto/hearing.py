@@ -1,4 +1,4 @@
-"""What Ditto hears: a HuBERT that takes sound in short chunks, and the ear that cuts them.
+"""What Ditto hears: a HuBERT that takes sound in short chunks, and the feature stream that cuts them.
 
     |--3 past--|----5 heard----|-2 ahead-|      video frames of a chunk; the next one begins five frames later
 
@@ -26,8 +26,8 @@ BEFORE = 4  # frames before the heard ones that cover the chunk's beginning
 UNITS = slice(-14, -4)  # of the 20 that a chunk gives, those of the frames heard
 
 
-class DittoEar:
-    """A `hearing.LiveEar` that hears each chunk of five frames once.
+class DittoFeatures:
+    """A `streaming.StreamingFeatures` that hears each chunk of five frames once.
 
     Args:
         encoder: the speech encoder.
@@ -40,21 +40,21 @@ class DittoEar:
 
     @property
     def samples(self) -> int:
-        """See Ear."""
+        """See SpeechFeatures."""
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
         """More sound (S,), 16 kHz; see `hearing.mono`."""
         self._arrived.push(sound)
 
-    def features(self, start: int, end: int) -> Tensor:
-        """See Ear."""
+    def between(self, start: int, end: int) -> Tensor:
+        """See SpeechFeatures."""
         first = start // HEARD
         chunks = [self._chunk(index) for index in range(first, -(-end // HEARD))]
         return torch.cat(chunks)[None, start - first * HEARD :][:, : end - start]
 
     def forget(self, frame: int) -> None:
-        """See Ear."""
+        """See SpeechFeatures."""
         first = frame // HEARD
         self._chunks = {index: chunk for index, chunk in self._chunks.items() if index >= first}
         self._arrived.forget((first + len(self._chunks)) * HEARD - BEFORE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ...lp_core.compute.device import Placement, Ready, placed_for_good
+from ...lp_core.compute.device import EnsureLoaded, ModelPlacement, place_permanently
 from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
 from ..diffusion.samplers import SampleOptions
@@ -55,7 +55,7 @@ def installed_ditto(
     device: torch.device | str = "cpu",
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
 ) -> DittoGenerator:
     """Ditto's generator of the files in the models folders; its networks are kept for later calls.
 
@@ -79,11 +79,13 @@ def installed_ditto(
             "motion."
         )
     paths = [str(check(entry, folders).path) for entry in DITTO]
-    network, encoder, ready = _loaded(paths[0], paths[1], str(device), placement)
-    return DittoGenerator(network, encoder, DittoSource.of(portrait), options, ready)
+    network, encoder, ensure_loaded = _loaded(paths[0], paths[1], str(device), placement)
+    return DittoGenerator(network, encoder, DittoSource.of(portrait), options, ensure_loaded)
 
 
 @lru_cache(maxsize=1)
-def _loaded(network: str, encoder: str, device: str, placement: Placement) -> tuple[Lmdm, ChunkEncoder, Ready]:
+def _loaded(
+    network: str, encoder: str, device: str, placement: ModelPlacement
+) -> tuple[Lmdm, ChunkEncoder, EnsureLoaded]:
     denoiser = load_lmdm(network)
     return denoiser, onnx_encoder(encoder), placement(denoiser, torch.device(device))

@@ -13,7 +13,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ...lp_core.compute.device import Ready, stays
+from ...lp_core.compute.device import EnsureLoaded, already_loaded
 from ...lp_core.motion.keypoints import (
     ANGLE_BINS,
     DEGREES_PER_BIN,
@@ -29,7 +29,7 @@ from ...lp_core.render.portrait import Portrait
 from ..diffusion.samplers import NoiseSource, SampleOptions, guided, sample
 from ..diffusion.schedule import Schedule
 from ..speech.encoder import SAMPLES_PER_FRAME
-from ..speech.streaming import Ear
+from ..speech.streaming import SpeechFeatures
 from .network import Lmdm
 
 SIZES = (
@@ -244,32 +244,32 @@ def smoothed_pose(vectors: Tensor, start: int, end: int) -> Tensor:
 
 
 class DittoMotion:
-    """Ditto's vectors of the sound in an ear, window by window, from the source on; see windows.MotionWindows.
+    """Ditto's vectors of the arriving sound, window by window, from the source on; see windows.MotionWindows.
 
     Args:
         network: the denoiser.
-        ear: where the sound arrives; gives 1024 features a frame.
+        features: where the sound arrives; gives 1024 features a frame.
         source: the face.
         plan: how the sound is cut.
         options: how windows are sampled; noise is drawn once for every step and kept for all windows.
         draw: noise of shape (1, S, 265).
         emotion: number in EMOTIONS.
-        ready: brings the denoiser to its device.
+        ensure_loaded: brings the denoiser to its device.
     """
 
     def __init__(
         self,
         network: Lmdm,
-        ear: Ear,
+        features: SpeechFeatures,
         source: DittoSource,
         plan: DittoPlan,
         options: SampleOptions,
         draw: NoiseSource,
         emotion: int,
-        ready: Ready = stays,
+        ensure_loaded: EnsureLoaded = already_loaded,
     ) -> None:
-        self._ready = ready
-        self._network, self._ear, self._source, self._plan = network, ear, source, plan
+        self._ensure_loaded = ensure_loaded
+        self._network, self._features, self._source, self._plan = network, features, source, plan
         self._options, self._draw, self._emotions = options, draw, ((emotion,),)
         self._schedule = Schedule.named("ditto", STEPS_OF_TRAINING)
         self._step_noise = [draw() for _ in options.times(self._schedule)[1:-1]]
@@ -280,7 +280,7 @@ class DittoMotion:
 
     def pieces(self, final: bool = False) -> Iterator[Tensor]:
         """What became settled since the last call, (n, 265) of each window; with `final`, all that is open."""
-        total = math.ceil(self._ear.samples / SAMPLES_PER_FRAME)
+        total = math.ceil(self._features.samples / SAMPLES_PER_FRAME)
         while self._heard(self._next_end() + LOOK_AHEAD) or (final and self._end < total):
             self._window()
             settled = self._end - self._plan.fade - 1
@@ -289,7 +289,7 @@ class DittoMotion:
             yield from self._give(total)
 
     def _heard(self, frame: int) -> bool:
-        return self._ear.samples >= frame * SAMPLES_PER_FRAME
+        return self._features.samples >= frame * SAMPLES_PER_FRAME
 
     def _next_end(self) -> int:
         return self._end + (self._plan.new if len(self._known) else self._plan.frames)
@@ -308,7 +308,7 @@ class DittoMotion:
         """Denoise the next window and fuse it with what is known."""
         end = self._next_end()
         start = end - self._plan.frames
-        heard = self._ear.features(start, end)[0].float().cpu()
+        heard = self._features.features(start, end)[0].float().cpu()
         told = conditions(heard, start, self._source, self._emotions)
         begins = not len(self._known)
         before = self._source.vector if begins else self._known[-self._plan.overlap - 1]
@@ -316,10 +316,10 @@ class DittoMotion:
         everything = len(predicted)
         known = smoothed_pose(predicted, 0, everything) if begins else fused(self._known, predicted, self._plan)
         self._known, self._end = known[-self._plan.frames - self._plan.new :], end
-        self._ear.forget(end - self._plan.overlap)
+        self._features.forget(end - self._plan.overlap)
 
     def _denoised(self, told: Tensor, before: Tensor) -> Tensor:
-        self._ready(0)
+        self._ensure_loaded(0)
         network, guidance = self._network, self._options.guidance
         like = network.head.weight
         window = network.window(told[None].to(like), before[None].to(like), guidance.dropped())

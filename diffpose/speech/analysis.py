@@ -33,7 +33,7 @@ LOUDNESS_RANGE = 24.0  # dB from loudness 0 to 1
 STEADY = 6.0  # dB between quiet and loud moments; less is hum or hiss, not speech
 MEL_SPAN = 12.0  # dB per unit of the normalised mel spectrum
 
-PAST, AHEAD, STEP = 6.0, 2.0, 0.5  # seconds the averages look back and ahead, and between their readings
+CONTEXT, AHEAD, STEP = 6.0, 2.0, 0.5  # seconds the averages look back and ahead, and between their readings
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ def _recent_levels(level: Curve) -> tuple[Curve, Curve]:
     The loudest falls little below what it was before, so that a long pause does not turn breath into speech.
     """
     centres = np.arange(0, len(level) + STEP * ANALYSIS_RATE, STEP * ANALYSIS_RATE)
-    spans = [slice(max(0, int(c - PAST * ANALYSIS_RATE)), int(c + AHEAD * ANALYSIS_RATE)) for c in centres]
+    spans = [slice(max(0, int(c - CONTEXT * ANALYSIS_RATE)), int(c + AHEAD * ANALYSIS_RATE)) for c in centres]
     quiet, loudest = np.array([np.percentile(level[span], (5, 95)) for span in spans]).T
     loudest = np.maximum(loudest, np.maximum.accumulate(loudest) - REFERENCE_FALL)
     moments = np.arange(len(level))
@@ -178,12 +178,12 @@ def _recent_levels(level: Curve) -> tuple[Curve, Curve]:
 
 
 def _recent_mean(values: Curve, counted: NDArray[np.bool_]) -> Curve:
-    """Means (T,) of the counted ones of values (T,): the latest PAST + AHEAD seconds of them, looking AHEAD."""
+    """Means (T,) of the counted ones of values (T,): the latest CONTEXT + AHEAD seconds of them, looking AHEAD."""
     if not counted.any():
         return values
     sums = np.concatenate([[0.0], np.cumsum(values[counted], dtype=np.float64)])
     heard = np.cumsum(counted)
     ahead = np.minimum(np.arange(len(values)) + int(AHEAD * ANALYSIS_RATE), len(values) - 1)
     last = np.maximum(heard[ahead], 1)
-    first = np.maximum(last - int((PAST + AHEAD) * ANALYSIS_RATE), 0)
+    first = np.maximum(last - int((CONTEXT + AHEAD) * ANALYSIS_RATE), 0)
     return (sums[last] - sums[first]) / (last - first)

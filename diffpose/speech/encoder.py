@@ -4,6 +4,7 @@ The encoders give 50 frames a second; the denoisers want 25. Sources: Hsu et al.
 (2020), "wav2vec 2.0"; Sun et al. (2024), "DiffPoseTalk", section 3.2.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...lp_core.compute.device import Placement, choose_dtype, placed_for_good
+from ...lp_core.compute.device import ModelPlacement, choose_dtype, place_permanently
+from ...lp_core.compute.half_precision import keep_wrong_layers_single
 from .settings import Halving, Level
 
 SAMPLE_RATE = 16_000  # samples a second
@@ -31,6 +33,8 @@ WEIGHT_NORM_NAMES = (
 WEIGHT_DIRECTIONS = WEIGHT_NORM_NAMES[1]
 
 EncoderName = Literal["hubert", "wav2vec2"]
+
+_log = logging.getLogger(__name__)
 
 
 def pad_to_units(sound: Tensor) -> Tensor:
@@ -106,6 +110,8 @@ def hearing_dtype(precision: str, device: torch.device) -> torch.dtype:
 class SpeechEncoder:
     """A HuBERT or wav2vec2 that hears 16 kHz sound.
 
+    On a CPU in half precision, the layers that this CPU computes wrongly so are computed in single precision.
+
     Args:
         network: the encoder of transformers.
         device: where it hears.
@@ -117,18 +123,20 @@ class SpeechEncoder:
         self,
         network: nn.Module,
         device: torch.device | str = "cpu",
-        placement: Placement = placed_for_good,
+        placement: ModelPlacement = place_permanently,
         dtype: torch.dtype | None = None,
     ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype or hearing_dtype("auto", self.device)
         self.network = network.eval().requires_grad_(False).to(self.dtype)
-        self.ready = placement(self.network, self.device)
+        if self.device.type == "cpu" and self.dtype != torch.float32:
+            _mend_half_precision(self.network)
+        self.ensure_loaded = placement(self.network, self.device)
 
     @torch.no_grad()
     def units(self, sound: Tensor) -> Tensor:
         """Last hidden state (N, S // 320, C) float32, 50 frames a second, of sound (N, S) heard in one piece."""
-        self.ready(0)
+        self.ensure_loaded(0)
         padded = pad_to_units(sound.float()).to(self.device, self.dtype)
         return self.handed_on(self.network(padded).last_hidden_state.float())
 
@@ -179,7 +187,7 @@ def speech_encoder(
     name: EncoderName = "hubert",
     heads: int | None = None,
     device: torch.device | str = "cpu",
-    placement: Placement = placed_for_good,
+    placement: ModelPlacement = place_permanently,
     precision: str = "auto",
 ) -> SpeechEncoder:
     """A speech encoder from its tensors, in the names of transformers, sizes read off their shapes.
@@ -215,6 +223,16 @@ def speech_encoder(
     if missing or problems.unexpected_keys:
         raise ValueError(f"The speech encoder lacks {missing[:4]} and has unknown {problems.unexpected_keys[:4]}.")
     return SpeechEncoder(network, device, placement, hearing_dtype(precision, torch.device(device)))
+
+
+def _mend_half_precision(network: nn.Module) -> None:
+    """Computes the layers that this CPU gets wrong in half precision in single precision, and logs their names."""
+    wrong = keep_wrong_layers_single(network)
+    if wrong:
+        _log.warning(
+            "This CPU computes parts of the speech encoder wrongly in half precision; %s: in single precision.",
+            ", ".join(wrong),
+        )
 
 
 def _encoder_tensors(tensors: Mapping[str, Tensor], name: EncoderName) -> dict[str, Tensor]:

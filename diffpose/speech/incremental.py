@@ -1,7 +1,7 @@
-"""An ear that hears each frame once: the speech encoder goes on from what it remembers, and hears nothing anew.
+"""Speech features that hear each frame once: the encoder goes on from its cached keys and values.
 
 A HuBERT of base size hears four seconds for every hop of a live stream, though only a fifth of a second is new.
-This ear keeps what the earlier frames left in the network instead (keys and values of every layer, the positional
+What the earlier frames left in the network is kept instead (keys and values of every layer, the positional
 convolution's input, the loudness statistics of the first convolution) and computes the new ones alone.
 
 It is not the same number for number: a remembered frame keeps what it meant when it was settled, with the frames
@@ -64,8 +64,8 @@ class HeardWindow:
     layers: tuple[KeysValues, ...]
 
 
-class IncrementalEar:
-    """A `hearing.Ear` whose cost does not grow with what it remembers.
+class IncrementalFeatures:
+    """A `streaming.SpeechFeatures` whose cost does not grow with what it remembers.
 
     Its windows must follow one another: each begins at the frame that was given to `forget` last.
 
@@ -89,10 +89,12 @@ class IncrementalEar:
                 f"This network levels its sound over the {speech.level}, which is not known while it is still "
                 "arriving; use a plan that hears anew."
             )
-        encoder.ready(0)
+        encoder.ensure_loaded(0)
         self._encoder, self._network, self._memory = encoder, network, memory * UNITS_PER_FRAME
         self._arrived = ArrivedSound(speech.padding)
-        self._position_weight = network.encoder.pos_conv_embed.conv.weight.detach()
+        # In single precision: for so few units it takes no longer, and half precision is wrong on some CPUs.
+        positional = network.encoder.pos_conv_embed.conv
+        self._position_weight, self._position_bias = positional.weight.detach().float(), positional.bias.float()
         self._next = 0  # the first frame that is not remembered yet
         self._loudness: deque[Loudness] = deque()
         nothing = torch.zeros(1, 0, network.config.hidden_size, device=encoder.device, dtype=encoder.dtype)
@@ -102,7 +104,7 @@ class IncrementalEar:
 
     @property
     def samples(self) -> int:
-        """See Ear."""
+        """See SpeechFeatures."""
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
@@ -110,15 +112,15 @@ class IncrementalEar:
         self._arrived.push(sound)
 
     @torch.no_grad()
-    def features(self, start: int, end: int) -> Tensor:
-        """See Ear.
+    def between(self, start: int, end: int) -> Tensor:
+        """See SpeechFeatures.
 
         Raises:
             ValueError: a window that does not begin where the ones before were forgotten.
         """
         if start != self._next:
-            raise ValueError(f"This ear goes on at frame {self._next}; it was asked for frame {start}.")
-        self._encoder.ready(0)
+            raise ValueError(f"This stream goes on at frame {self._next}; it was asked for frame {start}.")
+        self._encoder.ensure_loaded(0)
         before = min(MARGIN, start)
         sound = pad_to_units(self._arrived.frames(start - before, end)).to(
             self._encoder.device, self._encoder.dtype
@@ -131,7 +133,7 @@ class IncrementalEar:
         return pair_mean(self._encoder.handed_on(hidden.float()))
 
     def forget(self, frame: int) -> None:
-        """See Ear; the frames before this one, just heard, are remembered as they are."""
+        """See SpeechFeatures; the frames before this one, just heard, are remembered as they are."""
         units, window = (frame - self._next) * UNITS_PER_FRAME, self._window
         if window is None:
             return
@@ -166,7 +168,8 @@ class IncrementalEar:
         reach = embedding.conv.padding[0]
         known = torch.cat((self._projected, projected), 1).mT
         padded = F.pad(known, (reach - self._projected.shape[1], reach))
-        placed = F.conv1d(padded, self._position_weight, embedding.conv.bias, groups=embedding.conv.groups)
+        weight, bias, groups = self._position_weight, self._position_bias, embedding.conv.groups
+        placed = F.conv1d(padded.float(), weight, bias, groups=groups).to(projected.dtype)
         return embedding.activation(placed[..., : projected.shape[1]]).mT
 
     def _encoded(self, x: Tensor) -> tuple[Tensor, tuple[KeysValues, ...]]:

@@ -9,7 +9,7 @@ from .encoder import SAMPLES_PER_FRAME, SpeechEncoder, at_level
 from .settings import Padding, SpeechSettings
 
 
-class Ear(Protocol):
+class SpeechFeatures(Protocol):
     """Gives speech features of a stretch of sound. Frame n is samples n·640 … (n+1)·640."""
 
     @property
@@ -17,7 +17,7 @@ class Ear(Protocol):
         """Samples heard so far, 16 kHz."""
         ...
 
-    def features(self, start: int, end: int) -> Tensor:
+    def between(self, start: int, end: int) -> Tensor:
         """Features (1, end - start, C) of frames start … end; past the sound's end is padding."""
         ...
 
@@ -26,8 +26,8 @@ class Ear(Protocol):
         ...
 
 
-class LiveEar(Ear, Protocol):
-    """An ear that sound is still arriving at."""
+class StreamingFeatures(SpeechFeatures, Protocol):
+    """Speech features of sound that is still arriving."""
 
     def push(self, sound: Tensor) -> None:
         """More sound (S,), 16 kHz.
@@ -97,7 +97,7 @@ class ArrivedSound:
         self._memory.forget(frame * SAMPLES_PER_FRAME)
 
 
-class StreamingEar:
+class WindowedFeatures:
     """Hears the latest stretch of sound each time it is asked: bounded work and memory, nothing of the future.
 
     Args:
@@ -112,24 +112,24 @@ class StreamingEar:
 
     @property
     def samples(self) -> int:
-        """See Ear."""
+        """See SpeechFeatures."""
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
         """More sound (S,), 16 kHz; see `mono`."""
         self._arrived.push(sound)
 
-    def features(self, start: int, end: int) -> Tensor:
-        """See Ear."""
+    def between(self, start: int, end: int) -> Tensor:
+        """See SpeechFeatures."""
         heard = self._arrived.frames(max(min(end - self._hearing, start), 0), end)
         return self._encoder.frames(at_level(heard, self._speech.level), self._speech.halving)[:, start - end :]
 
     def forget(self, frame: int) -> None:
-        """See Ear."""
+        """See SpeechFeatures."""
         self._arrived.forget(frame - self._hearing)
 
 
-class UtteranceEar:
+class UtteranceFeatures:
     """Hears an utterance that is known to its end, once.
 
     Args:
@@ -146,11 +146,11 @@ class UtteranceEar:
 
     @property
     def samples(self) -> int:
-        """See Ear."""
+        """See SpeechFeatures."""
         return self._samples
 
-    def features(self, start: int, end: int) -> Tensor:
-        """See Ear."""
+    def between(self, start: int, end: int) -> Tensor:
+        """See SpeechFeatures."""
         return self._features[:, start:end]
 
     def forget(self, frame: int) -> None:

@@ -23,7 +23,7 @@ from ..steering.apply import spoken
 from ..steering.options import MotionOptions
 from ..steering.style import Style
 from .expression import COEFFICIENTS, ExpressionNetwork
-from .mapping import PAST, SHORT_WINDOW, TRAINED_WINDOW, MappingNetwork, lips_at
+from .mapping import CONTEXT_FRAMES, SHORT_WINDOW, TRAINED_WINDOW, MappingNetwork, lips_at
 from .spectrum import (
     BANDS,
     COLUMNS,
@@ -62,7 +62,7 @@ class TalkerOptions:
 
     window: int = SHORT_WINDOW
     lip_reference: LipReference = "silence"
-    ahead: int = SHORT_WINDOW - PAST - 1
+    ahead: int = SHORT_WINDOW - CONTEXT_FRAMES - 1
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     person: Tensor | None = None
 
@@ -73,8 +73,8 @@ class TalkerOptions:
             raise ValueError(
                 f"The lip reference is {self.lip_reference!r}; choose from {', '.join(LIP_REFERENCES)}."
             )
-        if not 0 <= self.ahead <= PAST:
-            raise ValueError(f"The look-ahead is {self.ahead} frames; expected 0 … {PAST}.")
+        if not 0 <= self.ahead <= CONTEXT_FRAMES:
+            raise ValueError(f"The look-ahead is {self.ahead} frames; expected 0 … {CONTEXT_FRAMES}.")
         if self.person is not None and (self.person.ndim != 1 or len(self.person) < COEFFICIENTS):
             raise ValueError(
                 f"A person is {COEFFICIENTS} expression coefficients; got shape {tuple(self.person.shape)}."
@@ -85,7 +85,7 @@ class TalkerOptions:
         """Seconds from a frame's moment until a stream gives it, at most: 0.6525 for 13 frames ahead."""
         late = max(
             HOP * (window_start(frame + self.ahead) + COLUMNS - 1) + WINDOW // 2 - SAMPLES_PER_FRAME * frame
-            for frame in range(PAST, PAST + SYLLABLE_PERIOD)
+            for frame in range(CONTEXT_FRAMES, CONTEXT_FRAMES + SYLLABLE_PERIOD)
         )
         return Fraction(late, SAMPLE_RATE)
 
@@ -235,7 +235,7 @@ class TalkerStream:
             self._first_frame,
         )
         self._given = frames.stop
-        used = max(self._given - PAST - self._first_frame, 0)
+        used = max(self._given - CONTEXT_FRAMES - self._first_frame, 0)
         self._coefficients, self._first_frame = self._coefficients[used:], self._first_frame + used
         return (lips - self._measured_from(lips)) * torch.tensor(self.options.gain)
 

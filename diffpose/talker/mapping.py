@@ -11,7 +11,7 @@ from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes
 from ...lp_core.motion.keypoints import LIPS
 from .expression import COEFFICIENTS
 
-PAST = 14  # frames before the middle one in a window
+CONTEXT_FRAMES = 14  # frames before the middle one in a window
 SHORT_WINDOW, TRAINED_WINDOW = 28, 29  # frames: as published code runs it, and as it was trained
 LAYERS = 3
 DILATION = 3
@@ -57,7 +57,7 @@ class MappingNetwork(PublishedNetwork):
 
 
 def window_index(frames: int, window: int, ahead: int | None = None) -> Tensor:
-    """The frames (T, window) in the window of each of T frames: PAST before it, itself, and what follows.
+    """The frames (T, window) in the window of each of T frames: CONTEXT_FRAMES before it, itself, and what follows.
 
     Args:
         frames: T; beyond both ends the outermost frame repeats.
@@ -67,7 +67,7 @@ def window_index(frames: int, window: int, ahead: int | None = None) -> Tensor:
     middle = torch.arange(frames)[:, None]
     seen = window if ahead is None else ahead
     newest = (middle + seen).clamp(max=frames - 1)
-    return torch.minimum((middle - PAST + torch.arange(window)).clamp(min=0), newest)
+    return torch.minimum((middle - CONTEXT_FRAMES + torch.arange(window)).clamp(min=0), newest)
 
 
 def lips_at(
@@ -103,8 +103,8 @@ def _lips_of_chunk(
     network: MappingNetwork, coefficients: Tensor, frames: range, window: int, ahead: int | None, offset: int
 ) -> Tensor:
     newest = offset + len(coefficients)
-    if ahead is None or ahead >= window - PAST - 1:
-        seen = torch.arange(frames.start - PAST, frames.stop - PAST + window - 1)
+    if ahead is None or ahead >= window - CONTEXT_FRAMES - 1:
+        seen = torch.arange(frames.start - CONTEXT_FRAMES, frames.stop - CONTEXT_FRAMES + window - 1)
         return network(coefficients[seen.clamp(offset, newest - 1) - offset].T[None], window)[0]
     seen = window_index(newest, window, ahead)[frames.start : frames.stop]
     return network(coefficients[(seen - offset).clamp(min=0)].mT, window)[:, 0]

@@ -11,22 +11,22 @@ FRAME_BYTES = 400 << 20  # that warping and decoder hold for one frame in single
 USABLE_SHARE = 0.6  # of the free memory that a batch may take
 LARGEST_BATCH = 16  # frames; beyond it a GPU gains nothing more
 
-Ready = Callable[[int], None]
+EnsureLoaded = Callable[[int], None]
 """Called right before networks work, with the bytes they will need beside their weights: brings them to their
 device if somebody took them off it."""
-Placement = Callable[[nn.Module, torch.device], Ready]
+ModelPlacement = Callable[[nn.Module, torch.device], EnsureLoaded]
 """Takes networks in its care that shall work on a device. ComfyUI's, for one, unloads them when others need the
-memory, so that weights may lie elsewhere after each call of the `Ready` that it gives."""
+memory, so that weights may lie elsewhere after each call of the `EnsureLoaded` that it gives."""
 
 
-def placed_for_good(networks: nn.Module, device: torch.device) -> Ready:
-    """The plain `Placement`: networks are moved to their device, in place, and stay there."""
+def place_permanently(networks: nn.Module, device: torch.device) -> EnsureLoaded:
+    """The plain `ModelPlacement`: networks are moved to their device, in place, and stay there."""
     networks.to(device)
-    return stays
+    return already_loaded
 
 
-def stays(_working_bytes: int = 0) -> None:
-    """The `Ready` of networks that nobody moves."""
+def already_loaded(_working_bytes: int = 0) -> None:
+    """The `EnsureLoaded` of networks that nobody moves."""
 
 
 def choose_device(device: torch.device | str = "auto") -> torch.device:

@@ -28,7 +28,7 @@ class Event(Protocol):
         ...
 
 
-class Lane(Protocol):
+class CopyStream(Protocol):
     """What carries tensors between the host and one device."""
 
     def buffer(self, like: Tensor) -> Tensor:
@@ -55,39 +55,39 @@ class Now:
         """See `Event`."""
 
 
-class PlainLane:
-    """A lane without streams: everything is done at once."""
+class PlainCopyStream:
+    """A copy_stream without streams: everything is done at once."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def buffer(self, like: Tensor) -> Tensor:
-        """See `Lane`."""
+        """See `CopyStream`."""
         return torch.empty_like(like, device="cpu")
 
     def copy(self, source: Tensor, target: Tensor) -> Event:
-        """See `Lane`."""
+        """See `CopyStream`."""
         target.copy_(source)
         return Now()
 
     def sent(self, tensor: Tensor) -> Tensor:
-        """See `Lane`."""
+        """See `CopyStream`."""
         return tensor.to(self._device)
 
 
-class CudaLane:
-    """A lane of a CUDA device: a stream for copies, pinned memory, events that put the waiting thread to sleep."""
+class CudaCopyStream:
+    """Copies of a CUDA device: a stream, pinned memory, events that put the waiting thread to sleep."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
 
     def buffer(self, like: Tensor) -> Tensor:
-        """See `Lane`."""
+        """See `CopyStream`."""
         return torch.empty(like.shape, dtype=like.dtype, pin_memory=True)
 
     def copy(self, source: Tensor, target: Tensor) -> Event:
-        """See `Lane`."""
+        """See `CopyStream`."""
         done = torch.cuda.Event(blocking=True)
         drawn = torch.cuda.current_stream(self._device).record_event()
         with torch.cuda.stream(self._stream):
@@ -98,19 +98,19 @@ class CudaLane:
         return done
 
     def sent(self, tensor: Tensor) -> Tensor:
-        """See `Lane`."""
+        """See `CopyStream`."""
         return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
-def lane_to(device: torch.device) -> Lane:
-    """The fastest lane of a device."""
-    return CudaLane(device) if device.type == "cuda" else PlainLane(device)
+def copy_stream_to(device: torch.device) -> CopyStream:
+    """The fastest copy_stream of a device."""
+    return CudaCopyStream(device) if device.type == "cuda" else PlainCopyStream(device)
 
 
-def promised(value: Tensor, lane: Lane) -> Callable[[], bool]:
+def promised(value: Tensor, copy_stream: CopyStream) -> Callable[[], bool]:
     """A condition () that a device works out, without waiting: who asks for it waits."""
-    place = lane.buffer(value)
-    known = lane.copy(value, place)
+    place = copy_stream.buffer(value)
+    known = copy_stream.copy(value, place)
 
     def answer() -> bool:
         known.synchronize()
@@ -135,10 +135,10 @@ def on_host(batches: Iterable[Tensor], eight_bits: bool = False) -> Iterator[Ten
     if device.type == "cpu":
         yield from whole
     else:
-        yield from carried((as_bytes(batch) for batch in whole) if eight_bits else whole, lane_to(device))
+        yield from carried((as_bytes(batch) for batch in whole) if eight_bits else whole, copy_stream_to(device))
 
 
-def carried(batches: Iterable[Tensor], lane: Lane, slots: int = SLOTS) -> Iterator[Tensor]:
+def carried(batches: Iterable[Tensor], copy_stream: CopyStream, slots: int = SLOTS) -> Iterator[Tensor]:
     """Batches copied to the host through a ring of `slots` buffers, each given as soon as it has arrived."""
     waiting: deque[tuple[Tensor, Event]] = deque()
     free: list[Tensor] = []
@@ -153,8 +153,8 @@ def carried(batches: Iterable[Tensor], lane: Lane, slots: int = SLOTS) -> Iterat
     for batch in batches:
         while waiting and (len(waiting) == slots or waiting[0][1].query()):
             yield arrived()
-        place = free.pop() if free and free[-1].shape == batch.shape else lane.buffer(batch)
-        waiting.append((place, lane.copy(batch, place)))
+        place = free.pop() if free and free[-1].shape == batch.shape else copy_stream.buffer(batch)
+        waiting.append((place, copy_stream.copy(batch, place)))
     while waiting:
         yield arrived()
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .crop import apply_affine, sample
 from .landmarks import Face
-from .refine import BOTH_WAYS, Fit, Placement, look_closer, refine
+from .refine import BOTH_WAYS, FaceBox, Fit, look_closer, refine
 
 MINIMUM_FACE = 16.0  # picture pixels, larger side of the landmarks' box; below that nothing can be told
 
@@ -33,7 +33,7 @@ SAME_OVERLAP = 0.3  # intersection over union of two boxes from which they are o
 class Search(Protocol):
     """A way of guessing where faces may stand."""
 
-    def places(self, picture: Tensor) -> Iterator[Placement]:
+    def places(self, picture: Tensor) -> Iterator[FaceBox]:
         """Guesses for a picture (H, W, 3)."""
         ...
 
@@ -52,7 +52,7 @@ class CascadeSearch:
     smallest: int
     angles: tuple[int, ...]
 
-    def places(self, picture: Tensor) -> Iterator[Placement]:
+    def places(self, picture: Tensor) -> Iterator[FaceBox]:
         """Where the cascade sees faces in a picture (H, W, 3)."""
         factor = self.side / max(picture.shape[:2])
         grey = _grey(picture, factor)
@@ -63,7 +63,7 @@ class CascadeSearch:
                 size = float(found["width"])
                 middle = torch.tensor([found["c"] + size / 2, found["r"] + size * (0.5 + BOX_DOWN)])
                 x, y = ((apply_affine(to_grey, middle) + 0.5) / factor - 0.5).tolist()
-                yield Placement(x, y, size / factor, math.radians(angle))
+                yield FaceBox(x, y, size / factor, math.radians(angle))
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class GridSearch:
 
     shares: tuple[float, ...]
 
-    def places(self, picture: Tensor) -> Iterator[Placement]:
+    def places(self, picture: Tensor) -> Iterator[FaceBox]:
         """Guesses half a face apart that cover a picture (H, W, 3)."""
         height, width = picture.shape[:2]
         for share in self.shares:
             size = share * min(height, width)
             for y in _spaced(size, height):
-                yield from (Placement(x, y, size) for x in _spaced(size, width))
+                yield from (FaceBox(x, y, size) for x in _spaced(size, width))
 
 
 def _spaced(size: float, length: int) -> list[float]:
@@ -135,13 +135,13 @@ class BuiltinFinder:
         left, top, right, bottom = box
         side = max(right - left, bottom - top)
         starts = [
-            Placement((left + right) / 2, (top + bottom) / 2, side * share, math.radians(angle))
+            FaceBox((left + right) / 2, (top + bottom) / 2, side * share, math.radians(angle))
             for share in (1.0, 0.75)
             for angle in (0, -30, 30)
         ]
         fits = [refine(picture, start, last=BOTH_WAYS) for start in starts]
         best = min(fits, key=lambda fit: fit.spread)
-        return _face(picture, refine(picture, Placement.of(best.landmarks), passes=1))
+        return _face(picture, refine(picture, FaceBox.of(best.landmarks), passes=1))
 
 
 def _detect(grey: Tensor, smallest: int) -> list[dict[str, Any]]:
@@ -164,7 +164,9 @@ def _cascade() -> Any:
 
 def _grey(picture: Tensor, factor: float) -> Tensor:
     """Luma (h, w) of a picture (H, W, 3), resized by a factor."""
-    luma = picture.float() @ picture.new_tensor([0.299, 0.587, 0.114]).float()
+    # By channel: a matrix product rounds otherwise for other strides, and the cascade proposes other places.
+    red, green, blue = picture.float().unbind(-1)
+    luma = (0.299 * red + 0.587 * green + 0.114 * blue).contiguous()
     size = [max(1, round(side * factor)) for side in luma.shape]
     if factor < 1:
         return F.interpolate(luma[None, None], size, mode="area")[0, 0]
@@ -191,16 +193,16 @@ def _face(picture: Tensor, fit: Fit) -> Face:
     return Face(landmarks, score=1 / (1 + math.exp(min((fit.spread - SPREAD_HALF) / SPREAD_WIDTH, 60.0))))
 
 
-def _separate(proposals: list[Placement]) -> list[Placement]:
+def _separate(proposals: list[FaceBox]) -> list[FaceBox]:
     """The proposals without near repetitions of earlier ones."""
-    kept: list[Placement] = []
+    kept: list[FaceBox] = []
     for each in proposals:
         if not any(_near(each, other) for other in kept):
             kept.append(each)
     return kept
 
 
-def _near(first: Placement, second: Placement) -> bool:
+def _near(first: FaceBox, second: FaceBox) -> bool:
     """Whether refining the one would end where refining the other does."""
     apart = math.hypot(first.x - second.x, first.y - second.y)
     size = max(first.size, second.size)

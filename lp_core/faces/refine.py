@@ -24,7 +24,7 @@ PASSES = 3  # looks from a rough idea to a settled one
 
 
 @dataclass(frozen=True)
-class Placement:
+class FaceBox:
     """Where a face is thought to stand.
 
     Attributes:
@@ -40,7 +40,7 @@ class Placement:
     angle: float = 0.0
 
     @classmethod
-    def of(cls, landmarks: Tensor) -> "Placement":
+    def of(cls, landmarks: Tensor) -> "FaceBox":
         """Where landmarks (478, 2 or 3) in picture pixels stand.
 
         The tilt is read from the line of the eyes and the line from eyes to mouth together.
@@ -61,11 +61,11 @@ class Placement:
         corner = torch.tensor([self.x, self.y]) - linear @ torch.full((2,), size / 2)
         return torch.cat([linear, corner[:, None]], 1)
 
-    def distance(self, other: "Placement") -> float:
+    def distance(self, other: "FaceBox") -> float:
         """Pixels between the middles of two."""
         return math.hypot(other.x - self.x, other.y - self.y)
 
-    def following(self, other: "Placement", slack: float) -> "Placement":
+    def following(self, other: "FaceBox", slack: float) -> "FaceBox":
         """Itself moved towards another until no more than `slack` apart, in its sizes and radians alike.
 
         A crop on such a leash stands exactly still while the face does, and never jumps.
@@ -76,7 +76,7 @@ class Placement:
             abs(other.angle - self.angle),
         )
         share = max(0.0, 1.0 - slack / apart) if apart > 0 else 0.0
-        return Placement(
+        return FaceBox(
             self.x + share * (other.x - self.x),
             self.y + share * (other.y - self.y),
             self.size + share * (other.size - self.size),
@@ -94,7 +94,7 @@ class Look:
     turn: float = 0.0
     mirrored: bool = False
 
-    def of(self, placement: Placement) -> Placement:
+    def of(self, placement: FaceBox) -> FaceBox:
         """The placement that is cut."""
         return replace(
             placement,
@@ -130,7 +130,7 @@ class Fit:
     spread: float
 
 
-def refine(picture: Tensor, placement: Placement, passes: int = PASSES, last: tuple[Look, ...] = ALL_ROUND) -> Fit:
+def refine(picture: Tensor, placement: FaceBox, passes: int = PASSES, last: tuple[Look, ...] = ALL_ROUND) -> Fit:
     """The landmarks of the face near a placement in a picture (H, W, 3).
 
     Args:
@@ -142,21 +142,21 @@ def refine(picture: Tensor, placement: Placement, passes: int = PASSES, last: tu
     factor = _shrink(placement, SIZE, MARGIN)
     small, place = _pooled(picture, factor), _scaled(placement, 1 / factor)
     for _ in range(passes):
-        place = Placement.of(_look(small, place, STRAIGHT)[0])
+        place = FaceBox.of(_look(small, place, STRAIGHT)[0])
     return _fit(_look(small, place, last), factor)
 
 
-def follow(picture: Tensor, placement: Placement, slack: float) -> tuple[Placement, Fit]:
-    """The face of the next frame (H, W, 3): where it is now, on a leash (Placement.following), and its fit."""
+def follow(picture: Tensor, placement: FaceBox, slack: float) -> tuple[FaceBox, Fit]:
+    """The face of the next frame (H, W, 3): where it is now, on a leash (FaceBox.following), and its fit."""
     factor = _shrink(placement, SIZE, MARGIN)
     small, before = _pooled(picture, factor), _scaled(placement, 1 / factor)
-    place = before.following(Placement.of(_look(small, before, STRAIGHT)[0]), slack)
+    place = before.following(FaceBox.of(_look(small, before, STRAIGHT)[0]), slack)
     return _scaled(place, factor), _fit(_look(small, place, ALL_ROUND), factor)
 
 
 def look_closer(picture: Tensor, landmarks: Tensor) -> Tensor:
     """The landmarks (478, 3) with eyes, brows and mouth placed anew by the networks that see only them."""
-    factor = _shrink(Placement.of(landmarks), EYE.size, EYE.share)
+    factor = _shrink(FaceBox.of(landmarks), EYE.size, EYE.share)
     small, points = _pooled(picture, factor), _scaled_points(landmarks, 1 / factor)
     sums, counts = torch.zeros_like(points), torch.zeros(len(points), 1)
     for part in (EYE, MOUTH):
@@ -181,7 +181,7 @@ def _lips_between(before: Tensor, after: Tensor) -> Tensor:
 @torch.no_grad()
 def _look_at_part(picture: Tensor, landmarks: Tensor, part: Part) -> list[tuple[Tensor, Tensor]]:
     """Indices (n,) and places (n, 2) of a part's landmarks, then of its mirror image's."""
-    side, looks = Placement.of(landmarks), len(PART_LOOKS)
+    side, looks = FaceBox.of(landmarks), len(PART_LOOKS)
     indices = [torch.tensor(part.points), face_model().mirror[list(part.points)]]
     maps = []
     for framed in (torch.tensor(part.framed), face_model().mirror[list(part.framed)]):
@@ -195,7 +195,7 @@ def _look_at_part(picture: Tensor, landmarks: Tensor, part: Part) -> list[tuple[
 
 
 @torch.no_grad()
-def _look(picture: Tensor, placement: Placement, looks: tuple[Look, ...]) -> Tensor:
+def _look(picture: Tensor, placement: FaceBox, looks: tuple[Look, ...]) -> Tensor:
     """Landmarks (looks, 478, 3) in picture pixels."""
     maps = [look.of(placement).to_picture() for look in looks]
     crops = _crops(picture, maps, SIZE)
@@ -239,7 +239,7 @@ def _fit(seen: Tensor, factor: int) -> Fit:
     return Fit(_scaled_points(mean, factor), float(spread))
 
 
-def _shrink(placement: Placement, size: int, margin: float) -> int:
+def _shrink(placement: FaceBox, size: int, margin: float) -> int:
     """By how much the picture is reduced so that crops of a placement neither shrink nor grow much."""
     return max(1, round(placement.size * margin / size))
 
@@ -259,7 +259,7 @@ def _pooled(picture: Tensor, factor: int) -> Tensor:
     return total / factor**2
 
 
-def _scaled(placement: Placement, factor: float) -> Placement:
+def _scaled(placement: FaceBox, factor: float) -> FaceBox:
     """The placement in a picture resized by a factor."""
     x, y = (placement.x + 0.5) * factor - 0.5, (placement.y + 0.5) * factor - 0.5
     return replace(placement, x=x, y=y, size=placement.size * factor)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .faces import FaceFinder
 from .finder import SPREAD_HALF
-from .refine import Placement, follow, look_closer
+from .refine import FaceBox, follow, look_closer
 
 SLACK = 0.02  # of the face's size, or radians, by which the crop may lie off
 
@@ -17,7 +17,7 @@ def track(frames: Iterable[Tensor], finder: FaceFinder) -> Iterator[Tensor | Non
     The largest face of the first frame that has one is followed. When it is lost the whole frame is searched again,
     and the face nearest to the old place is taken.
     """
-    place: Placement | None = None
+    place: FaceBox | None = None
     for frame in frames:
         followed = None if place is None else _follow(frame, place)
         if followed is None:
@@ -30,15 +30,15 @@ def track(frames: Iterable[Tensor], finder: FaceFinder) -> Iterator[Tensor | Non
         yield look_closer(frame, landmarks)
 
 
-def _follow(frame: Tensor, place: Placement) -> tuple[Placement, Tensor] | None:
+def _follow(frame: Tensor, place: FaceBox) -> tuple[FaceBox, Tensor] | None:
     """Where a face now is that was at `place`, and its landmarks, or None when it is no longer there."""
     now, fit = follow(frame, place, SLACK)
     return (now, fit.landmarks) if fit.spread < SPREAD_HALF else None
 
 
-def _search(frame: Tensor, finder: FaceFinder, last: Placement | None) -> Placement | None:
+def _search(frame: Tensor, finder: FaceFinder, last: FaceBox | None) -> FaceBox | None:
     """Where a search of the whole frame finds the face: the largest, or the one nearest to where the last stood."""
-    places = [Placement.of(face.landmarks) for face in finder.find(frame)]
+    places = [FaceBox.of(face.landmarks) for face in finder.find(frame)]
     if not places:
         return None
     return places[0] if last is None else min(places, key=last.distance)

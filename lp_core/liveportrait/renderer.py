@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..compute.acceleration import accelerated
-from ..compute.device import LARGEST_BATCH, Placement, fitting_batch, frame_bytes, placed_for_good
-from ..compute.transfer import lane_to, promised
+from ..compute.device import LARGEST_BATCH, ModelPlacement, fitting_batch, frame_bytes, place_permanently
+from ..compute.transfer import copy_stream_to, promised
 from ..faces.crop import Crop, CropOptions, crop_to_picture, cut
 from ..faces.faces import Face
 from ..faces.layouts import eye_ratios, lip_ratio
@@ -36,7 +36,7 @@ NARROW_EYES, WIDE_EYES = 0.18, 0.39  # eye ratios: below the first a clip's eyes
 _log = logging.getLogger(__name__)
 
 
-class Painter:
+class WarpingDecoder:
     """W and G: features and keypoints to pictures, in half precision where asked and possible.
 
     Args:
@@ -60,7 +60,7 @@ class Painter:
         self._networks = nn.ModuleList([warping, decoder])
         self._draw = accelerated(self._pictures, acceleration, device, self._networks)
         self._fixed, self._most = acceleration != "none", 0
-        self._lane = lane_to(device)
+        self._copy_stream = copy_stream_to(device)
         self.dtype = dtype
 
     def paint(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Painter:
         """
         drawn_in, inputs = self.dtype, (volume, source, driving)
         pictures = self._attempt(*inputs)
-        fine = promised(torch.isfinite(pictures).all(), self._lane)
+        fine = promised(torch.isfinite(pictures).all(), self._copy_stream)
 
         def finished() -> Tensor:
             drawn = pictures if fine() or drawn_in == torch.float32 else self._in_single(*inputs)
@@ -113,7 +113,7 @@ class Painter:
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
+class SourceFeatures:
     """What LivePortrait draws a portrait from.
 
     Attributes:
@@ -157,17 +157,17 @@ class LivePortraitRenderer:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
         landmarks: DenseLandmarks | None = None,
-        placement: Placement = placed_for_good,
+        placement: ModelPlacement = place_permanently,
         acceleration: str = "none",
     ):
         self.device = torch.device(device)
         self._appearance, self._motion = networks.appearance, networks.motion
         self._stitching = networks.stitching
         self._landmarks = landmarks
-        self._painter = Painter(networks.warping, networks.decoder, self.device, dtype, acceleration)
-        self._lane = lane_to(self.device)
+        self._warping_decoder = WarpingDecoder(networks.warping, networks.decoder, self.device, dtype, acceleration)
+        self._copy_stream = copy_stream_to(self.device)
         placed = nn.ModuleList([networks.appearance, networks.motion, networks.warping, networks.decoder])
-        self._ready = placement(placed, self.device)
+        self._ensure_loaded = placement(placed, self.device)
 
     @property
     def name(self) -> str:
@@ -189,12 +189,12 @@ class LivePortraitRenderer:
         rest = motion[0]
         placed = transform(keypoints[0], *(value[None] for value in _values(rest)))
         points = landmarks.cpu() if self._landmarks is None else self._landmarks.find(picture, landmarks)
-        likeness = Likeness(face, self._appearance, placed, eye_ratios(points), lip_ratio(points))
-        return Portrait(picture, crop, landmarks, keypoints[0], rest, self, likeness)
+        source = SourceFeatures(face, self._appearance, placed, eye_ratios(points), lip_ratio(points))
+        return Portrait(picture, crop, landmarks, keypoints[0], rest, self, source)
 
     def read_motion(self, faces: Tensor) -> tuple[Tensor, list[MotionFrame]]:
         """Canonical keypoints (B, 21, 3) and motion of crops (B, 3, 256, 256) as `network_view` gives them."""
-        self._ready(len(faces) * frame_bytes(torch.float32))
+        self._ensure_loaded(len(faces) * frame_bytes(torch.float32))
         with torch.inference_mode():
             raw = self._motion(faces.to(self.device, torch.float32))
         # Copies, since tensors made in inference mode cannot be written to or used in training later.
@@ -211,13 +211,15 @@ class LivePortraitRenderer:
 
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
-        likeness: Likeness = portrait.drawing
-        self._ready(min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._painter.dtype))
+        source: SourceFeatures = portrait.drawing
+        self._ensure_loaded(
+            min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype)
+        )
         with torch.inference_mode():
-            driving = self._lane.sent(self.driving_keypoints(portrait, motion, options))
-            source = self._lane.sent(likeness.placed)
-            size = fitting_batch(self.device, self._painter.dtype, options.batch_size)
-            started = [self._painter.start(likeness.volume, source, some) for some in driving.split(size)]
+            driving = self._copy_stream.sent(self.driving_keypoints(portrait, motion, options))
+            source = self._copy_stream.sent(source.placed)
+            size = fitting_batch(self.device, self._warping_decoder.dtype, options.batch_size)
+            started = [self._warping_decoder.start(source.volume, source, some) for some in driving.split(size)]
 
         def finished() -> Tensor:
             with torch.inference_mode():
@@ -252,10 +254,10 @@ class LivePortraitRenderer:
 
     def lip_displacement(self, portrait: Portrait, ratios: Tensor) -> Tensor:
         """See `retarget.Retargeter`."""
-        likeness: Likeness = portrait.drawing
-        asked = torch.stack([likeness.lip_ratio.expand_as(ratios), ratios], -1)
+        source: SourceFeatures = portrait.drawing
+        asked = torch.stack([source.lip_ratio.expand_as(ratios), ratios], -1)
         with torch.no_grad():
-            return self._stitching.mouth_delta(likeness.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.mouth_delta(source.placed.expand(len(ratios), -1, -1), asked)
 
     def eye_displacement(self, portrait: Portrait, left: Tensor, right: Tensor) -> Tensor:
         """See `retarget.Retargeter`.
@@ -270,16 +272,16 @@ class LivePortraitRenderer:
         return either
 
     def _both_eyes(self, portrait: Portrait, ratios: Tensor) -> Tensor:
-        likeness: Likeness = portrait.drawing
-        asked = torch.cat([likeness.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
+        source: SourceFeatures = portrait.drawing
+        asked = torch.cat([source.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
         with torch.no_grad():
-            return self._stitching.eye_delta(likeness.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.eye_delta(source.placed.expand(len(ratios), -1, -1), asked)
 
     def _setting_right(self, portrait: Portrait, options: RenderOptions) -> Tensor:
         """Displacement (1, 21, 3) that closes the portrait's own mouth and brings its eyes to a wanted opening."""
-        likeness: Likeness = portrait.drawing
-        moved = torch.zeros_like(likeness.placed)
-        if options.close_mouth and options.relative and likeness.lip_ratio >= OPEN_MOUTH:
+        source: SourceFeatures = portrait.drawing
+        moved = torch.zeros_like(source.placed)
+        if options.close_mouth and options.relative and source.lip_ratio >= OPEN_MOUTH:
             moved = moved + self.lip_displacement(portrait, torch.zeros(1))
         if options.eye_opening is not None:
             wanted = torch.tensor([options.eye_opening])

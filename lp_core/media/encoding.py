@@ -107,7 +107,7 @@ def write_video(
         shape = beginning[0].shape[1:]
         suited = form.for_few_frames() if sum(map(len, beginning)) < FEW_FRAMES else form
         with _Encoder(part, shape, rate, audio, suited, chosen) as encoder:
-            for batch in chain(_letting_go(beginning), batches):
+            for batch in chain(_released(beginning), batches):
                 encoder.add(batch)
             count = encoder.finish()
         if form.muxer == "webp":
@@ -135,7 +135,7 @@ def _beginning(batches: Iterator[Tensor], form: VideoFormat) -> list[Tensor]:
     return beginning
 
 
-def _letting_go(batches: list[Tensor]) -> Iterator[Tensor]:
+def _released(batches: list[Tensor]) -> Iterator[Tensor]:
     """The batches, none of which is kept."""
     while batches:
         yield batches.pop(0)

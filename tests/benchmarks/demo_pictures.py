@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 from host import Host, load_as_comfyui
 from test_workflows import DEMO_FOLDER, WORKFLOWS, name_of, needs_networks, read, shipped_inputs, video_of
 

@@ -29,7 +29,7 @@ from talking_head.diffpose import choose_generator
 from talking_head.lp_core import RenderOptions, find_faces, load_audio, load_picture, render
 from talking_head.lp_core.compute.device import PRECISIONS, choose_device, choose_dtype
 from talking_head.lp_core.compute.transfer import as_bytes, on_host
-from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, Painter
+from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, WarpingDecoder
 
 Draw = Callable[[Tensor, Tensor, Tensor], Tensor]
 PIXELS_FIRST = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -54,13 +54,13 @@ def plain(device: torch.device, dtype: torch.dtype) -> Draw:
     return draw
 
 
-def painter(
+def warping_decoder(
     device: torch.device, dtype: torch.dtype, acceleration: str = "none", pixels_first: bool = False
 ) -> Draw:
     """The pack's own, which also look for NaN; `pixels_first` keeps a pixel's channels together in memory."""
     networks = full_networks()
     both = nn.ModuleList([networks.warping, networks.decoder])
-    paint = Painter(networks.warping, networks.decoder, device, dtype, acceleration).paint
+    paint = WarpingDecoder(networks.warping, networks.decoder, device, dtype, acceleration).paint
     both.to(device)
     for weight in both.parameters() if pixels_first else ():
         if weight.dim() in PIXELS_FIRST:
@@ -70,10 +70,10 @@ def painter(
 
 WAYS: dict[str, Callable[[torch.device, torch.dtype], Draw]] = {
     "plain": plain,
-    "eager": painter,
-    "channels-last": lambda device, dtype: painter(device, dtype, pixels_first=True),
-    "compiled": lambda device, dtype: painter(device, dtype, "compile"),
-    "graphed": lambda device, dtype: painter(device, dtype, "graphs"),
+    "eager": warping_decoder,
+    "channels-last": lambda device, dtype: warping_decoder(device, dtype, pixels_first=True),
+    "compiled": lambda device, dtype: warping_decoder(device, dtype, "compile"),
+    "graphed": lambda device, dtype: warping_decoder(device, dtype, "graphs"),
 }
 
 

@@ -34,8 +34,8 @@ from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, gu
 from talking_head.diffpose.diffusion.schedule import Schedule
 from talking_head.diffpose.diffusion.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
 from talking_head.diffpose.speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
-from talking_head.diffpose.speech.incremental import IncrementalEar
-from talking_head.diffpose.speech.streaming import LiveEar, StreamingEar
+from talking_head.diffpose.speech.incremental import IncrementalFeatures
+from talking_head.diffpose.speech.streaming import StreamingFeatures, WindowedFeatures
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.steering.style import Style
 from talking_head.lp_core.media.audio import Audio, load_audio
@@ -143,16 +143,16 @@ def features_error(encoder: SpeechEncoder, model: DiffusionModel, sound: torch.T
     """How far the settled features of LIVE_ON_CPU are from those of hearing anew."""
     plan, speech = LIVE_ON_CPU, model.card.speech
 
-    def settled(ear: LiveEar) -> torch.Tensor:
-        ear.push(sound)
+    def settled(features: StreamingFeatures) -> torch.Tensor:
+        features.push(sound)
         pieces = []
         for start in range(0, len(sound) // SAMPLES_PER_FRAME - plan.frames, plan.hop):
-            pieces.append(ear.features(start, start + plan.frames)[0, : plan.hop])
-            ear.forget(start + plan.hop)
+            pieces.append(features.between(start, start + plan.frames)[0, : plan.hop])
+            features.forget(start + plan.hop)
         return torch.cat(pieces)
 
-    remembering = settled(IncrementalEar(encoder, speech, HEARD - plan.frames))
-    return relative_error(remembering, settled(StreamingEar(encoder, speech, HEARD)))
+    remembering = settled(IncrementalFeatures(encoder, speech, HEARD - plan.frames))
+    return relative_error(remembering, settled(WindowedFeatures(encoder, speech, HEARD)))
 
 
 def motion_error(generator: DiffusionGenerator, sound: torch.Tensor) -> float:

@@ -39,7 +39,7 @@ from ....lp_core.faces.landmark_net import (
     folded,
 )
 from ....lp_core.faces.landmarks import LANDMARKS
-from ....lp_core.faces.refine import Placement, mirror
+from ....lp_core.faces.refine import FaceBox, mirror
 
 STORED_SIZE = 320  # pixels a side of the stored, upright faces
 STORED_MARGIN = 2.1  # side of a stored face's picture over the larger side of its box
@@ -361,7 +361,7 @@ def label(sources: Sequence[Path]) -> Faces:
     for source in sources:
         for picture in _pictures(source):
             for face in finder.find(picture)[:1]:
-                to_picture = Placement.of(face.landmarks).to_picture(STORED_SIZE, STORED_MARGIN)
+                to_picture = FaceBox.of(face.landmarks).to_picture(STORED_SIZE, STORED_MARGIN)
                 images.append((cut(picture, to_picture, STORED_SIZE).image * 255).round().to(torch.uint8))
                 linear, corner = to_picture[None, :, :2], to_picture[None, :, 2]
                 points.append(_in_crop(face.landmarks[None], linear, corner)[0])

@@ -13,7 +13,7 @@ from torch import Tensor
 from ....lp_core.faces.crop import apply_affine, cut
 from ....lp_core.faces.faces import Face, NoFaceError
 from ....lp_core.faces.finder import distinct
-from ....lp_core.faces.refine import Placement
+from ....lp_core.faces.refine import FaceBox
 
 CROP = 512  # pixels
 FIRST_MARGIN = 2.2  # side of the crop over a detector's box, then over the landmarks' box
@@ -53,32 +53,32 @@ class MediapipeFinder:
             NoFaceError: the mesh does not take what is there for a face.
         """
         left, top, right, bottom = box
-        place = Placement((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top))
+        place = FaceBox((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top))
         landmarks = self._refined(picture, place)
         if landmarks is None:
             raise NoFaceError("mediapipe sees no face in the given box; use the built-in finder.", picture)
         return Face(landmarks)
 
-    def _detected(self, picture: Tensor) -> list[Placement]:
+    def _detected(self, picture: Tensor) -> list[FaceBox]:
         height, width = picture.shape[:2]
         found = []
         for detector in self._detectors:
             for detection in detector.process(_bytes(picture)).detections or []:
                 box = detection.location_data.relative_bounding_box
                 x, y = (box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height
-                found.append(Placement(x, y, max(box.width * width, box.height * height)))
+                found.append(FaceBox(x, y, max(box.width * width, box.height * height)))
         return found
 
-    def _refined(self, picture: Tensor, place: Placement) -> Tensor | None:
+    def _refined(self, picture: Tensor, place: FaceBox) -> Tensor | None:
         """Landmarks (478, 3) near a placement, or None where the mesh sees no face."""
         landmarks = self._look(picture, place, FIRST_MARGIN)
         for _ in range(UPRIGHT_PASSES):
             if landmarks is None:
                 return None
-            landmarks = self._look(picture, Placement.of(landmarks), UPRIGHT_MARGIN)
+            landmarks = self._look(picture, FaceBox.of(landmarks), UPRIGHT_MARGIN)
         return landmarks
 
-    def _look(self, picture: Tensor, place: Placement, margin: float) -> Tensor | None:
+    def _look(self, picture: Tensor, place: FaceBox, margin: float) -> Tensor | None:
         to_picture = place.to_picture(CROP, margin)
         faces = self._mesh.process(_bytes(cut(picture, to_picture, CROP).image)).multi_face_landmarks
         if not faces:

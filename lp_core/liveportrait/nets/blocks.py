@@ -49,7 +49,7 @@ class PublishedNetwork(nn.Module):
     def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
         """Get ready to work on a device, in place: do convolutions in `dtype` as far as they bear it.
 
-        Moving there is a `device.Placement`'s.
+        Moving there is a `device.ModelPlacement`'s.
         float16 keeps ten bits of every number and all of them bear it; bfloat16 keeps seven, and layers whose
         roundings show in the picture stay in float32. On a CPU the wide ones of those are done by fewer products.
         """

@@ -5,9 +5,17 @@ import contextlib
 import numpy as np
 import pytest
 import torch
-from slow_lane import SlowLane
+from slow_copy_stream import SlowCopyStream
 
-from talking_head.lp_core.compute.transfer import CudaLane, PlainLane, as_bytes, carried, lane_to, on_host, promised
+from talking_head.lp_core.compute.transfer import (
+    CudaCopyStream,
+    PlainCopyStream,
+    as_bytes,
+    carried,
+    copy_stream_to,
+    on_host,
+    promised,
+)
 from talking_head.lp_core.media.encoding import VideoOptions, write_video
 
 
@@ -20,17 +28,17 @@ def drawn(count, log=None, shape=(2, 3, 3, 3)):
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
 def test_batches_arrive_whole_in_order_over_few_buffers(slots):
-    lane = SlowLane()
-    arrived = list(carried(drawn(10), lane, slots))
+    copy_stream = SlowCopyStream()
+    arrived = list(carried(drawn(10), copy_stream, slots))
     assert [float(batch.mean()) for batch in arrived] == list(range(10))
     assert all(bool((batch == batch.mean()).all()) for batch in arrived)
-    assert len(lane.buffers) == lane.most == slots
+    assert len(copy_stream.buffers) == copy_stream.most == slots
 
 
 def test_the_next_batch_is_drawn_before_the_first_copy_is_waited_for():
-    lane = SlowLane()
-    list(carried(drawn(4, lane.log), lane, 2))
-    assert lane.log == [
+    copy_stream = SlowCopyStream()
+    list(carried(drawn(4, copy_stream.log), copy_stream, 2))
+    assert copy_stream.log == [
         "draw",
         "copy",
         "draw",
@@ -47,10 +55,10 @@ def test_the_next_batch_is_drawn_before_the_first_copy_is_waited_for():
 
 
 def test_what_has_arrived_is_given_at_once():
-    lane = SlowLane()
-    batches = carried(drawn(3), lane, 3)
-    copies, copy = [], lane.copy
-    lane.copy = lambda source, target: copies.append(copy(source, target)) or copies[-1]
+    copy_stream = SlowCopyStream()
+    batches = carried(drawn(3), copy_stream, 3)
+    copies, copy = [], copy_stream.copy
+    copy_stream.copy = lambda source, target: copies.append(copy(source, target)) or copies[-1]
 
     def source():
         yield from drawn(1)
@@ -58,22 +66,24 @@ def test_what_has_arrived_is_given_at_once():
         yield from drawn(1)
         raise AssertionError("the first batch was there")
 
-    batches = carried(source(), lane, 3)
+    batches = carried(source(), copy_stream, 3)
     assert float(next(batches).mean()) == 0
 
 
 def test_a_given_batch_is_not_written_to_later():
-    lane, kept = SlowLane(), []
-    for batch in carried(drawn(6), lane, 1):
+    copy_stream, kept = SlowCopyStream(), []
+    for batch in carried(drawn(6), copy_stream, 1):
         kept.append(batch)
-        assert all(batch.data_ptr() != place.data_ptr() for place in lane.buffers)
+        assert all(batch.data_ptr() != place.data_ptr() for place in copy_stream.buffers)
     assert [float(batch[0, 0, 0, 0]) for batch in kept] == list(range(6))
 
 
 def test_a_shorter_last_batch_has_its_own_place():
-    lane = SlowLane()
+    copy_stream = SlowCopyStream()
     batches = [torch.zeros(4, 2, 2, 3), torch.ones(4, 2, 2, 3), torch.full((1, 2, 2, 3), 2.0)]
-    assert [tuple(batch.shape) for batch in carried(batches, lane, 2)] == [tuple(batch.shape) for batch in batches]
+    assert [tuple(batch.shape) for batch in carried(batches, copy_stream, 2)] == [
+        tuple(batch.shape) for batch in batches
+    ]
 
 
 def test_an_error_of_the_drawing_comes_through():
@@ -82,15 +92,15 @@ def test_an_error_of_the_drawing_comes_through():
         raise RuntimeError("the renderer stopped")
 
     with pytest.raises(RuntimeError, match="renderer stopped"):
-        list(carried(breaking(), SlowLane()))
+        list(carried(breaking(), SlowCopyStream()))
 
 
 def test_a_promise_is_kept_when_it_is_asked_for():
-    lane = SlowLane()
-    fine = promised(torch.tensor(True), lane)
-    assert lane.log == ["copy"]
+    copy_stream = SlowCopyStream()
+    fine = promised(torch.tensor(True), copy_stream)
+    assert copy_stream.log == ["copy"]
     assert fine()
-    assert not promised(torch.tensor(False), PlainLane(torch.device("cpu")))()
+    assert not promised(torch.tensor(False), PlainCopyStream(torch.device("cpu")))()
 
 
 class FakeCuda:
@@ -139,7 +149,7 @@ class FakeEvent:
 
 def test_a_cuda_copy_waits_for_the_drawing_and_nothing_else_does(monkeypatch):
     cuda = FakeCuda(monkeypatch)
-    lane = CudaLane(torch.device("cuda"))
+    copy_stream = CudaCopyStream(torch.device("cuda"))
 
     class Frames:
         def record_stream(self, stream):
@@ -150,7 +160,7 @@ def test_a_cuda_copy_waits_for_the_drawing_and_nothing_else_does(monkeypatch):
             assert non_blocking
             cuda.log.append("copy" if isinstance(source, Frames) else "copy of something else")
 
-    lane.copy(Frames(), Pinned())
+    copy_stream.copy(Frames(), Pinned())
     assert cuda.log == [
         "record drawn on drawing",
         "on copying",
@@ -160,8 +170,8 @@ def test_a_cuda_copy_waits_for_the_drawing_and_nothing_else_does(monkeypatch):
         "record copied, sleeping on copying",
         "off copying",
     ]
-    assert isinstance(lane_to(torch.device("cuda")), CudaLane)
-    assert isinstance(lane_to(torch.device("mps")), PlainLane)
+    assert isinstance(copy_stream_to(torch.device("cuda")), CudaCopyStream)
+    assert isinstance(copy_stream_to(torch.device("mps")), PlainCopyStream)
 
 
 def test_what_is_on_the_host_passes_as_it_is():

@@ -18,7 +18,7 @@ from talking_head.diffpose.training.shipped.landmarks import (
 )
 from talking_head.lp_core.faces.crop import apply_affine, cut, invert_affine
 from talking_head.lp_core.faces.landmark_net import EYE, LandmarkNet, PartNet, folded
-from talking_head.lp_core.faces.refine import Placement
+from talking_head.lp_core.faces.refine import FaceBox
 from talking_head.lp_core.faces.search import find_faces
 
 
@@ -28,7 +28,7 @@ def faces() -> Faces:
 
     picture = torch.from_numpy(astronaut()).float() / 255
     landmarks = find_faces(picture)[0].landmarks
-    to_picture = Placement.of(landmarks).to_picture(STORED_SIZE, STORED_MARGIN)
+    to_picture = FaceBox.of(landmarks).to_picture(STORED_SIZE, STORED_MARGIN)
     image = (cut(picture, to_picture, STORED_SIZE).image * 255).to(torch.uint8)
     points = torch.cat([apply_affine(invert_affine(to_picture), landmarks[:, :2]), landmarks[:, 2:]], 1)
     return Faces(torch.stack([image] * 4), torch.stack([points] * 4), ("collins",) * 4)

@@ -1,6 +1,6 @@
 """The stand-in of host.py and a real ComfyUI agree about our nodes, where a copy of it is at hand.
 
-    COMFYUI_PATH=…/ComfyUI COMFYUI_PYTHON=…/bin/python python -m pytest tests/test_contract.py
+    COMFYUI_PATH=…/ComfyUI COMFYUI_PYTHON=…/bin/python python -m pytest tests/nodes/test_contract.py
 
 COMFYUI_PYTHON has what ComfyUI and the pack require; it is this Python when not given. Nothing is written into the
 copy: ComfyUI runs on a folder of its own, without a GPU.

@@ -172,6 +172,18 @@ def test_boxes_outside_the_picture_or_without_area_are_refused(astronaut, box):
         find_faces(astronaut, box=box)
 
 
+@pytest.mark.parametrize("layout", ["planes", "a part of a wider one", "shifted in memory"])
+def test_how_a_picture_lies_in_memory_does_not_matter(layout, astronaut, face):
+    wide = torch.cat([astronaut, astronaut], 1)
+    shifted = torch.empty(astronaut.numel() + 1)[1:].view_as(astronaut).copy_(astronaut)
+    layouts = {
+        "planes": astronaut.permute(2, 0, 1).contiguous().permute(1, 2, 0),
+        "a part of a wider one": wide[:, : astronaut.shape[1]],
+        "shifted in memory": shifted,
+    }
+    assert torch.equal(find_faces(layouts[layout])[0].landmarks, face.landmarks)
+
+
 def test_looking_does_not_change_the_picture(astronaut):
     before = astronaut.clone()
     BuiltinFinder().find(astronaut)

@@ -9,7 +9,7 @@ from diffpose_goldens import write_small_diffusion
 from host import Host, InterruptedRunError, ModelPatcher, defaults_of, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 
-from talking_head.lp_core.compute.device import stays
+from talking_head.lp_core.compute.device import already_loaded
 from talking_head.lp_core.media.picture import load_picture
 
 PACK = load_as_comfyui()
@@ -141,5 +141,5 @@ def host_inputs(name: str) -> set[str]:
 
 def test_outside_comfyui_networks_are_moved_for_good():
     network = torch.nn.Linear(2, 2)
-    assert HOST.managed(network, torch.device("meta")).__name__ == stays.__name__
+    assert HOST.managed(network, torch.device("meta")).__name__ == already_loaded.__name__
     assert network.weight.is_meta

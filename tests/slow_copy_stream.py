@@ -6,21 +6,21 @@ import torch
 class Copy:
     """A copy that arrives when somebody waits for it, and not before."""
 
-    def __init__(self, lane, source, target):
-        self.lane, self.source, self.target, self.arrived = lane, source.clone(), target, False
+    def __init__(self, copy_stream, source, target):
+        self.copy_stream, self.source, self.target, self.arrived = copy_stream, source.clone(), target, False
 
     def query(self):
         return self.arrived
 
     def synchronize(self):
-        self.lane.log.append("wait")
+        self.copy_stream.log.append("wait")
         self.target.copy_(self.source)
         self.arrived = True
-        self.lane.flying -= 1
+        self.copy_stream.flying -= 1
 
 
-class SlowLane:
-    """A lane whose copies take as long as can be."""
+class SlowCopyStream:
+    """A copy_stream whose copies take as long as can be."""
 
     def __init__(self):
         self.log, self.buffers, self.flying, self.most = [], [], 0, 0

@@ -1,9 +1,12 @@
+import logging
+
 import pytest
 import torch
 import torch.nn.functional as F
 from diffpose_goldens import golden, published, weight
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from talking_head.diffpose.speech import encoder as features
 from talking_head.diffpose.speech.encoder import (
@@ -183,6 +186,26 @@ def test_half_precision_hears_nearly_the_same_and_gives_float32(name):
     assert heard.dtype == torch.float32
     assert (heard - expected).norm() < 0.03 * expected.norm()
     assert (heard - expected).abs().max() > 1e-4
+
+
+@pytest.mark.usefixtures("any_cpu_has_bfloat16")
+def test_layers_that_are_wrong_in_half_precision_are_computed_in_single(monkeypatch, caplog):
+    right = nn.Conv1d.forward
+
+    def wrong_in_groups(layer, features):
+        given = right(layer, features)
+        return -given if layer.groups > 1 and given.dtype == torch.bfloat16 else given
+
+    monkeypatch.setattr(nn.Conv1d, "forward", wrong_in_groups)
+    with caplog.at_level(logging.WARNING):
+        encoder = speech_encoder(tiny_tensors(), heads=4, precision="bf16")
+    assert [record.getMessage() for record in caplog.records] == [
+        "This CPU computes parts of the speech encoder wrongly in half precision; "
+        "encoder.pos_conv_embed.conv: in single precision."
+    ]
+    heard = encoder.units(golden("basic", "audio.hubert.wav"))
+    expected = golden("basic", "audio.hubert.last_hidden_50fps")
+    assert (heard - expected).norm() < 0.03 * expected.norm()
 
 
 def test_a_cpu_hears_in_single_precision_unless_it_is_asked():

@@ -10,7 +10,7 @@ from liveportrait_goldens import small_networks
 from talking_head.lp_core.compute.acceleration import ACCELERATIONS, Compiled, Graphed, accelerated
 from talking_head.lp_core.liveportrait.nets.blocks import fold
 from talking_head.lp_core.liveportrait.nets.decoder import SpadeBlock
-from talking_head.lp_core.liveportrait.renderer import Painter
+from talking_head.lp_core.liveportrait.renderer import WarpingDecoder
 
 CPU = torch.device("cpu")
 
@@ -97,7 +97,7 @@ def test_batches_of_fixed_shape_are_filled_up(monkeypatch):
     monkeypatch.setattr("talking_head.lp_core.liveportrait.renderer.accelerated", keeping)
     for how in ACCELERATIONS[:2]:
         networks, given = small_networks(), [inputs(frames) for frames in (2, 1)]
-        painter = Painter(networks.warping, networks.decoder, CPU, torch.float32, how)
+        warping_decoder = WarpingDecoder(networks.warping, networks.decoder, CPU, torch.float32, how)
         with torch.inference_mode():
-            assert [len(painter.paint(*some)) for some in given] == [2, 1]
+            assert [len(warping_decoder.paint(*some)) for some in given] == [2, 1]
     assert shapes == [(2, 21, 3), (1, 21, 3), (2, 21, 3), (2, 21, 3)]

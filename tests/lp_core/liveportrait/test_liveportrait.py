@@ -23,7 +23,7 @@ from liveportrait_goldens import (
     whole_view,
     write_small_weights,
 )
-from slow_lane import SlowLane
+from slow_copy_stream import SlowCopyStream
 
 from talking_head.lp_core.choice import _liveportrait, _say_once, choose_renderer, extractor_for
 from talking_head.lp_core.compute.device import cpu_has_bfloat16
@@ -33,7 +33,7 @@ from talking_head.lp_core.faces.faces import Face
 from talking_head.lp_core.liveportrait.entries import HUMAN
 from talking_head.lp_core.liveportrait.extractor import LivePortraitExtractor
 from talking_head.lp_core.liveportrait.networks import load_networks, unusable_weights
-from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, Painter, steady_eye_opening
+from talking_head.lp_core.liveportrait.renderer import LivePortraitRenderer, WarpingDecoder, steady_eye_opening
 from talking_head.lp_core.mesh.extractor import LandmarkExtractor
 from talking_head.lp_core.mesh.renderer import MeshRenderer
 from talking_head.lp_core.motion.keypoints import place, rotation_matrix, transform
@@ -202,7 +202,7 @@ def full_frame() -> torch.Tensor:
     stored = golden("pipeline_frames")
     with torch.inference_mode():
         volume = renderer._appearance(golden("pipeline_motion")["src_crop256_u8"].permute(2, 0, 1)[None] / 255)
-        return renderer._painter.paint(volume, stored["x_s"], stored["x_d"])
+        return renderer._warping_decoder.paint(volume, stored["x_s"], stored["x_d"])
 
 
 def test_a_frame_equals_the_originals_within_a_grey_level(full_frame):
@@ -235,10 +235,12 @@ def quick_bfloat16(monkeypatch):
 @pytest.mark.usefixtures("quick_bfloat16")
 def test_a_frame_in_lower_precision_is_the_originals_within_half_a_grey_level_on_average():
     stored, networks = golden("pipeline_frames"), full_networks()
-    painter = Painter(deepcopy(networks.warping), deepcopy(networks.decoder), torch.device("cpu"), torch.bfloat16)
+    warping_decoder = WarpingDecoder(
+        deepcopy(networks.warping), deepcopy(networks.decoder), torch.device("cpu"), torch.bfloat16
+    )
     with torch.inference_mode():
         volume = networks.appearance(golden("pipeline_motion")["src_crop256_u8"].permute(2, 0, 1)[None] / 255)
-        frame = painter.paint(volume, stored["x_s"], stored["x_d"])
+        frame = warping_decoder.paint(volume, stored["x_s"], stored["x_d"])
     off = 255 * (frame[:, ::4, ::4].permute(0, 3, 1, 2) - stored["out_s4"]).abs()
     assert 0.01 < off.mean() <= 0.5  # exactly equal would be float32 under another name
 
@@ -403,16 +405,16 @@ class Poisoned(torch.nn.Module):
         return pictures * float("nan") if self.always or features.dtype != torch.float32 else pictures
 
 
-def painter(dtype: torch.dtype, always: bool = False) -> tuple[Painter, Poisoned]:
+def warping_decoder(dtype: torch.dtype, always: bool = False) -> tuple[WarpingDecoder, Poisoned]:
     networks = small_networks()
     decoder = Poisoned(networks.decoder, always)
-    return Painter(networks.warping, decoder, torch.device("cpu"), dtype), decoder
+    return WarpingDecoder(networks.warping, decoder, torch.device("cpu"), dtype), decoder
 
 
 def test_overflow_in_half_precision_is_drawn_again_in_single(portrait, caplog):
     placed, volume = portrait.drawing.placed, portrait.drawing.volume
-    half, decoder = painter(torch.float16)
-    single, _ = painter(torch.float32)
+    half, decoder = warping_decoder(torch.float16)
+    single, _ = warping_decoder(torch.float32)
     with torch.inference_mode(), caplog.at_level(logging.WARNING):
         again = half.paint(volume, placed, placed)
         half.paint(volume, placed, placed)
@@ -424,11 +426,11 @@ def test_overflow_in_half_precision_is_drawn_again_in_single(portrait, caplog):
 
 def test_batches_that_were_started_before_an_overflow_was_known_are_drawn_again_too(portrait, caplog):
     placed, volume = portrait.drawing.placed, portrait.drawing.volume
-    half, decoder = painter(torch.float16)
-    half._lane = lane = SlowLane()
+    half, decoder = warping_decoder(torch.float16)
+    half._copy_stream = copy_stream = SlowCopyStream()
     with torch.inference_mode(), caplog.at_level(logging.WARNING):
         started = [half.start(volume, placed, placed) for _ in range(2)]
-        assert lane.log == ["copy", "copy"]  # nothing was waited for
+        assert copy_stream.log == ["copy", "copy"]  # nothing was waited for
         frames = [one() for one in started]
     assert decoder.calls == [torch.float16] * 2 + [torch.float32] * 2
     assert len(caplog.records) == 1
@@ -456,7 +458,7 @@ def test_on_a_gpu_the_next_batch_is_started_before_the_last_is_waited_for(render
 
 
 def test_overflow_in_single_precision_is_an_error(portrait):
-    poisoned, _ = painter(torch.float32, always=True)
+    poisoned, _ = warping_decoder(torch.float32, always=True)
     with torch.inference_mode(), pytest.raises(ValueError, match="NaN"):
         poisoned.paint(portrait.drawing.volume, portrait.drawing.placed, portrait.drawing.placed)
 

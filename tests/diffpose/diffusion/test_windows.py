@@ -22,7 +22,7 @@ from talking_head.diffpose.diffusion.windows import (
     trained_plan,
 )
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
-from talking_head.diffpose.speech.streaming import StreamingEar
+from talking_head.diffpose.speech.streaming import WindowedFeatures
 from talking_head.lp_core.motion.keypoints import rotation_matrix
 from talking_head.lp_core.motion.motion_filter import following_head
 
@@ -70,13 +70,13 @@ def test_joyvasa_driver_goldens(case, position, lead, tail, encoder, monkeypatch
     network = denoiser("joyvasa", position=position, **JOYVASA)
     model = replace(model, card=replace(model.card, layout=network.layout), denoiser=network)
     plan = trained_plan(model)
-    ear = StreamingEar(encoder, model.card.speech, hearing=plan.frames)
+    features = WindowedFeatures(encoder, model.card.speech, hearing=plan.frames)
     draw = replay(golden("joyvasa", f"e2e.{case}.motion_at_T", 1, 20, 70), golden("joyvasa", f"e2e.{case}.z"))
-    ear.push(torch.nn.functional.pad(golden("joyvasa", f"e2e.{case}.wav"), (lead, tail)))
-    vectors = WindowedMotion(model, ear, plan, options(audio=2.8), draw).rest()
+    features.push(torch.nn.functional.pad(golden("joyvasa", f"e2e.{case}.wav"), (lead, tail)))
+    vectors = WindowedMotion(model, features, plan, options(audio=2.8), draw).rest()
     expected = {name: golden("joyvasa", f"e2e.{case}.out.{name}") for name in ("exp", "scale", "t")}
     # The reference leaves out a last frame of which there is too little sound.
-    count = ear.samples // SAMPLES_PER_FRAME
+    count = features.samples // SAMPLES_PER_FRAME
     assert len(expected["exp"]) == count <= len(vectors) <= count + 1
     motion = joyvasa_space().motion(vectors[:count], Fraction(25))
     if case == "smooth_legacy":
@@ -105,7 +105,7 @@ class CountingEar:
     def __init__(self, channels=48):
         self.samples, self.channels, self.asked = 0, channels, []
 
-    def features(self, start, end):
+    def between(self, start, end):
         self.asked.append((start, end))
         known = torch.arange(start, end) < self.samples // SAMPLES_PER_FRAME
         wave = torch.sin(torch.arange(start, end)[:, None] * torch.linspace(0.1, 2, self.channels))
@@ -120,18 +120,18 @@ def small():
     return model_of("joyvasa", **(JOYVASA | {"layers": 1, "width": 16}))
 
 
-def stream(model, ear, plan=LIVE, seed=3, steps=2):
+def stream(model, features, plan=LIVE, seed=3, steps=2):
     draw = seeded_noise(seed, (1, plan.frames, model.card.layout.motion_dims))
-    return WindowedMotion(model, ear, plan, SampleOptions(steps=steps), draw)
+    return WindowedMotion(model, features, plan, SampleOptions(steps=steps), draw)
 
 
 def fed(model, encoder, chunks, plan=LIVE, seed=3):
     """Motion of chunks of sound, pushed one after another."""
-    ear = StreamingEar(encoder, model.card.speech, hearing=25)
-    motion = stream(model, ear, plan, seed)
+    features = WindowedFeatures(encoder, model.card.speech, hearing=25)
+    motion = stream(model, features, plan, seed)
     settled = []
     for chunk in chunks:
-        ear.push(chunk)
+        features.push(chunk)
         settled.append(motion.settled())
     return torch.cat([*settled, motion.rest()])
 
@@ -160,30 +160,30 @@ def test_later_sound_changes_no_settled_frame(plan, small, encoder):
 
 
 def test_live_windows_settle_after_280_ms(small, encoder):
-    ear = StreamingEar(encoder, small.card.speech, hearing=25)
-    motion = stream(small, ear)
-    ear.push(torch.zeros(16 * 280 - 1))
+    features = WindowedFeatures(encoder, small.card.speech, hearing=25)
+    motion = stream(small, features)
+    features.push(torch.zeros(16 * 280 - 1))
     assert not len(motion.settled())
-    ear.push(torch.zeros(1))
+    features.push(torch.zeros(1))
     assert len(motion.settled()) == LIVE.hop
 
 
 def test_ten_minutes_do_not_drift(small):
     """Every window asks for exactly the frames it settles and those ahead, to the last."""
-    ear = CountingEar()
-    ear.samples = 10 * 60 * 16_000 + 17
+    features = CountingEar()
+    features.samples = 10 * 60 * 16_000 + 17
     plan = WindowPlan(hop=50, ahead=2, fade=2)
-    assert len(stream(small, ear, plan, steps=1).rest()) == 15_001
-    assert ear.asked == [(start, start + 52) for start in range(0, 15_001, 50)]
+    assert len(stream(small, features, plan, steps=1).rest()) == 15_001
+    assert features.asked == [(start, start + 52) for start in range(0, 15_001, 50)]
 
 
 def test_sound_that_is_no_longer_heard_is_let_go(small, encoder):
-    ear = StreamingEar(encoder, small.card.speech, hearing=10)
-    motion = stream(small, ear, steps=1)
+    features = WindowedFeatures(encoder, small.card.speech, hearing=10)
+    motion = stream(small, features, steps=1)
     for _ in range(20):
-        ear.push(torch.zeros(6400))
+        features.push(torch.zeros(6400))
         motion.settled()
-    assert held(ear) <= 2 * (10 + 10 + LIVE.frames)
+    assert held(features) <= 2 * (10 + 10 + LIVE.frames)
 
 
 def test_the_seed_tells_the_motion(small, encoder):
@@ -197,9 +197,9 @@ def test_windows_fade_over_what_they_share(small):
     """With a fade, the step between windows is no larger than without."""
 
     def steps_at_seams(fade):
-        ear = CountingEar()
-        ear.samples = 60 * SAMPLES_PER_FRAME
-        motion = stream(small, ear, WindowPlan(hop=6, ahead=6, fade=fade)).rest()
+        features = CountingEar()
+        features.samples = 60 * SAMPLES_PER_FRAME
+        motion = stream(small, features, WindowPlan(hop=6, ahead=6, fade=fade)).rest()
         return (motion[6::6] - motion[5:-1:6]).abs().mean()
 
     assert steps_at_seams(6) < steps_at_seams(0)
@@ -209,10 +209,10 @@ def test_centred_motion_is_less_a_constant_in_every_window(small):
     """The network's own motion goes on as it is: only what is given is centred."""
 
     def made(centred):
-        ear, plan = CountingEar(), WindowPlan(hop=6)
-        ear.samples = 18 * SAMPLES_PER_FRAME
+        features, plan = CountingEar(), WindowPlan(hop=6)
+        features.samples = 18 * SAMPLES_PER_FRAME
         draw = seeded_noise(3, (1, 6, 70))
-        return WindowedMotion(small, ear, plan, SampleOptions(steps=2), draw, centred=centred).rest()
+        return WindowedMotion(small, features, plan, SampleOptions(steps=2), draw, centred=centred).rest()
 
     apart = (made(False) - made(True)).unflatten(0, (3, 6))
     torch.testing.assert_close(apart, apart[:, :1].expand_as(apart), atol=1e-5, rtol=0)
@@ -222,15 +222,15 @@ def test_centred_motion_is_less_a_constant_in_every_window(small):
 def test_a_network_without_start_tokens_begins_in_silence(encoder):
     sizes = JOYVASA | {"layers": 1, "width": 16, "start": False}
     model = model_of("joyvasa", **sizes)
-    ear = CountingEar()
-    ear.samples = 5000
+    features = CountingEar()
+    features.samples = 5000
     with pytest.raises(ValueError, match="give the features of silence"):
-        stream(model, ear)
+        stream(model, features)
     silence = silent_context(model, encoder)
     assert silence is not None
     assert silence.shape == (1, 5, 16)
     draw = seeded_noise(1, (1, LIVE.frames, 70))
-    assert len(WindowedMotion(model, ear, LIVE, SampleOptions(steps=1), draw, silence=silence).rest()) == 8
+    assert len(WindowedMotion(model, features, LIVE, SampleOptions(steps=1), draw, silence=silence).rest()) == 8
 
 
 @pytest.mark.parametrize(
@@ -249,4 +249,4 @@ def test_plans_say_what_is_wrong(changes, message):
 @pytest.mark.parametrize("sound", [torch.zeros(1, 640), torch.tensor([0.0, float("nan")])])
 def test_unusable_sound_is_refused(sound, encoder, small):
     with pytest.raises(ValueError, match="finite mono sound"):
-        StreamingEar(encoder, small.card.speech, 25).push(sound)
+        WindowedFeatures(encoder, small.card.speech, 25).push(sound)

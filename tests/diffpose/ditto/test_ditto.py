@@ -18,7 +18,7 @@ from talking_head.diffpose.diffusion.published import canonical
 from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, guided, sample
 from talking_head.diffpose.diffusion.schedule import Schedule
 from talking_head.diffpose.ditto.generator import DittoGenerator
-from talking_head.diffpose.ditto.hearing import CHUNK, DittoEar, onnx_encoder
+from talking_head.diffpose.ditto.hearing import CHUNK, DittoFeatures, onnx_encoder
 from talking_head.diffpose.ditto.motion import (
     DIMS,
     EMOTIONS,
@@ -80,13 +80,13 @@ def test_hearing_goldens():
         heard.append(sound)
         return next(answers)
 
-    ear = DittoEar(encoder)
-    ear.push(stored("chunk.wav"))
-    features = ear.features(0, 26)[0]
+    features = DittoFeatures(encoder)
+    features.push(stored("chunk.wav"))
+    speech = features.between(0, 26)[0]
     assert len(heard) == int(stored("chunk.n_calls"))
     assert torch.equal(heard[0], stored("chunk.first_chunk"))
     assert torch.equal(heard[1][:400], stored("chunk.second_chunk_head"))
-    torch.testing.assert_close(features, stored("chunk.feats_first32"), atol=EXACT, rtol=0)
+    torch.testing.assert_close(speech, stored("chunk.feats_first32"), atol=EXACT, rtol=0)
 
 
 @pytest.mark.parametrize(("case", "overlap"), [("offline", 4), ("online", 10)])
@@ -257,8 +257,8 @@ def test_memory_does_not_grow(generator):
     for _ in range(20):
         stream.push(torch.zeros(6400))
     assert len(stream._windows._known) <= 160
-    assert len(stream._ear._chunks) <= 16
-    assert held(stream._ear) <= 64
+    assert len(stream._features._chunks) <= 16
+    assert held(stream._features) <= 64
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,16 @@ from PIL import Image
 from test_live import RATE, VOICE, no_thread_left, sitter
 
 from talking_head.__main__ import main
-from talking_head.apps.live.viewer import FRAME, FRAMES_WAITING, HEADER, SOUND, SOUND_WAITING, Line, Message, Viewer
+from talking_head.apps.live.viewer import (
+    FRAME,
+    FRAMES_WAITING,
+    HEADER,
+    SOUND,
+    SOUND_WAITING,
+    Message,
+    Outbox,
+    Viewer,
+)
 from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.lp_core.live import voices as live_voices
 from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
@@ -51,11 +60,11 @@ def place(server: Viewer, path: str) -> str:
     return server.url.replace("/?", f"{path}?")
 
 
-def taken(line: Line) -> list:
+def taken(outbox: Outbox) -> list:
     async def all_of_it():
-        line.add(Message(None))
+        outbox.add(Message(None))
         contents = []
-        while (content := await line.next()) is not None:
+        while (content := await outbox.next()) is not None:
             contents.append(content)
         return contents
 
@@ -63,11 +72,11 @@ def taken(line: Line) -> list:
 
 
 def test_a_slow_page_misses_the_oldest_frames_and_no_sound():
-    line = Line(lambda: None)
+    outbox = Outbox(lambda: None)
     for number in range(3 * FRAMES_WAITING):
-        line.add(Message(f"frame {number}", is_frame=True))
-        line.add(Message(f"sound {number}", seconds=0.04))
-    contents = taken(line)
+        outbox.add(Message(f"frame {number}", is_frame=True))
+        outbox.add(Message(f"sound {number}", seconds=0.04))
+    contents = taken(outbox)
     assert [content for content in contents if content.startswith("sound")] == [f"sound {n}" for n in range(75)]
     frames = [content for content in contents if content.startswith("frame")]
     assert frames == [f"frame {n}" for n in range(2 * FRAMES_WAITING, 3 * FRAMES_WAITING)]
@@ -75,10 +84,10 @@ def test_a_slow_page_misses_the_oldest_frames_and_no_sound():
 
 def test_a_page_that_is_seconds_behind_in_sound_is_let_go():
     gone = []
-    line = Line(lambda: gone.append(True))
-    line.add(Message(b"", seconds=SOUND_WAITING))
+    outbox = Outbox(lambda: gone.append(True))
+    outbox.add(Message(b"", seconds=SOUND_WAITING))
     assert not gone
-    line.add(Message(b"", seconds=0.1))
+    outbox.add(Message(b"", seconds=0.1))
     assert gone
 
 
