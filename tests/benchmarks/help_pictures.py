@@ -1,6 +1,6 @@
 """A picture of every node for its help page, taken from ComfyUI's real page after a run.
 
-    PYTHONPATH=tests python tests/benchmarks/help_pictures.py [NodeId …]
+    PYTHONPATH=tests:tests/nodes python tests/benchmarks/help_pictures.py [NodeId …]
 
 writes web/js/docs/<NodeId>.webp. A node is shown as it stands in the first shipped workflow that has it, and by
 itself where none has; speech and clips last a second. Needs Chromium.
