@@ -1,6 +1,6 @@
 """ComfyUI's door to the pack: the tables of nodes and the folder of browser scripts."""
 
-from .nodes import host, preview
+from .nodes import demo_files, host, preview, templates
 from .nodes.doctor import Doctor
 from .nodes.driving import DriveFromVideo
 from .nodes.dubbing import DubVideo
@@ -68,3 +68,5 @@ __all__ = ["NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS", "WEB_DIRECTORY"]
 
 host.report_clashes(NODE_CLASS_MAPPINGS)
 host.answer_posts(preview.ROUTE, preview.GALLERY.answer)
+host.answer_posts(demo_files.ROUTE, demo_files.answer)
+host.serve_pictures(templates.PICTURES_ROUTE, templates.PICTURES)

@@ -357,6 +357,9 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
         path: such as "/talking_head/expression".
         answer: from the body to what is sent back as JSON; runs beside the server's event loop, a few at a time.
             Its ValueError is answered by 400, its GoneError by 404, with their sentence.
+
+    Only JSON is taken (else 415): a page of another site cannot post that without asking the server first, which
+    does not allow it. What a browser marks as another site's request is refused as well (403).
     """
     running = _server()
     if running is None or any(getattr(route, "path", None) == path for route in running.routes):
@@ -366,6 +369,10 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
     free = asyncio.Semaphore(POSTS_AT_ONCE)
 
     async def handle(request: web.Request) -> web.Response:
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return web.json_response({"error": "Another site's page asked."}, status=403)
+        if request.content_type != "application/json":
+            return web.json_response({"error": "Requests are JSON (Content-Type: application/json)."}, status=415)
         if free.locked():
             return web.json_response({"error": BUSY}, status=503)
         async with free:
@@ -373,6 +380,25 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
             return web.json_response(content, status=status)
 
     running.routes.post(path)(handle)
+
+
+def serve_pictures(path: str, pictures: Mapping[str, Path]) -> None:
+    """Let ComfyUI's server send JPEG files; nothing outside ComfyUI.
+
+    Args:
+        path: with `{name}` for the file's name, such as "/talking_head/pictures/{name}.jpg".
+        pictures: the files by name; other names are answered by 404.
+    """
+    running = _server()
+    if running is None or any(getattr(route, "path", None) == path for route in running.routes):
+        return
+    from aiohttp import web
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        picture = pictures.get(request.match_info["name"])
+        return web.FileResponse(picture) if picture else web.Response(status=404)
+
+    running.routes.get(path)(handle)
 
 
 async def _answered(

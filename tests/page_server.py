@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
+import template_routes
 from aiohttp import WSMsgType, web
 from conftest import ROOT
 from host import Host, load_as_comfyui
@@ -26,7 +27,7 @@ from run_messages import PREVIEW, PREVIEW_WITH_METADATA
 
 SILENT_ANSWERS: dict[str, Any] = {
     "/features": {"max_upload_size": 1 << 27}, "/users": {"storage": "server", "migrated": True},
-    "/global_subgraphs": {}, "/node_replacements": {}, "/experiment/models": [], "/workflow_templates": {},
+    "/global_subgraphs": {}, "/node_replacements": {}, "/experiment/models": [],
     "/embeddings": [], "/models": [], "/queue": {"queue_running": [], "queue_pending": []},
     "/jobs": {"jobs": [], "pagination": {"offset": 0, "limit": 0, "total": 0, "has_more": False}},
     "/internal/folder_paths": {}, "/history": {},
@@ -122,12 +123,13 @@ class PageServer:
         table.post("/prompt")(self._queue)
         table.post("/interrupt")(self._interrupt)
         table.get("/view")(self._view)
+        template_routes.add_to(table)
         table.get("/userdata")(self._list_files)
         table.get("/userdata/{file}")(self._get_file)
         table.post("/userdata/{file}")(self._put_file)
         table.delete("/userdata/{file}")(self._delete_file)
         app = web.Application(client_max_size=1 << 27)
-        for route in (*table, *self.host.routes):
+        for route in (*self.host.routes, *table):  # packs come first, as in ComfyUI, and may answer in core's place
             assert isinstance(route, web.RouteDef)
             app.router.add_route(route.method, route.path, route.handler)
             app.router.add_route(route.method, "/api" + route.path, route.handler)

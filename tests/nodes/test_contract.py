@@ -25,7 +25,7 @@ from host import ONLY_IN_THE_PAGE, Host, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 from messages import FLAGS, heard, told_by_node
 from page_server import PageServer
-from test_workflows import WORKFLOWS, needs_networks, read, shipped_inputs, shortened
+from test_workflows import WORKFLOWS, name_of, needs_networks, read, shipped_inputs, shortened, workflow_named
 
 from talking_head.lp_core.media.video import read_video
 
@@ -141,7 +141,7 @@ def test_they_describe_every_node_alike(hosts):
         assert theirs | {"python_module": ours["python_module"]} == ours
 
 
-@pytest.mark.parametrize("path", RUNNING, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNNING, ids=name_of)
 def test_workflows_run_alike_and_are_kept_alike(hosts, path):
     real, stand_in = hosts
     prompt, extra = stand_in.prompt_of(read(path)), {"workflow": read(path)}
@@ -208,7 +208,7 @@ def test_unloaded_networks_come_back(hosts):
     real, stand_in = hosts
     write_small_weights(stand_in.folders["models"] / "liveportrait")
     write_small_diffusion(stand_in.folders["models"] / "diffpose")
-    path = next(path for path in WORKFLOWS if path.stem == "talking_portrait")
+    path = workflow_named("talking_portrait")
     prompt = stand_in.prompt_of(read(path))
     ids = {node["class_type"]: i for i, node in prompt.items()}
     prompt[ids["LoadPortrait"]]["inputs"] |= {"renderer": "liveportrait", "longest_side": 256}

@@ -14,7 +14,7 @@ from conftest import ROOT
 from page_server import PageServer
 from PIL import Image
 from test_nodes import OWN_TYPES
-from test_workflows import WORKFLOWS, has, prepare, read
+from test_workflows import WORKFLOWS, has, name_of, prepare, read, workflow_named
 
 from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.picture import load_picture
@@ -28,7 +28,7 @@ from talking_head.lp_core.render.render import render
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
 pytest_plugins = ("page_fixtures",)
 
-EDITING = ROOT / "workflows" / "expression_editing.json"
+EDITING = workflow_named("expression_editing")
 NOSE, BESIDE = (0.5, 0.55), (0.06, 0.5)  # places on the demo portrait's crop
 
 
@@ -133,9 +133,9 @@ FAILED = """() => [...document.querySelectorAll("[data-node-id], .dom-widget")]
     .map((shown) => shown.innerText).filter((text) => /failed to load|error loading/i.test(text))"""
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_a_workflow_runs_its_video_plays_and_no_node_covers_another(comfy, server, path):
-    opened(comfy, server, path)
+    workflow = opened(comfy, server, path)
     assert not covering(comfy.boxes())
     outcome = comfy.run()
     assert outcome["status"] == "success", outcome["detail"]
@@ -144,7 +144,7 @@ def test_a_workflow_runs_its_video_plays_and_no_node_covers_another(comfy, serve
     playing = comfy.page.locator("video").last
     playing.wait_for(state="attached")
     comfy.until(lambda: playing.evaluate("(video) => video.readyState >= 2 && video.videoWidth"), "the video")
-    width = 1024 if path.stem == "several_speakers" else 512
+    width = 1024 if has(workflow, "MixVoices") else 512
     assert playing.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [width, 512]
     comfy.media_shown()
     assert not comfy.js(FAILED)

@@ -20,7 +20,7 @@ import pytest
 from conftest import ROOT
 from messages import FLAGS, Message, heard, told
 from page_server import PageServer
-from test_workflows import read, shortened
+from test_workflows import read, shortened, workflow_named
 
 SECONDS = 0.4  # of the demo sound: ten frames, drawn eight at once
 CONNECTED = ["status", "feature_flags"]
@@ -51,7 +51,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def prompt(server) -> dict[str, dict]:
     """The talking portrait; its nodes are 2 picture, 3 sound, 4 portrait, 5 motion, 6 frames, 7 video."""
-    return server.host.prompt_of(read(ROOT / "workflows" / "talking_portrait.json"))
+    return server.host.prompt_of(read(workflow_named("talking_portrait")))
 
 
 def fresh(prompt: dict[str, dict], seed: int) -> dict[str, dict]:
