@@ -17,6 +17,7 @@ from torch import Tensor
 from ..lp_core.compute.device import ModelPlacement, place_permanently
 from ..lp_core.liveportrait.checkpoint import build_network
 from ..lp_core.media.audio import Audio
+from ..lp_core.weights.folders import models_folders
 from ..lp_core.weights.registry import first_file, searched
 from .container import read_container
 from .speech.analysis import analyse
@@ -50,7 +51,7 @@ class ProjectedEncoder(SpeechEncoder):
 def hear(
     audio: Audio,
     encoder: str,
-    folders: Sequence[Path] = (),
+    folders: Sequence[Path] | None = None,
     device: torch.device | str = "cpu",
     placement: ModelPlacement = place_permanently,
 ) -> Tensor:
@@ -59,7 +60,7 @@ def hear(
     Args:
         audio: the voice, any rate and channels.
         encoder: its name.
-        folders: models folders that its weights are in, best first.
+        folders: models folders that its weights are in, best first; those of `models_folders` when None.
         device: where HuBERT computes; the others run on the CPU.
         placement: who brings it there.
 
@@ -72,9 +73,10 @@ def hear(
     samples = audio.mono(SAMPLE_RATE)
     if encoder == MEL_ENCODER:
         return torch.from_numpy(analyse(samples).mels)
+    places = models_folders("diffpose") if folders is None else folders
     if encoder == HUBERT_ENCODER:
-        return _by_hubert(samples, folders, device, placement)
-    return (_by_apc if encoder == APC_ENCODER else _by_sadtalker)(samples, folders)
+        return _by_hubert(samples, places, device, placement)
+    return (_by_apc if encoder == APC_ENCODER else _by_sadtalker)(samples, places)
 
 
 def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:

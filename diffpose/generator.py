@@ -12,6 +12,7 @@ import torch
 from ..lp_core.compute.device import ModelPlacement, choose_device, place_permanently
 from ..lp_core.media.audio import Audio
 from ..lp_core.motion.sequence import MotionSequence
+from ..lp_core.weights.folders import models_folders
 from .diffusion.samplers import SampleOptions
 from .steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
 from .steering.style import Style
@@ -57,7 +58,7 @@ class MotionGenerator(Protocol):
 def choose_generator(
     name: str = "auto",
     device: torch.device | str = "auto",
-    folders: Sequence[Path] = (),
+    folders: Sequence[Path] | None = None,
     sampling: SampleOptions | None = None,
     talker: "TalkerOptions | None" = None,
     speaker: "Projection | None" = None,
@@ -74,7 +75,8 @@ def choose_generator(
     Args:
         name: one of GENERATORS.
         device: where networks compute, as `choose_device` takes it.
-        folders: models folders to look for the diffusion generator's weights in, best first.
+        folders: models folders to look for the networks' weights in, best first; those of `models_folders` when
+            None.
         sampling: how the diffusion generator walks from noise to motion; its usual way when None.
         talker: how the light driver's networks are run; the usual way when None.
         speaker: whose way of speaking the voice is brought to before it is heard; nobody's when None.
@@ -91,7 +93,7 @@ def choose_generator(
 
     if name not in GENERATORS:
         raise ValueError(f"There is no motion generator {name!r}; choose from {', '.join(GENERATORS)}.")
-    places = tuple(Path(folder) for folder in folders)
+    places = models_folders("diffpose") if folders is None else tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_generator(places)
         _say_once(why)

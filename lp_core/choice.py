@@ -10,6 +10,7 @@ import torch
 from .compute.device import ModelPlacement, choose_device, choose_dtype, place_permanently
 from .render.extractor import MotionExtractor
 from .render.portrait import Renderer
+from .weights.folders import models_folders
 
 RENDERERS = ("auto", "mesh", "liveportrait")
 
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 def choose_renderer(
     name: str = "auto",
     device: torch.device | str = "auto",
-    folders: Sequence[Path] = (),
+    folders: Sequence[Path] | None = None,
     animals: bool = False,
     precision: str = "auto",
     placement: ModelPlacement = place_permanently,
@@ -33,7 +34,8 @@ def choose_renderer(
     Args:
         name: one of RENDERERS.
         device: where it draws, as `choose_device` takes it.
-        folders: models folders to look for LivePortrait's weights in, best first.
+        folders: models folders to look for LivePortrait's weights in, best first; those of `models_folders` when
+            None.
         animals: LivePortrait's networks for animals are meant.
         precision: of LivePortrait's warping and decoder, one of device.PRECISIONS.
         placement: who brings networks to the device, and may take them off it.
@@ -47,7 +49,7 @@ def choose_renderer(
 
     if name not in RENDERERS:
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
-    places = tuple(Path(folder) for folder in folders)
+    places = models_folders("liveportrait") if folders is None else tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_renderer(places, animals)
         _say_once(why)

@@ -28,7 +28,7 @@ def run(given: argparse.Namespace) -> None:
     """Write the video of a portrait that speaks what a voice says."""
     audio = AudioFile(given.voice)
     portrait = portrait_of(given)
-    style = style_of(given.style, models_folders(given.models, "diffpose"))
+    style = style_of(given.style, models_folders("diffpose", given.models))
     generator = generator_of(given, portrait.picture, portrait.landmarks, portrait)
     motion = generator.generate(audio, frame_rate(given.fps or USUAL_FPS), motion_options(given), given.seed, style)
     write(given, portrait, smooth(_posed(given, motion), given.smooth), audio)

@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     """Write the clip with other lips, and the voice as its sound."""
     clip, audio = read_video(given.clip), load_audio(given.voice)
-    renderer = choose_renderer(given.renderer, given.device, models_folders(given.models))
+    renderer = choose_renderer(given.renderer, given.device, models_folders("liveportrait", given.models))
     own = extractor_for(renderer).extract(watched(given, clip.frames(), clip.frame_count), clip.fps).motion
     faces = clip_faces(frame for batch in clip.frames() for frame in batch)
     options = MotionOptions(lips=given.lips, lip_lead_ms=given.lip_lead, lips_only=True)
-    style = style_of(given.style, models_folders(given.models, "diffpose"))
+    style = style_of(given.style, models_folders("diffpose", given.models))
     lips = generator_of(given, *_first_seen(clip, faces)).generate(audio, clip.fps, options, given.seed, style)
     frames = (frame[None] for frame in dub(play(clip, len(own), len(lips)), faces, own, lips, renderer))
     written = write_video(given.output, watched(given, frames, len(lips)), clip.fps, audio)

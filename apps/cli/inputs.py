@@ -32,7 +32,7 @@ def portrait_of(given: argparse.Namespace) -> Portrait:
     picture = limited(whole, given.max_side)
     face = _face(given, picture, len(picture) / len(whole))
     drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
-    folders, how = models_folders(given.models), given.accelerate
+    folders, how = models_folders("liveportrait", given.models), given.accelerate
     renderer = choose_renderer(drawn_by, given.device, folders, given.animal, given.precision, acceleration=how)
     return renderer.portrait(picture, face)
 
@@ -73,7 +73,7 @@ def generator_of(
     given: argparse.Namespace, picture: Tensor, landmarks: Tensor, portrait: Portrait | None = None
 ) -> MotionGenerator:
     """The generator that is wanted, for the face with landmarks (478, 3) in a picture."""
-    folders, talker = models_folders(given.models, "diffpose"), None
+    folders, talker = models_folders("diffpose", given.models), None
     if given.motion == "talker":
         person = None if given.animal else person_of(picture, landmarks, folders)
         talker = TalkerOptions(given.talker_window, given.lip_reference, person=person)

@@ -110,7 +110,7 @@ def _live_head(given: argparse.Namespace, voice: Audio | None) -> tuple[LiveHead
     """Who speaks, at a latency that this machine can hold, and the picture that is seen before."""
     portrait, options, fps = portrait_of(given), render_options(given), given.fps or USUAL_FPS
     generator = generator_of(given, portrait.picture, portrait.landmarks, portrait)
-    style = style_of(given.style, models_folders(given.models, "diffpose"))
+    style = style_of(given.style, models_folders("diffpose", given.models))
     trial, stream = (live_stream(generator, fps, motion_options(given), given.seed, style) for _ in range(2))
     measured = measured_latency(portrait, trial, options)  # in any case: the first frames are slow
     latency = measured if given.latency is None else given.latency

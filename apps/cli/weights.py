@@ -18,4 +18,4 @@ def published_weights() -> tuple[WeightEntry, ...]:
 
 def folders_of(entry: WeightEntry, given: argparse.Namespace) -> tuple[Path, ...]:
     """The models folders that an entry is looked for in, best first."""
-    return models_folders(given.models, "liveportrait" if entry in LIVEPORTRAIT else "diffpose")
+    return models_folders("liveportrait" if entry in LIVEPORTRAIT else "diffpose", given.models)

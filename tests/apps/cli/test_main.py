@@ -1,4 +1,3 @@
-import os
 import re
 import subprocess
 import sys
@@ -21,16 +20,10 @@ from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.media.video import read_video, write_video
 from talking_head.lp_core.motion.sequence import MotionSequence
-from talking_head.lp_core.weights import folders
 
 PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
 VOICE = ROOT / "workflows" / "demo_speech.wav"
 QUICK = ["--quiet", "--device", "cpu", "--max-side", "256"]
-
-
-@pytest.fixture(autouse=True)
-def _no_weights_of_the_users_own(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TALKING_HEAD_MODELS", str(tmp_path_factory.getbasetemp() / "no_models"))
 
 
 @pytest.fixture(scope="module")
@@ -313,19 +306,6 @@ def test_diffusion_without_its_weights_says_what_is_missing(tmp_path, voice, cap
     assert run("animate", PORTRAIT, voice, "-o", tmp_path / "out.mp4", "--motion", "diffusion", *QUICK) == 1
     assert "joyvasa/motion_generator is missing" in capsys.readouterr().err
     assert not (tmp_path / "out.mp4").exists()
-
-
-def test_models_folders_are_named_or_set_or_those_of_comfyui_or_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("TALKING_HEAD_MODELS", f"a{os.pathsep}b")
-    assert folders.models_folders([Path("c"), Path("d")]) == (Path("c"), Path("d"))
-    assert folders.models_folders() == (Path("a"), Path("b"))
-    monkeypatch.delenv("TALKING_HEAD_MODELS")
-    monkeypatch.setattr(folders, "ROOT", tmp_path / "custom_nodes" / "ComfyUI-TalkingHead")
-    assert folders.models_folders() == (tmp_path / "models" / "liveportrait",)
-    assert folders.models_folders(kind="diffpose") == (tmp_path / "models" / "diffpose",)
-    monkeypatch.setattr(folders, "ROOT", tmp_path / "elsewhere")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert folders.models_folders() == (tmp_path / "talking_head" / "liveportrait",)
 
 
 def test_no_face_is_told_with_what_was_looked_at(tmp_path, voice, capsys):
