@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..lp_core.compute.device import ModelPlacement, place_permanently
+from ..lp_core.compute.compute import ON_CPU, Compute
 from ..lp_core.liveportrait.checkpoint import build_network
 from ..lp_core.media.audio import Audio
 from ..lp_core.weights.folders import models_folders
@@ -52,8 +52,7 @@ def hear(
     audio: Audio,
     encoder: str,
     folders: Sequence[Path] | None = None,
-    device: torch.device | str = "cpu",
-    placement: ModelPlacement = place_permanently,
+    compute: Compute = ON_CPU,
 ) -> Tensor:
     """Features (T, C) float32 of a voice, by one of ENCODERS.
 
@@ -61,8 +60,7 @@ def hear(
         audio: the voice, any rate and channels.
         encoder: its name.
         folders: models folders that its weights are in, best first; those of `models_folders` when None.
-        device: where HuBERT computes; the others run on the CPU.
-        placement: who brings it there.
+        compute: device, precision and placement of HuBERT; the others run on the CPU.
 
     Raises:
         ValueError: an unknown name, or a sound too short to hear.
@@ -75,7 +73,7 @@ def hear(
         return torch.from_numpy(analyse(samples).mels)
     places = models_folders("diffpose") if folders is None else folders
     if encoder == HUBERT_ENCODER:
-        return _by_hubert(samples, places, device, placement)
+        return _by_hubert(samples, places, compute)
     return (_by_apc if encoder == APC_ENCODER else _by_sadtalker)(samples, places)
 
 
@@ -86,12 +84,10 @@ def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
     return installed_expression(folders).audio_encoder(windows_of(samples))
 
 
-def _by_hubert(
-    samples: Tensor, folders: Sequence[Path], device: torch.device | str, placement: ModelPlacement
-) -> Tensor:
+def _by_hubert(samples: Tensor, folders: Sequence[Path], compute: Compute) -> Tensor:
     from .diffusion.installed import load_installed
 
-    model, encoder, _ = load_installed(folders, device, placement)
+    model, encoder, _ = load_installed(folders, compute)
     return encoder.utterance_units(at_level(samples[None], model.card.speech.level))[0].cpu()
 
 

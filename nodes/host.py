@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..lp_core.choice import choose_renderer
+from ..lp_core.compute.compute import Compute
 from ..lp_core.compute.device import EnsureLoaded, choose_device, place_permanently
 from ..lp_core.render.portrait import Renderer
 from ..lp_core.weights.folders import WeightKind, models_folders
@@ -218,9 +219,14 @@ def managed(networks: nn.Module, device: torch.device) -> EnsureLoaded:
     return ensure_loaded
 
 
-def renderer(name: str, animals: bool = False, precision: str = "auto", acceleration: str = "none") -> Renderer:
-    """The renderer called so, on ComfyUI's device, with weights of its models folders, which it keeps in memory."""
-    return choose_renderer(name, device(), model_folders("liveportrait"), animals, precision, managed, acceleration)
+def compute(precision: str = "auto", acceleration: str = "none") -> Compute:
+    """ComfyUI's device and model management, with a precision and an acceleration."""
+    return Compute(device(), precision, acceleration, managed)
+
+
+def renderer(name: str, animals: bool = False, computing: Compute | None = None) -> Renderer:
+    """The renderer of that name, with weights of ComfyUI's models folders; computes as `compute` says when None."""
+    return choose_renderer(name, computing or compute(), model_folders("liveportrait"), animals)
 
 
 def result_device() -> torch.device:

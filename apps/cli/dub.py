@@ -16,7 +16,7 @@ from ...lp_core.render.extractor import frame_ranges
 from ...lp_core.weights.folders import models_folders
 from .arguments import add_drawing_options, add_generator_options, add_output_options
 from .console import say, watched
-from .inputs import generator_of, style_of
+from .inputs import compute_of, generator_of, style_of
 
 HELP = "a clip's face says something else; all but the mouth stays the clip's"
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     """Write the clip with other lips, and the voice as its sound."""
     clip, audio = read_video(given.clip), load_audio(given.voice)
-    renderer = choose_renderer(given.renderer, given.device, models_folders("liveportrait", given.models))
+    renderer = choose_renderer(given.renderer, compute_of(given), models_folders("liveportrait", given.models))
     own = extractor_for(renderer).extract(watched(given, clip.frames(), clip.frame_count), clip.fps).motion
     faces = clip_faces(frame for batch in clip.frames() for frame in batch)
     options = MotionOptions(lips=given.lips, lip_lead_ms=given.lip_lead, lips_only=True)

@@ -12,6 +12,7 @@ from ...diffpose.steering.style import Style
 from ...diffpose.talker.driver import TalkerOptions
 from ...diffpose.talker.installed import person_of
 from ...lp_core.choice import choose_renderer
+from ...lp_core.compute.compute import Compute
 from ...lp_core.faces.faces import BoxFinder, Face, NoFaceError
 from ...lp_core.faces.search import find_faces
 from ...lp_core.media.files import appearing_whole
@@ -32,9 +33,13 @@ def portrait_of(given: argparse.Namespace) -> Portrait:
     picture = limited(whole, given.max_side)
     face = _face(given, picture, len(picture) / len(whole))
     drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
-    folders, how = models_folders("liveportrait", given.models), given.accelerate
-    renderer = choose_renderer(drawn_by, given.device, folders, given.animal, given.precision, acceleration=how)
-    return renderer.portrait(picture, face)
+    folders = models_folders("liveportrait", given.models)
+    return choose_renderer(drawn_by, compute_of(given), folders, given.animal).portrait(picture, face)
+
+
+def compute_of(given: argparse.Namespace) -> Compute:
+    """The device, precision and acceleration that the arguments give."""
+    return Compute(given.device, given.precision, given.accelerate)
 
 
 def _face(given: argparse.Namespace, picture: Tensor, shrunk: float) -> Face:
@@ -78,9 +83,7 @@ def generator_of(
         person = None if given.animal else person_of(picture, landmarks, folders)
         talker = TalkerOptions(given.talker_window, given.lip_reference, person=person)
     sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
-    return choose_generator(
-        given.motion, given.device, folders, sampling, talker, portrait=portrait, precision=given.precision
-    )
+    return choose_generator(given.motion, compute_of(given), folders, sampling, talker, portrait=portrait)
 
 
 def style_of(path: Path | None, folders: tuple[Path, ...]) -> Style | None:
