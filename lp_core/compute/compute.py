@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..options import check_options, option
 from .acceleration import ACCELERATIONS
 from .device import PRECISIONS, EnsureLoaded, ModelPlacement, choose_device, choose_dtype, place_permanently
 
@@ -14,24 +15,31 @@ class Compute:
     """Where, how precisely and how fast networks compute.
 
     Attributes:
-        device: a torch device or its name; "auto" is resolved by `choose_device` when the value is made.
-        precision: number format of LivePortrait's convolutions and of speech encoders, one of PRECISIONS.
-        acceleration: of LivePortrait's drawing, one of ACCELERATIONS.
         placement: brings networks to the device, and may take them off it between calls.
 
     Raises:
         ValueError: an unknown device, precision or acceleration, or a device that this machine has not.
     """
 
-    device: torch.device | str = "auto"
-    precision: str = "auto"
-    acceleration: str = "none"
+    device: torch.device | str = option(  # noqa: RUF009 makes a dataclasses.field
+        "auto", "Where networks compute: auto, cpu, cuda, mps …"
+    )
+    precision: str = option(
+        "auto",
+        "Number format of LivePortrait's drawing and of speech encoders: auto is fp16 on CUDA, for drawing bf16 on "
+        "CPUs that compute in it, and fp32 elsewhere. fp32 is the most exact, and helps where fp16 overflows.",
+        choices=PRECISIONS,
+    )
+    acceleration: str = option(
+        "none",
+        "For liveportrait's drawing: compile lets torch.compile translate its networks, minutes the first time; "
+        "graphs records them as CUDA graphs. Where one cannot run, the log says why and drawing goes on without.",
+        choices=ACCELERATIONS,
+    )
     placement: ModelPlacement = place_permanently
 
     def __post_init__(self) -> None:
-        for name, known in (("precision", PRECISIONS), ("acceleration", ACCELERATIONS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"There is no {name} {getattr(self, name)!r}; choose from {', '.join(known)}.")
+        check_options(self)
         object.__setattr__(self, "device", choose_device(self.device))
 
     @property

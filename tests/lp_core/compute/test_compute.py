@@ -17,8 +17,8 @@ def test_the_device_is_resolved_when_the_value_is_made():
     ("given", "message"),
     [
         ({"device": "abacus"}, "abacus"),
-        ({"precision": "int8"}, "choose from auto, fp32"),
-        ({"acceleration": "hope"}, "choose from none, compile"),
+        ({"precision": "int8"}, "expected one of auto, fp32"),
+        ({"acceleration": "hope"}, "expected one of none, compile"),
     ],
 )
 def test_what_no_machine_has_is_refused_at_once(given, message):
