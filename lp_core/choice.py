@@ -9,7 +9,7 @@ import torch
 
 from .compute.device import ModelPlacement, choose_device, choose_dtype, place_permanently
 from .render.extractor import MotionExtractor
-from .render.portrait import Renderer
+from .render.portrait import Renderer, set_default_renderer
 
 RENDERERS = ("auto", "mesh", "liveportrait")
 
@@ -103,3 +103,6 @@ def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[
 @lru_cache
 def _say_once(message: str) -> None:
     _log.info(message)
+
+
+set_default_renderer(choose_renderer)
