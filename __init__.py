@@ -200,15 +200,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """The value of a public name that was not used before."""
-    if name == "__version__":
-        return _version()
-    for module in map(_imported, API if name in __all__ else ()):
-        if name in module.__all__:
-            globals()[name] = getattr(module, name)  # found at once from now on
-            return globals()[name]
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # type checkers know the imports above, and so see which names do not exist
+
+    def __getattr__(name: str) -> Any:
+        """The value of a public name that was not used before."""
+        if name == "__version__":
+            return _version()
+        for module in map(_imported, API if name in __all__ else ()):
+            if name in module.__all__:
+                globals()[name] = getattr(module, name)  # found at once from now on
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

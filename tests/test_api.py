@@ -22,9 +22,9 @@ WANTED = {
 
 def seen_by_type_checkers() -> set[str]:
     """The names that are imported or declared for type checkers alone."""
-    (block,) = (node for node in TREE.body if isinstance(node, ast.If))
-    assert isinstance(block.test, ast.Name)
-    assert block.test.id == "TYPE_CHECKING"
+    (block,) = (
+        node for node in TREE.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
     imported = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     return imported | {ast.unparse(node.target) for node in block.body if isinstance(node, ast.AnnAssign)}
 
