@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .nodes import host, preview
+from .nodes import demo_files, host, preview, templates
 from .nodes.doctor import Doctor
 from .nodes.driving import DriveFromVideo
 from .nodes.dubbing import DubVideo
@@ -229,3 +229,5 @@ def _version() -> str:
 
 host.report_clashes(NODE_CLASS_MAPPINGS)
 host.answer_posts(preview.ROUTE, preview.GALLERY.answer)
+host.answer_posts(demo_files.ROUTE, demo_files.answer)
+host.serve_pictures(templates.PICTURES_ROUTE, templates.PICTURES)

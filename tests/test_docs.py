@@ -91,8 +91,8 @@ def test_templates_and_examples_that_are_named_exist(page):
     for name in re.findall(r"`(?:examples/)?(\w+\.py)`", text):
         assert (ROOT / "examples" / name).is_file()
     if page.name == "comfyui.md":
-        named = set(re.findall(r"`([a-z_]+)`", "\n".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
-        assert named == {path.stem for path in (ROOT / "workflows").glob("*.json")}
+        named = re.findall(r"^\| (\d\d .*?) \|", text, re.MULTILINE)
+        assert named == sorted(path.stem for path in (ROOT / "example_workflows").glob("*.json"))
 
 
 def test_every_node_has_a_page_for_the_site():

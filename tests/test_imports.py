@@ -34,6 +34,7 @@ ROOMS = (  # from the roof down: each imports only those after it
     "diffpose.talker",
     "diffpose.diffusion",
     "diffpose.procedural",
+    "diffpose.motion_generator",
     "diffpose.steering",
     "diffpose.expression_keys",
     "diffpose.keyframes",

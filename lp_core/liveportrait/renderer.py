@@ -211,15 +211,15 @@ class LivePortraitRenderer:
 
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
-        source: SourceFeatures = portrait.drawing
+        features: SourceFeatures = portrait.drawing
         self._ensure_loaded(
             min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype)
         )
         with torch.inference_mode():
             driving = self._copy_stream.sent(self.driving_keypoints(portrait, motion, options))
-            source = self._copy_stream.sent(source.placed)
+            source = self._copy_stream.sent(features.placed)
             size = fitting_batch(self.device, self._warping_decoder.dtype, options.batch_size)
-            started = [self._warping_decoder.start(source.volume, source, some) for some in driving.split(size)]
+            started = [self._warping_decoder.start(features.volume, source, some) for some in driving.split(size)]
 
         def finished() -> Tensor:
             with torch.inference_mode():

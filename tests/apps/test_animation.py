@@ -34,7 +34,7 @@ SIDE = 192  # pixels: small, and large enough for the face to be found
 
 @pytest.fixture(scope="module")
 def portrait() -> Portrait:
-    return Portrait.load(PICTURE, choose_renderer("mesh", "cpu"), longest_side=SIDE)
+    return Portrait.load(PICTURE, choose_renderer("mesh"), longest_side=SIDE)
 
 
 @pytest.fixture(scope="module")
