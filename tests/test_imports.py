@@ -21,6 +21,7 @@ LAYERS = {
 }
 ROOMS = (  # from the roof down: each imports only those after it
     "apps.cli",
+    "apps.animation",
     "apps.live",
     "diffpose.training",
     "diffpose.live",
