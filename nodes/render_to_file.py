@@ -54,25 +54,20 @@ class RenderToFile(Node):
         self,
         portrait: Portrait,
         motion: MotionSequence,
-        filename_prefix: str,
-        format: str,
-        crf: int,
         save_metadata: bool,
-        save_output: bool,
         trim_to_audio: bool,
-        pix_fmt: str,
         audio: dict[str, Any] | None = None,
         mask: Tensor | None = None,
         prompt: Any = None,
         extra_pnginfo: dict[str, Any] | None = None,
-        **drawing: Any,
+        **options: Any,
     ) -> dict[str, Any]:
         """The path and the video, and what the page plays."""
         sound = None if audio is None else audio_of(audio)
         if trim_to_audio and sound is not None:
             motion = motion[: frame_count(sound.samples, sound.sample_rate, motion.fps)]
-        batches = render(portrait, motion, drawing_options(portrait, mask, **drawing))
-        choice = FileChoice(filename_prefix, format, crf, pix_fmt, save_output)
+        batches = render(portrait, motion, drawing_options(portrait, mask, options))
+        choice = FileChoice.of(options)
         workflow = host.embedded_workflow(prompt, extra_pnginfo) if save_metadata else {}
         file = write_file(choice, host.watched(batches, len(motion)), motion.fps, sound, workflow)
         return {"ui": file.shown, "result": (file.path, file.video)}
