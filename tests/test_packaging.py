@@ -89,11 +89,11 @@ def test_the_registry_s_archive_holds_what_runs_and_no_more():
     packed = every - left_out
     assert {name.split("/")[0] for name in left_out} == {
         ".ci", ".comfyignore", ".github", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CITATION.cff",
-        "CONTRIBUTING.md", "docs", "findings", "tests", "web",
+        "CONTRIBUTING.md", "docs", "examples", "findings", "mkdocs.yml", "tests", "web",
     }  # fmt: skip
     assert {name.split("/")[0] for name in packed} == {
         "LICENSE", "README.md", "__init__.py", "__main__.py", "apps", "diffpose", "example_workflows", "locales",
-        "lp_core", "nodes", "pyproject.toml", "requirements.txt", "web", "workflows",
+        "lp_core", "nodes", "py.typed", "pyproject.toml", "requirements.txt", "web", "workflows",
     }  # fmt: skip
     assert {name.split("/")[1] for name in packed if name.startswith("web/")} == {"js", "live"}
     assert sum((ROOT / name).stat().st_size for name in packed) < LARGEST_ARCHIVE
