@@ -24,9 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from ..lp_core.choice import choose_renderer
+from ..lp_core.compute.compute import Compute
 from ..lp_core.compute.device import EnsureLoaded, choose_device, place_permanently
 from ..lp_core.media.picture import limited
 from ..lp_core.render.portrait import Renderer
+from ..lp_core.weights.folders import WeightKind, models_folders
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
@@ -59,14 +61,14 @@ def folder(kind: FolderKind) -> Path:
     return place
 
 
-def model_folders(name: str) -> tuple[Path, ...]:
-    """The folders that hold models of a kind, such as "liveportrait": ComfyUI's own and those that the user added.
+def model_folders(name: WeightKind) -> tuple[Path, ...]:
+    """The folders that hold weights of a kind: ComfyUI's own and those that the user added.
 
-    Outside ComfyUI it is the folder of that name in `models` in the current folder, whether it exists or not.
+    Outside ComfyUI those of `models_folders`, as for the Python API and the command line.
     """
     paths = _module("folder_paths")
     if not paths:
-        return (Path.cwd() / "models" / name,)
+        return models_folders(name)
     paths.add_model_folder_path(name, os.path.join(paths.models_dir, name))
     return tuple(Path(place) for place in paths.get_folder_paths(name))
 
@@ -116,7 +118,7 @@ def list_files(kind: FolderKind, suffixes: tuple[str, ...]) -> list[str]:
     return sorted(path.relative_to(root).as_posix() + mark for path in found)
 
 
-def model_files(name: str, subfolder: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def model_files(name: WeightKind, subfolder: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """Files with one of the suffixes in a subfolder of the folders for models of a kind, by their names."""
     folders = (place / subfolder for place in reversed(model_folders(name)))
     found = (path for folder in folders if folder.is_dir() for path in folder.iterdir())
@@ -219,9 +221,14 @@ def managed(networks: nn.Module, device: torch.device) -> EnsureLoaded:
     return ensure_loaded
 
 
-def renderer(name: str, animals: bool = False, precision: str = "auto", acceleration: str = "none") -> Renderer:
-    """The renderer called so, on ComfyUI's device, with weights of its models folders, which it keeps in memory."""
-    return choose_renderer(name, device(), model_folders("liveportrait"), animals, precision, managed, acceleration)
+def compute(precision: str = "auto", acceleration: str = "none") -> Compute:
+    """ComfyUI's device and model management, with a precision and an acceleration."""
+    return Compute(device(), precision, acceleration, managed)
+
+
+def renderer(name: str, animals: bool = False, computing: Compute | None = None) -> Renderer:
+    """The renderer of that name, with weights of ComfyUI's models folders; computes as `compute` says when None."""
+    return choose_renderer(name, computing or compute(), model_folders("liveportrait"), animals)
 
 
 def result_device() -> torch.device:

@@ -70,7 +70,7 @@ class LearnedPose(Node):
                 f"There is no head-pose model {model!r} in models/diffpose/{POSE_FOLDER}; put it there."
             )
         folders, network = host.model_folders("diffpose"), load_pose_model(found[model])
-        pose = learned_pose(network, audio_of(audio), folders, host.device(), seed, variety, speaker, host.managed)
+        pose = learned_pose(network, audio_of(audio), folders, host.compute(), seed, variety, speaker)
         return (mix(motion, pose.resampled(motion.fps, len(motion)), ("pose",), weight),)
 
 

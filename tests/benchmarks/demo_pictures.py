@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 from host import Host, load_as_comfyui
 from test_workflows import DEMO_FOLDER, WORKFLOWS, name_of, needs_networks, read, shipped_inputs, video_of
 
-from talking_head.__main__ import DEMO_PORTRAIT, DEMO_VOICE
+from talking_head.apps.cli.demo import DEMO_PORTRAIT, DEMO_VOICE
 from talking_head.diffpose import MotionOptions, choose_generator
 from talking_head.lp_core import (
     choose_renderer,
