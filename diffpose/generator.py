@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..lp_core.compute.device import ModelPlacement, choose_device, place_permanently
+from ..lp_core.once import log_once
 from .diffusion.samplers import SampleOptions
 from .motion_generator import MotionGenerator
 from .steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
@@ -68,7 +68,7 @@ def choose_generator(
     places = tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_generator(places)
-        _say_once(why)
+        log_once(_log, why)
     if name == "diffusion":
         return _diffusion(places, choose_device(device), sampling, speaker, portrait, placement, precision)
     if name == "talker":
@@ -116,8 +116,3 @@ def automatic_generator(folders: Sequence[Path]) -> tuple[str, str]:
     if lacking:
         return "procedural", f"Motion: procedural, since {lacking}."
     return "diffusion", "Motion: diffusion; all its weights are there."
-
-
-@lru_cache
-def _say_once(message: str) -> None:
-    _log.info(message)

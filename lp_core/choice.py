@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from .compute.device import ModelPlacement, choose_device, choose_dtype, place_permanently
+from .once import log_once
 from .render.extractor import MotionExtractor
 from .render.portrait import Renderer
 
@@ -50,7 +51,7 @@ def choose_renderer(
     places = tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_renderer(places, animals)
-        _say_once(why)
+        log_once(_log, why)
     if name == "liveportrait":
         place = choose_device(device)
         return _liveportrait(places, str(place), animals, choose_dtype(precision, place), placement, acceleration)
@@ -98,8 +99,3 @@ def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[
     if lacking:
         return "mesh", f"Renderer: mesh, since {lacking}."
     return "liveportrait", "Renderer: liveportrait; all its weights are there."
-
-
-@lru_cache
-def _say_once(message: str) -> None:
-    _log.info(message)
