@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 
 from ..lp_core.choice import choose_renderer
 from ..lp_core.compute.device import EnsureLoaded, choose_device, place_permanently
+from ..lp_core.compute.transfer import as_bytes
 from ..lp_core.render.portrait import Renderer
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ Item = TypeVar("Item")
 FolderKind = Literal["input", "output", "temp"]
 DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
 PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
-JPEG_QUALITY = 85
 POST_BYTES, POSTS_AT_ONCE = 1 << 18, 4  # limits of what the page may ask
 BUSY = "The server is at work on earlier requests."
 
@@ -296,8 +295,7 @@ def _pillow(picture: Tensor) -> Any:
     """A picture (H, W, 3) in 0…1 as Pillow has it."""
     from PIL import Image
 
-    pixels = picture.detach().float().mul(255).round().clamp(0, 255)
-    return Image.fromarray(pixels.to("cpu", torch.uint8).numpy())
+    return Image.fromarray(as_bytes(picture).cpu().numpy())
 
 
 def _server() -> Any:
@@ -312,13 +310,6 @@ def notice(summary: str, detail: str, severity: Literal["info", "warn"] = "info"
         return
     _noticed.add(detail)
     running.send_sync("talking_head.notice", {"severity": severity, "summary": summary, "detail": detail})
-
-
-def jpeg(picture: Tensor) -> bytes:
-    """A picture (H, W, 3) in 0…1 as a JPEG file."""
-    file = BytesIO()
-    _pillow(picture).save(file, "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue()
 
 
 class GoneError(Exception):
