@@ -8,8 +8,8 @@ from talking_head.diffpose.pose_sources import reference_pose
 from talking_head.diffpose.talker.driver import lip_motion
 from talking_head.diffpose.talker.synthetic_pose import Sway, SyntheticPoseOptions, speaking, sway_degrees
 from talking_head.lp_core.liveportrait.nets.stitching import StitchingNetworks
-from talking_head.lp_core.motion.keypoints import rotation_degrees, rotation_matrix, transform
-from talking_head.lp_core.motion.retarget import nearest_rotation, relative_to
+from talking_head.lp_core.motion.keypoints import nearest_rotation, rotation_degrees, rotation_matrix, transform
+from talking_head.lp_core.motion.retarget import relative_to
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
