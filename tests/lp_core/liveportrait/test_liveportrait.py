@@ -25,7 +25,7 @@ from liveportrait_goldens import (
 )
 from slow_copy_stream import SlowCopyStream
 
-from talking_head.lp_core.choice import _liveportrait, _say_once, choose_renderer, extractor_for
+from talking_head.lp_core.choice import _liveportrait, choose_renderer, extractor_for
 from talking_head.lp_core.compute.device import cpu_has_bfloat16
 from talking_head.lp_core.faces.crop import CropOptions, blend_mask, invert_affine, paste, sample
 from talking_head.lp_core.faces.face_model import face_model
@@ -41,6 +41,7 @@ from talking_head.lp_core.motion.retarget import hold, measured_from, transfer, 
 from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.motion.sliders import Sliders, slide
 from talking_head.lp_core.motion.smoothers import kalman
+from talking_head.lp_core.once import log_once
 from talking_head.lp_core.render.openings import Retargeter, open_eyes_to, open_lips_to
 from talking_head.lp_core.render.portrait import RenderOptions
 from talking_head.lp_core.render.render import clip_motion, render, render_clip, render_over, render_together
@@ -559,7 +560,7 @@ def folder(tmp_path):
 @pytest.fixture(autouse=True)
 def _nothing_kept():
     _liveportrait.cache_clear()
-    _say_once.cache_clear()
+    log_once.cache_clear()
 
 
 def test_auto_takes_liveportrait_when_its_weights_are_there(folder, caplog):
