@@ -10,7 +10,7 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from ..faces.crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
+from ..faces.crop import CROP_SIZE, CropOptions, invert_affine, steady_crop
 from ..faces.face_model import FacePose, face_model, fit_pose
 from ..faces.faces import FaceFinder
 from ..faces.finder import UPRIGHT, BuiltinFinder
@@ -148,7 +148,7 @@ def _bridged(values: Tensor, known: Tensor) -> Tensor:
 
 def in_driver_crop(pose: FacePose, landmarks: Tensor) -> tuple[Tensor, Tensor]:
     """Scale (T, 1) and translation (T, 3) of poses in the crop that frames the face over the whole clip."""
-    to_picture = torch.stack([crop_to_picture(points, DRIVER_FRAMING) for points in landmarks]).mean(0)
+    to_picture = steady_crop(list(landmarks), DRIVER_FRAMING)
     to_crop, half = invert_affine(to_picture), CROP_SIZE / 2
     pixel = torch.linalg.det(to_crop[:, :2]).sqrt()
     neck = pose.to_picture(landmarks.new_tensor(NECK).expand(len(landmarks), 1, 3))[:, 0]
