@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -31,6 +30,7 @@ from torch import Tensor
 
 from ...lp_core.live.session import LiveFrame, Schedule
 from ...lp_core.media.audio import Resampler
+from ...lp_core.media.jpeg import jpeg
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -47,7 +47,6 @@ FRAME, SOUND = 1, 2  # kinds of binary messages
 HEADER = struct.Struct("<Id")  # the kind; the frame's index, or the number of the first sample
 FRAMES_WAITING = 25  # for a page, or to be compressed; beyond, the oldest go
 SOUND_WAITING = 10.0  # seconds that a page may be behind in sound before it is let go
-JPEG_QUALITY = 85
 FAREWELL = 1.0  # seconds that pages get to take the rest when the server ends
 HEARTBEAT = 15.0  # seconds between questions whether a page is still there
 WAKE = 0.2  # seconds; a lock without a time limit would not let Ctrl-C through
@@ -327,15 +326,6 @@ async def _tell(page: "web.WebSocketResponse", outbox: Outbox) -> None:
 def pcm(samples: Tensor) -> bytes:
     """Sound (channels, S) in -1…1 as 16-bit little-endian samples of one channel, the mean of all."""
     return samples.mean(0).mul(32_767).round_().clamp_(-32_768, 32_767).numpy().astype("<i2").tobytes()
-
-
-def jpeg(picture: Tensor) -> bytes:
-    """A picture (H, W, 3) uint8 as a JPEG file."""
-    from PIL import Image
-
-    file = BytesIO()
-    Image.fromarray(picture.numpy()).save(file, "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue()
 
 
 def _samples(body: bytes) -> Tensor:
