@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,10 @@ LONGEST_GAP = 60  # seconds without pictures and without sound that are kept
 CLOSED_GAP = 1  # seconds that are left of a longer one
 RESTART = Fraction(1, 10)  # seconds that decoding times go back where a clock starts anew
 REORDERED = Fraction(2)  # seconds that presentation times, where there are no others, go back by reordering
+
+# When a frame is shown: at its packet's presentation time, at its decoding time, or, where packets have no other
+# times than decoding times out of the order of frames, or none at all, the n-th frame at the n-th of those.
+Stamps = Literal["pts", "dts", "order"]
 
 _log = logging.getLogger(__name__)
 
@@ -87,14 +91,14 @@ class Track:
         clock: its continuous time.
         times: (packets,) int64 continuous ticks, ascending; of pictures those that are shown.
         last_duration: ticks that the last packet says it lasts, 0 where it does not say.
-        is_stamped: whether all packets have presentation times; those of others are counted.
+        stamped_by: which stamps tell when a frame is shown, see `Stamps`.
     """
 
     index: int
     clock: StreamClock
     times: np.ndarray
     last_duration: int
-    is_stamped: bool
+    stamped_by: Stamps
 
     @property
     def time_base(self) -> Fraction:
@@ -149,10 +153,10 @@ class _Part:
 class _Stream:
     """The packets of one stream, gathered."""
 
-    def __init__(self, index: int, time_base: Fraction, rate: Fraction | None) -> None:
+    def __init__(self, index: int, time_base: Fraction, rate: Fraction | None, stamped_by: Stamps) -> None:
         self.index, self.time_base = index, time_base
         self.parts = [_Part()]
-        self.is_stamped = True
+        self.stamped_by: Stamps = stamped_by
         self._step = round(1 / (rate or USUAL_FPS) / time_base)  # ticks, of packets without any times
         self._timeless = 0
         self._numbers = Parts(time_base)
@@ -161,8 +165,9 @@ class _Stream:
         part = self._numbers.part_of(packet)
         if packet.is_discard or not packet.size:
             return
-        stamp = packet.dts if packet.pts is None else packet.pts
-        self.is_stamped = self.is_stamped and packet.pts is not None
+        if self.stamped_by == "pts" and packet.pts is None:
+            self.stamped_by = "order"
+        stamp = packet.pts if self.stamped_by == "pts" else packet.dts
         while len(self.parts) <= part:
             self.parts.append(_Part())
         if stamp is None:
@@ -183,7 +188,7 @@ class _Stream:
         for start, length in reversed(cut):
             times[times >= start] -= length
         times.sort()
-        return Track(self.index, clock, times, self.parts[-1].last[1], self.is_stamped)
+        return Track(self.index, clock, times, self.parts[-1].last[1], self.stamped_by)
 
     def shifted(self, ticks: tuple[int, ...]) -> list[np.ndarray]:
         return [np.array(part.stamps, np.int64) + shift for part, shift in zip(self.parts, ticks, strict=False)]
@@ -200,7 +205,10 @@ def scan(container: "InputContainer", path: Path, indices: "dict[Kind, int]") ->
     chosen: dict[int, Any] = {index: container.streams[index] for index in indices.values()}
     picture: Any = chosen.get(indices.get("video", -1))
     rate = picture and (picture.average_rate or picture.guessed_rate)
-    streams = {index: _Stream(index, Fraction(stream.time_base or 1), rate) for index, stream in chosen.items()}
+    streams = {
+        index: _Stream(index, Fraction(stream.time_base or 1), rate, _stamps(container, stream))
+        for index, stream in chosen.items()
+    }
     for packet in packets(container, list(chosen.values())):
         streams[packet.stream.index].add(packet)  # flushing packets have no index of their own
     video, audio = (streams.get(indices.get(kind, -1)) for kind in KINDS)
@@ -215,6 +223,13 @@ def scan(container: "InputContainer", path: Path, indices: "dict[Kind, int]") ->
     pictures, sound = (tracks.get(indices.get(kind, -1)) for kind in KINDS)
     aspect = picture and picture.sample_aspect_ratio
     return Film(path, pictures, sound, rate, aspect, dict(container.metadata))
+
+
+def _stamps(container: "InputContainer", stream: Any) -> Stamps:
+    """By which stamps a stream's packets go as far as its header tells; AVI stores decoding times only."""
+    if container.format.name != "avi" or stream.type != "video":
+        return "pts"
+    return "order" if stream.codec_context.has_b_frames else "dts"
 
 
 def _shifts(streams: list[_Stream]) -> dict[int, list[Fraction]]:

@@ -68,7 +68,7 @@ def decoded(
         if kind == "video":
             stream.thread_type = "AUTO"
         frames = _timed(container, stream, track, damage)
-        if start is not None and track.clock.can_seek and track.is_stamped:
+        if start is not None and track.clock.can_seek and track.stamped_by != "order":
             frames = _sought(container, stream, track, damage, start)
         yield from frames
     if is_told:
@@ -82,12 +82,14 @@ def _timed(
 
     def continue_clock(packet: "Packet") -> None:
         part = parts.part_of(packet)
+        if track.stamped_by == "dts":
+            packet.pts = packet.dts
         if packet.pts is not None:
             packet.pts = clock.continuous(packet.pts, part)
         if packet.dts is not None:
             packet.dts = clock.continuous(packet.dts, part)
 
-    counts_frames = not track.is_stamped and stream.type == "video"
+    counts_frames = track.stamped_by == "order" and stream.type == "video"
     for number, frame in enumerate(_decoded(container, stream, damage, continue_clock)):
         if counts_frames:  # in the order of the packets' times, as far as they have some
             yield (int(track.times[number]) if number < len(track.times) else None), frame

@@ -103,7 +103,7 @@ class Video:
         pictures = self._pictures
         with _telling_failures(self.path):
             frames = _whole_frames(pictures.film, pictures.track, int(pictures.shown[start]) if start else None)
-            shown = _evened(frames, pictures.shown[start:stop].tolist(), pictures.track.is_stamped)
+            shown = _evened(frames, pictures.shown[start:stop].tolist(), pictures.track.stamped_by != "order")
             seen, pixels = None, torch.empty(0)
             for frame in shown:
                 if frame is not seen:
