@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .clock import Film, Parts, Track, scan
 from .streams import Damage, Kind, audio_streams, opened, packets, seconds_of, video_stream
@@ -50,10 +50,18 @@ def _is_heard(path: "Path", index: int) -> bool:
     return False
 
 
+class Timed(NamedTuple):
+    """A decoded VideoFrame or AudioFrame, its continuous time in ticks if known, and its part of the stream."""
+
+    time: int | None
+    frame: Any
+    part: int
+
+
 def decoded(
     path: "Path", track: Track, kind: Kind, start: int | None = None, is_told: bool = True
-) -> "Iterator[tuple[int | None, Frame]]":
-    """The frames of a track with their continuous times in ticks, None where a frame has none.
+) -> Iterator[Timed]:
+    """The frames of a track in the order in which they are shown or heard.
 
     Args:
         path: the track's file.
@@ -75,9 +83,7 @@ def decoded(
         damage.report()
 
 
-def _timed(
-    container: "InputContainer", stream: Any, track: Track, damage: Damage
-) -> "Iterator[tuple[int | None, Frame]]":
+def _timed(container: "InputContainer", stream: Any, track: Track, damage: Damage) -> Iterator[Timed]:
     parts, clock = Parts(track.time_base), track.clock
 
     def continue_clock(packet: "Packet") -> None:
@@ -92,14 +98,13 @@ def _timed(
     counts_frames = track.stamped_by == "order" and stream.type == "video"
     for number, frame in enumerate(_decoded(container, stream, damage, continue_clock)):
         if counts_frames:  # in the order of the packets' times, as far as they have some
-            yield (int(track.times[number]) if number < len(track.times) else None), frame
+            time = int(track.times[number]) if number < len(track.times) else None
+            yield Timed(time, frame, parts.current)
         else:
-            yield frame.pts, frame
+            yield Timed(frame.pts, frame, parts.current)
 
 
-def _sought(
-    container: "InputContainer", stream: Any, track: Track, damage: Damage, start: int
-) -> "Iterator[tuple[int | None, Frame]]":
+def _sought(container: "InputContainer", stream: Any, track: Track, damage: Damage, start: int) -> Iterator[Timed]:
     """The frames from the keyframe before a time on, or from the beginning where the file does not seek."""
     import av
 
@@ -112,7 +117,7 @@ def _sought(
             break
         frames = _timed(container, stream, track, Damage(damage.path, damage.kind))
         landed = next(frames, None)
-        if landed is not None and landed[0] is not None and landed[0] <= start:
+        if landed is not None and landed.time is not None and landed.time <= start:
             yield landed
             yield from frames
             return
@@ -120,7 +125,7 @@ def _sought(
     yield from _from_the_start(track, damage)
 
 
-def _from_the_start(track: Track, damage: Damage) -> "Iterator[tuple[int | None, Frame]]":
+def _from_the_start(track: Track, damage: Damage) -> Iterator[Timed]:
     with opened(damage.path) as container:
         stream: Any = container.streams[track.index]
         stream.thread_type = "AUTO"
@@ -169,7 +174,6 @@ def first_picture_seconds(film: Film) -> Fraction | None:
     """The continuous time in seconds of the first picture that can be decoded; None without any."""
     if film.video is None:
         return None
-    for time, _ in decoded(film.path, film.video, "video", is_told=False):
-        if time is not None:
-            return time * film.video.time_base
-    return None
+    times = (timed.time for timed in decoded(film.path, film.video, "video", is_told=False))
+    first = next((time for time in times if time is not None), None)
+    return None if first is None else first * film.video.time_base

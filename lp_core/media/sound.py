@@ -4,14 +4,14 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .clock import Film, Track
-from .decoding import decoded, first_picture_seconds
+from .decoding import Timed, decoded, first_picture_seconds
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
@@ -58,30 +58,37 @@ class SoundTrack:
         if pending:
             yield _channels_first(pending)
 
-    def _blocks(self, is_told: bool) -> "Iterator[tuple[Fraction | None, np.ndarray]]":
-        """Blocks (n, channels) of samples with their times in seconds."""
+    def _blocks(self, is_told: bool) -> "Iterator[_Block]":
         converter = _Converter(self.sample_rate, self.layout)
-        frames = decoded(self.film.path, self.track, "audio", is_told=is_told)
-        held: tuple[int | None, AudioFrame] | None = None
-        for time, frame in frames:
+        held: Timed | None = None
+        for timed in decoded(self.film.path, self.track, "audio", is_told=is_told):
             if held is not None:
-                yield self._seconds(held[0]), converter.converted(held[1])
-            held = (time, frame)  # pyright: ignore[reportAssignmentType]
+                yield self._block(held, converter.converted(held.frame))
+            held = timed
         if held is not None:
-            last = converter.converted(held[1])
-            yield self._seconds(held[0]), last[: _lasting(held[1], self.track.time_base, len(last))]
-        yield None, converter.rest()
+            last = converter.converted(held.frame)
+            yield self._block(held, last[: _lasting(held.frame, self.track.time_base, len(last))])
+        yield _Block(None, converter.rest(), None)
 
-    def _seconds(self, time: int | None) -> Fraction | None:
-        return None if time is None else time * self.track.time_base
+    def _block(self, timed: Timed, samples: np.ndarray) -> "_Block":
+        seconds = None if timed.time is None else timed.time * self.track.time_base
+        return _Block(seconds, samples, timed.part)
+
+
+class _Block(NamedTuple):
+    """Samples (n, channels), with their time in seconds and their part of the stream where these are known."""
+
+    seconds: Fraction | None
+    samples: np.ndarray
+    part: int | None
 
 
 def sound_track(film: Film) -> SoundTrack | None:
     """The sound of a film; None where it has none that can be decoded."""
     if film.audio is None:
         return None
-    frames: Any = decoded(film.path, film.audio, "audio", is_told=False)
-    first = next((frame for _, frame in frames), None)
+    frames: Any = (timed.frame for timed in decoded(film.path, film.audio, "audio", is_told=False))
+    first = next(frames, None)
     if first is None:
         return None
     light = replace(film, video=None)  # its times are not needed any more
@@ -137,24 +144,24 @@ def _lasting(frame: "AudioFrame", time_base: Fraction, samples: int) -> int:
     return min(samples, round(frame.duration * time_base * frame.sample_rate * samples / max(frame.samples, 1)))
 
 
-def _placed(
-    blocks: "Iterator[tuple[Fraction | None, np.ndarray]]", sample_rate: int, start: Fraction | None
-) -> Iterator[np.ndarray]:
-    """Blocks of sound from a start (else their own) on, at their times: holes are silence, what overlaps is cut."""
+def _placed(blocks: Iterator[_Block], sample_rate: int, start: Fraction | None) -> Iterator[np.ndarray]:
+    """Blocks of sound from a start (else their own) on, at their times: holes are silence, what overlaps is cut.
+
+    Where a part begins its first block is placed to the sample, since clocks do not blur there but jump.
+    """
     given, slack = 0, round(SLACK_SECONDS * sample_rate)  # samples
-    is_first = True
-    for time, block in blocks:
-        if start is None:
-            start = time
-        if time is not None and start is not None:
-            late = round((time - start) * sample_rate) - given
-            if abs(late) > slack or is_first:
-                yield from _silence(late, block.shape[1], sample_rate)
-                block = block[max(-late, 0) :]
+    begun: int | None = None  # the part of which something was placed
+    for seconds, samples, part in blocks:
+        start = seconds if start is None else start
+        if seconds is not None and start is not None:
+            late = round((seconds - start) * sample_rate) - given
+            if abs(late) > slack or part != begun:
+                yield from _silence(late, samples.shape[1], sample_rate)
+                samples = samples[max(-late, 0) :]
                 given += max(late, 0)
-            is_first = is_first and late < 0 and not len(block)
-        given += len(block)
-        yield block
+            begun = part if len(samples) else begun
+        given += len(samples)
+        yield samples
 
 
 def _silence(samples: int, channels: int, sample_rate: int) -> Iterator[np.ndarray]:

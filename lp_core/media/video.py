@@ -145,7 +145,7 @@ def _whole_frames(
     film: Film, track: Track, start: int | None, is_told: bool = True
 ) -> "Iterator[tuple[int | None, VideoFrame]]":
     """The frames of a film from the keyframe before a time on, deinterlaced, with their times in ticks."""
-    frames: Any = decoded(film.path, track, "video", start, is_told)
+    frames: Any = (timed[:2] for timed in decoded(film.path, track, "video", start, is_told))
     return deinterlaced(frames, track.time_base)
 
 
