@@ -23,8 +23,11 @@ CLOSED_GAP = 1  # seconds that are left of a longer one
 RESTART = Fraction(1, 10)  # seconds that decoding times go back where a clock starts anew
 REORDERED = Fraction(2)  # seconds that presentation times, where there are no others, go back by reordering
 
+FORMATS_WITH_TIMES = {"matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2", "ogg", "mpegts", "mpeg", "flv", "asf", "avi"}
+
 # When a frame is shown: at its packet's presentation time, at its decoding time, or, where packets have no other
-# times than decoding times out of the order of frames, or none at all, the n-th frame at the n-th of those.
+# times than decoding times out of the order of frames, or none at all, the n-th picture at the n-th of those, and
+# sound where the sound before it ends.
 Stamps = Literal["pts", "dts", "order"]
 
 _log = logging.getLogger(__name__)
@@ -178,7 +181,8 @@ class _Stream:
     def bounds(self, number: int) -> tuple[Fraction, Fraction] | None:
         """Seconds from which to which a part lasts, by its own clock; None where it is empty."""
         part = self.parts[number] if number < len(self.parts) else _Part()
-        return (part.start * self.time_base, part.end * self.time_base) if part.stamps else None
+        # What lies before 0 is an encoder's priming, which is not heard.
+        return (max(part.start, 0) * self.time_base, part.end * self.time_base) if part.stamps else None
 
     def track(self, shifts: "list[Fraction]", cuts: "list[tuple[Fraction, Fraction]]") -> Track:
         ticks = tuple(round(shift / self.time_base) for shift in shifts)
@@ -226,7 +230,12 @@ def scan(container: "InputContainer", path: Path, indices: "dict[Kind, int]") ->
 
 
 def _stamps(container: "InputContainer", stream: Any) -> Stamps:
-    """By which stamps a stream's packets go as far as its header tells; AVI stores decoding times only."""
+    """By which stamps a stream's packets go as far as its header tells.
+
+    AVI stores decoding times only, and files of bare sound none: FFmpeg counts, with what it cannot decode.
+    """
+    if len(container.streams) == 1 and stream.type == "audio" and container.format.name not in FORMATS_WITH_TIMES:
+        return "order"
     if container.format.name != "avi" or stream.type != "video":
         return "pts"
     return "order" if stream.codec_context.has_b_frames else "dts"

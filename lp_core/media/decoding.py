@@ -35,6 +35,8 @@ def film_of(path: "Path") -> Film:
         if candidates:
             heard = (index for index in candidates if len(candidates) == 1 or _is_heard(path, index))
             indices["audio"] = next(heard, candidates[0])
+        if not indices:
+            return Film(path, None, None, None, None, {})
         return scan(container, path, indices)
 
 
@@ -95,13 +97,11 @@ def _timed(container: "InputContainer", stream: Any, track: Track, damage: Damag
         if packet.dts is not None:
             packet.dts = clock.continuous(packet.dts, part)
 
-    counts_frames = track.stamped_by == "order" and stream.type == "video"
     for number, frame in enumerate(_decoded(container, stream, damage, continue_clock)):
-        if counts_frames:  # in the order of the packets' times, as far as they have some
-            time = int(track.times[number]) if number < len(track.times) else None
-            yield Timed(time, frame, parts.current)
-        else:
-            yield Timed(frame.pts, frame, parts.current)
+        time = frame.pts
+        if track.stamped_by == "order":
+            time = int(track.times[number]) if number < len(track.times) and stream.type == "video" else None
+        yield Timed(time, frame, parts.current)
 
 
 def _sought(container: "InputContainer", stream: Any, track: Track, damage: Damage, start: int) -> Iterator[Timed]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 BLOCK_SECONDS = 0.02  # after which it is judged anew whether channels cancel out
-MEMORY_SECONDS = 2.0  # time constant of the powers that are compared
+MEMORY_SECONDS = 0.3  # time constant of the powers that are compared
 CANCELLING = 0.5  # of the power that the mean of unrelated channels would have; below it they cancel out
 LOUDER = 2.0  # times the power of the channel in use that another must have to take its place
 

@@ -21,6 +21,11 @@ KINDS: "tuple[Kind, Kind]" = ("video", "audio")
 UNREADABLE_IN_A_ROW = 32  # places of a file after which the rest is given up
 # A clock that wraps around after 26.5 hours is left alone: it goes on like one that starts anew (clock.py).
 OPTIONS = {"correct_ts_overflow": "0"}
+# Formats of which FFmpeg finds the first packet behind anything else, by the endings of their files.
+FINDING_THEIR_START = {
+    ".mp3": "mp3", ".aac": "aac", ".ac3": "ac3", ".ogg": "ogg", ".oga": "ogg", ".ogv": "ogg", ".opus": "ogg",
+    ".flac": "flac", ".ts": "mpegts", ".m2ts": "mpegts", ".mts": "mpegts", ".mpg": "mpeg",
+}  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +62,25 @@ def opened(path: Path) -> "Iterator[InputContainer]":
         FileNotFoundError: no such file.
         av.FFmpegError: FFmpeg cannot read it.
     """
-    import av
-
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    # FFmpeg takes a colon for a protocol's and % for a number's in relative names only.
-    with av.open(os.path.abspath(path), options=OPTIONS, metadata_errors="replace") as container:
+    with _recognised(path) as container:
         yield container
+
+
+def _recognised(path: Path) -> "InputContainer":
+    """A file opened by its content, or by its name where junk stands before that."""
+    import av
+
+    # FFmpeg takes a colon for a protocol's and % for a number's in relative names only.
+    name = os.path.abspath(path)
+    try:
+        return av.open(name, options=OPTIONS, metadata_errors="replace")
+    except av.InvalidDataError:
+        form = FINDING_THEIR_START.get(path.suffix.lower())
+        if form is None:
+            raise
+        return av.open(name, format=form, options=OPTIONS, metadata_errors="replace")
 
 
 def video_stream(container: "InputContainer") -> "VideoStream | None":
@@ -104,7 +121,7 @@ def packets(
                 yield packet
         except av.FFmpegError:
             failures += 1
-            if damage is not None:
+            if damage is not None and failures == 1:
                 damage.note(None)
             if failures < UNREADABLE_IN_A_ROW:
                 continue
