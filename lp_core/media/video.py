@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Video", "VideoOptions", "read_video", "write_video"]
 
 WHITE = np.float32(255)
+DEINTERLACING_LEAD = 2  # frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,14 @@ class _Pictures:
         track: its pictures.
         view: what is seen of a frame.
         shown: (frames,) int64 continuous ticks of the stored frame that is shown in each place, ascending.
+        lead: frames before one that must be decoded to show it, beside those since the keyframe.
     """
 
     film: Film
     track: Track
     view: View
     shown: np.ndarray
+    lead: int
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ class Video:
         """Frames as bytes (H, W, 3 or 4) at an even rate: late ones are held, ones too many left out."""
         pictures = self._pictures
         with _telling_failures(self.path):
-            frames = _whole_frames(pictures.film, pictures.track, int(pictures.shown[start]) if start else None)
+            seek = int(pictures.shown[max(start - pictures.lead, 0)]) if start else None
+            frames = _whole_frames(pictures.film, pictures.track, seek, is_told=not start)
             shown = _evened(frames, pictures.shown[start:stop].tolist(), pictures.track.stamped_by != "order")
             seen, pixels = None, torch.empty(0)
             for frame in shown:
@@ -123,12 +127,13 @@ def read_video(path: str | os.PathLike[str]) -> Video:
         film = film_of(file)
         if film.video is None:
             raise ValueError(f"{path} has no pictures, only sound; give a video file.")
-        first = next(_whole_frames(film, film.video, None, is_told=False), None)
+        first = next(decoded(file, film.video, "video", is_told=False), None)
     if first is None:
         raise ValueError(f"The video {path} has no frames that can be decoded; export it again.")
-    view = View(first[1], film.pixel_aspect)
-    fps, shown = _even_rate(film.video, film.rate, first[0])
-    pictures = _Pictures(film, film.video, view, shown)
+    view = View(first.frame, film.pixel_aspect)
+    fps, shown = _even_rate(film.video, film.rate, first.time)
+    lead = DEINTERLACING_LEAD if first.frame.interlaced_frame else 0
+    pictures = _Pictures(film, film.video, view, shown, lead)
     return Video(file, fps, view.width, view.height, len(shown), film.metadata, pictures)
 
 

@@ -16,6 +16,7 @@ from made_media import BLUE, GREEN, GREY, RED, heard_clicks, pattern, quadrants,
 
 from talking_head.lp_core.media import decoding
 from talking_head.lp_core.media.audio import load_audio
+from talking_head.lp_core.media.tone import HLG, PQ
 from talking_head.lp_core.media.video import read_video
 
 ONE = 1 << 16  # in a display matrix
@@ -298,10 +299,61 @@ def test_interlaced_clips_have_no_combs(tmp_path, field_order):
     with av.open(str(path)) as container:
         is_interlaced = next(container.decode(video=0)).interlaced_frame
     assert is_interlaced
-    frames = all_frames(path).mean(-1)
+    frames = all_frames(path)
+    assert torch.equal(read_video(path).stretch(5, 9).float() / 255, frames[5:9])
+    frames = frames.mean(-1)
     assert len(frames) == 12
     combs = (frames[2:-2, 1:-1] - (frames[2:-2, :-2] + frames[2:-2, 2:]) / 2).abs().mean()
     assert combs < 0.03
+
+
+def bt2020(picture: np.ndarray, transfer: int, white: float = 203) -> np.ndarray:
+    """BT.709 (H, W, 3) bytes as non-linear BT.2020 in 16 bits, with white at so many nits: BT.2087, BT.2100."""
+    to_bt2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
+    nits = (picture / 255.0) ** 2.4 @ to_bt2020.T * white
+    if transfer == PQ:
+        light = (nits / 10_000) ** 0.1593017578125
+        signal = ((0.8359375 + 18.8515625 * light) / (1 + 18.6875 * light)) ** 78.84375
+    else:
+        scene = (nits / 1000) ** (1 / 1.2)
+        high = 0.17883277 * np.log(np.maximum(12 * scene - 0.28466892, 1e-9)) + 0.55991073
+        signal = np.where(scene <= 1 / 12, np.sqrt(3 * scene), high)
+    return np.round(signal.clip(0, 1) * 65_535).astype(np.uint16)
+
+
+def write_hdr(path, picture, transfer, white: float = 203):
+    """A clip of ten-bit BT.2020."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "4"})
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "yuv420p10le"
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace, context.color_range = 9, transfer, 9, 1
+        for index in range(3):
+            deep = av.VideoFrame.from_ndarray(bt2020(picture, transfer, white), format="rgb48le")
+            frame = deep.reformat(format="yuv420p10le", dst_colorspace=9, dst_color_range=1)
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_high_dynamic_range_comes_back_as_it_was_before(tmp_path, transfer):
+    frames = all_frames(write_hdr(tmp_path / "clip.mp4", pattern(), transfer))
+    seen, wanted = np.array(quadrants(frames[0])), np.array([RED, GREEN, BLUE, GREY])
+    assert np.abs(seen - wanted).max() <= 12
+
+
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_what_is_brighter_than_white_rolls_off_and_never_turns_darker(tmp_path, transfer):
+    levels = [
+        float(all_frames(write_hdr(tmp_path / "clip.mp4", pattern(level=255), transfer, nits))[0].mean())
+        for nits in (100, 180, 203, 300, 500, 990)
+    ]
+    assert levels == sorted(levels)
+    assert levels[2] * 255 == pytest.approx(255, abs=12)
+    assert levels[3] > levels[2] + 0.5 / 255
 
 
 @pytest.mark.parametrize("codec", ["qtrle", "png"])
