@@ -31,6 +31,7 @@ from torch import Tensor
 from ...lp_core.live.session import LiveFrame, Schedule
 from ...lp_core.media.audio import Resampler
 from ...lp_core.media.jpeg import jpeg
+from ...lp_core.media.mixdown import Mixdown
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -147,6 +148,7 @@ class Viewer:
         self._samples = 0  # of sound that were given to pages
         self._speaker: Outbox | None = None  # whose microphone is heard
         self._voice: SimpleQueue[Tensor | None] = SimpleQueue()
+        self._mixdown = Mixdown(sample_rate)
         self._watched = threading.Event()
         self._loop, self._closing, self._has_frames = asyncio.new_event_loop(), asyncio.Event(), asyncio.Event()
         address, self._port = self._socket.getsockname()[:2]
@@ -170,7 +172,7 @@ class Viewer:
     def sound(self, samples: Tensor) -> None:
         """See Audience."""
         if samples.shape[1]:
-            self._loop.call_soon_threadsafe(self._give_sound, pcm(samples), samples.shape[1])
+            self._loop.call_soon_threadsafe(self._give_sound, pcm(self._mixdown.mixed(samples)), samples.shape[1])
 
     def frame(self, frame: LiveFrame) -> None:
         """See Audience."""
@@ -324,8 +326,8 @@ async def _tell(page: "web.WebSocketResponse", outbox: Outbox) -> None:
 
 
 def pcm(samples: Tensor) -> bytes:
-    """Sound (channels, S) in -1…1 as 16-bit little-endian samples of one channel, the mean of all."""
-    return samples.mean(0).mul(32_767).round_().clamp_(-32_768, 32_767).numpy().astype("<i2").tobytes()
+    """Sound (1, S) in -1…1 as 16-bit little-endian samples."""
+    return samples[0].mul(32_767).round_().clamp_(-32_768, 32_767).numpy().astype("<i2").tobytes()
 
 
 def _samples(body: bytes) -> Tensor:
