@@ -172,7 +172,8 @@ def _decoding_errors() -> tuple[type[Exception], ...]:
     from PIL.Image import DecompressionBombError, DecompressionBombWarning
 
     bombs = DecompressionBombError, DecompressionBombWarning
-    return OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, struct.error, zlib.error, *bombs
+    damage = SyntaxError, ValueError, EOFError, LookupError, TypeError, RuntimeError, struct.error, zlib.error
+    return OSError, *damage, *bombs
 
 
 def _is_heif(path: str | os.PathLike[str]) -> bool:
