@@ -34,7 +34,7 @@ def save_tensors(
 
 
 def _sort_metadata(path: Path) -> None:
-    """Bring the texts in a file's header into order: safetensors keeps them in a hash table seeded anew each time."""
+    """Bring the texts in a file's header into order: safetensors keeps them in one that is random each time."""
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
         header = json.loads(file.read(length))
