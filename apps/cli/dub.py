@@ -57,8 +57,8 @@ def run(given: argparse.Namespace) -> None:
     if not given.quiet:
         passed = frame_ranges([index for index, face in enumerate(faces) if face is None])
         without = f" Frames {passed} of the clip have no face and passed through." if passed else ""
-        told = f"{written} frames at {float(clip.fps):g} a second, {renderer.name} renderer."
-        say(f"{given.output}: {told}{without}")
+        summary = f"{written} frames at {float(clip.fps):g} a second, {renderer.name} renderer."
+        say(f"{given.output}: {summary}{without}")
 
 
 def _first_seen(clip: Video, faces: Sequence[Face | None]) -> tuple[Tensor, Tensor]:

@@ -332,13 +332,13 @@ def pcm(samples: Tensor) -> bytes:
 
 def _samples(body: bytes) -> Tensor:
     """Sound (1, S) of 32-bit little-endian samples; silence where they are no numbers."""
-    heard = np.frombuffer(body[: len(body) // 4 * 4], "<f4").astype(np.float32)
-    return torch.from_numpy(np.nan_to_num(heard, posinf=0, neginf=0).clip(-1, 1))[None]
+    samples = np.frombuffer(body[: len(body) // 4 * 4], "<f4").astype(np.float32)
+    return torch.from_numpy(np.nan_to_num(samples, posinf=0, neginf=0).clip(-1, 1))[None]
 
 
-def _microphone_rate(told: str) -> int:
+def _microphone_rate(message: str) -> int:
     """The rate that a page tells, as {"sample_rate": 48000}."""
-    rate = json.loads(told)["sample_rate"]
+    rate = json.loads(message)["sample_rate"]
     lowest, highest = MICROPHONE_RATES
     if not isinstance(rate, int) or not lowest <= rate <= highest:
         raise ValueError(f"The page's microphone has {rate!r} samples a second; expected {lowest} … {highest}.")

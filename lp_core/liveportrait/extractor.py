@@ -140,9 +140,9 @@ def _gathered(seen: list[MotionFrame], squares: list[_Square | None], rate: Frac
     """The motion of all frames in the mean of their squares; faceless ones are interpolated, held at the ends."""
     places = [square for square in squares if square is not None]
     mean = _Square(*(float(np.mean([getattr(place, name) for place in places])) for name in ("x", "y", "side")))
-    told = [place.frame_in(mean, frame) for place, frame in zip(places, seen, strict=True)]
-    values = {name: torch.stack([getattr(frame, name) for frame in told]) for name in MotionFrame.SHAPES}
-    motion = MotionSequence(**values, fps=rate, rest=told[0])
+    frames = [place.frame_in(mean, frame) for place, frame in zip(places, seen, strict=True)]
+    values = {name: torch.stack([getattr(frame, name) for frame in frames]) for name in MotionFrame.SHAPES}
+    motion = MotionSequence(**values, fps=rate, rest=frames[0])
     known = [index for index, square in enumerate(squares) if square is not None]
     if len(known) == len(squares):
         return motion

@@ -254,9 +254,9 @@ class LivePortraitRenderer:
     def lip_displacement(self, portrait: Portrait, ratios: Tensor) -> Tensor:
         """See `retarget.Retargeter`."""
         source: SourceFeatures = portrait.drawing
-        asked = torch.stack([source.lip_ratio.expand_as(ratios), ratios], -1)
+        inputs = torch.stack([source.lip_ratio.expand_as(ratios), ratios], -1)
         with torch.no_grad():
-            return self._stitching.mouth_delta(source.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.mouth_delta(source.placed.expand(len(ratios), -1, -1), inputs)
 
     def eye_displacement(self, portrait: Portrait, left: Tensor, right: Tensor) -> Tensor:
         """See `retarget.Retargeter`.
@@ -272,9 +272,9 @@ class LivePortraitRenderer:
 
     def _both_eyes(self, portrait: Portrait, ratios: Tensor) -> Tensor:
         source: SourceFeatures = portrait.drawing
-        asked = torch.cat([source.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
+        inputs = torch.cat([source.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
         with torch.no_grad():
-            return self._stitching.eye_delta(source.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.eye_delta(source.placed.expand(len(ratios), -1, -1), inputs)
 
     def _setting_right(self, portrait: Portrait, options: RenderOptions) -> Tensor:
         """Displacement (1, 21, 3) that closes the portrait's own mouth and brings its eyes to a wanted opening."""

@@ -117,8 +117,8 @@ def eye_motion(controls: Controls) -> EyeMotion:
     """The eyes' part of the controls, within what can be drawn; the lids follow a gaze up and down."""
     gaze = torch.stack([controls.pupil_x, controls.pupil_y], 1)
     gaze = soft_limit(gaze, FARTHEST_GAZE)
-    asked = torch.stack([controls.blink_left, controls.blink_right], 1)
-    followed = asked + LID_FOLLOWS_GAZE * gaze[:, 1:] * (1 - asked.clamp(0, 1))
+    blinks = torch.stack([controls.blink_left, controls.blink_right], 1)
+    followed = blinks + LID_FOLLOWS_GAZE * gaze[:, 1:] * (1 - blinks.clamp(0, 1))
     return EyeMotion(followed.clamp(WIDEST, 1), gaze)
 
 

@@ -346,8 +346,8 @@ class Room:
         """
         press, tuck = controls.press.clamp(0, 1), controls.tuck.clamp(0, 1)
         change = controls.jaw - press * self.gap
-        asked = [change.clamp(min=0), *(getattr(controls, name) for name in LEARNED[1:])]
-        learned = torch.stack(asked, -1)
+        amounts = [change.clamp(min=0), *(getattr(controls, name) for name in LEARNED[1:])]
+        learned = torch.stack(amounts, -1)
         lowest = learned.new_tensor([HIGHEST[name] for name in LEARNED])
         held = torch.where(learned > 0, soft_limit(learned, self.highest), soft_limit(learned, lowest))
         most = min(1.0, LARGEST_CLOSING / self.gap) if self.gap else 0.0
