@@ -72,8 +72,8 @@ RIGHT_EYE = EyeLandmarks(
 )
 EYES = (LEFT_EYE, RIGHT_EYE)
 
-# The landmark that corresponds best to each of LivePortrait's 21 implicit keypoints, judged by published sliders and
-# templates: 1 and 2 brows, 3 and 7 cheeks, 11 and 15 eyes, 13 and 16 lower lids, 14 and 20 mouth corners,
+# The landmark nearest in meaning to each of LivePortrait's 21 implicit keypoints, judged by its published sliders
+# and templates: 1 and 2 brows, 3 and 7 cheeks, 11 and 15 eyes, 13 and 16 lower lids, 14 and 20 mouth corners,
 # 17 upper lip, 19 lower lip; the others are spread over parts that hardly move.
 KEYPOINT_LANDMARKS = (
     10, 105, 334, 205, 4, 127, 78, 425, 356, 152, 234, 159, 308, 145, 61, 386, 374, 0, 9, 17, 291,

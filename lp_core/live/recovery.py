@@ -1,8 +1,8 @@
 """Recordings that survive a full disk and a killed process: what was written until then can be played.
 
 A recording is written in fragments under a hidden name beside its own, locked while its process lives; when it is
-complete, it is renamed. An interrupted one is kept as NAME.recovered.mp4: immediately when writing fails; at the start
-of the next recording in that folder when the process died.
+complete, it is renamed. An interrupted one is kept as NAME.recovered.mp4: immediately when writing fails; at the
+start of the next recording in that folder when the process died.
 """
 
 import logging
@@ -68,7 +68,7 @@ def recovered_path(path: Path) -> Path:
 
 @contextmanager
 def _locked_part(target: Path) -> Iterator[Path]:
-    """Yields an empty file to record to, named only once it is locked, so it is never taken for a dead process's."""
+    """Yields an empty file to record to, named once it is locked, so it is never taken for a dead process's."""
     try:
         handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=f".part{target.suffix}", dir=folder_of(target))
     except OSError as error:

@@ -3,9 +3,9 @@
     sound ─ push ─► arrived ─ hear ─► settled motion ─ draw ─► frame n, or nothing in its place
       └───────────► audience ◄──────────────────────────────────┘
 
-The clock is the duration of the sound received, and no other until it ends. Frame n belongs to second n / fps of it
-and is due `latency` seconds of sound later. A frame that cannot be ready within one frame of its due time is dropped,
-so that pictures are never late for their sound, however slow the machine; sound is never dropped.
+The clock is the duration of the sound received, and no other until it ends. Frame n belongs to second n / fps of
+it and is due `latency` seconds of sound later. A frame that cannot be ready within one frame of its due time is
+dropped, so that pictures are never late for their sound, however slow the machine; sound is never dropped.
 
 `LiveHead` has the schedule and the drop rule, without threads; `LiveSession` runs speech analysis in one thread and
 drawing in another.
@@ -244,7 +244,7 @@ class LiveHead:
         return self._in_time(index, picture)
 
     def _is_worth_drawing(self, index: int, position: float) -> bool:
-        """Whether a frame started now is expected on time; after PATIENCE seconds of dropped frames always true.
+        """Whether a frame started now is expected on time; after PATIENCE seconds of drops, whether it is not late yet.
 
         A frame is started only when it is expected by its due time: the one frame of permitted lateness is the
         margin for drawing that takes longer than expected.
