@@ -244,7 +244,7 @@ class LiveHead:
         return self._in_time(index, picture)
 
     def _is_worth_drawing(self, index: int, position: float) -> bool:
-        """Whether a frame started now is expected on time; after PATIENCE seconds of drops, whether it is not late yet.
+        """Whether a frame started now is expected on time; after PATIENCE seconds of drops, if not late yet.
 
         A frame is started only when it is expected by its due time: the one frame of permitted lateness is the
         margin for drawing that takes longer than expected.
