@@ -46,7 +46,8 @@ def dubbed(clip: MotionSequence, lips: MotionSequence) -> MotionSequence:
     """The clip's motion with the lip motion of another, of the latter's duration.
 
     The lip motion of `lips` from its rest frame is added to the clip's rest frame, smoothed as by
-    LivePortraitTalker; the clip's own lip motion is dropped. A clip that is too short plays back and forth, one too long is cut.
+    LivePortraitTalker; the clip's own lip motion is dropped. A clip that is too short plays back and forth, one too
+    long is cut.
 
     Args:
         clip: the motion of the clip's own face.
