@@ -65,7 +65,7 @@ class LivePortraitExtractor(MotionExtractor):
     """Extracts motion with LivePortrait's network.
 
     The face is cropped by a level square that is kept while the face stays in it; the motion is then converted to
-    one square for the whole clip, the mean of all, as if the clip had been cropped once. So no frame has to be kept.
+    one square for the whole clip, the mean of all, as if the clip had been cropped once. No frame has to be kept.
 
     Args:
         renderer: renderer with the motion network.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def gaussian_blur(images: Tensor, sigma: float) -> Tensor:
-    """Images (B, C, H, W) blurred by a Gaussian of `sigma` pixels; their borders are repeated."""
+    """Images (B, C, H, W) blurred by a Gaussian of `sigma` pixels, with replicated borders."""
     radius = max(1, math.ceil(3 * sigma))
     place = torch.arange(-radius, radius + 1, device=images.device).to(images)
     kernel = torch.exp(-0.5 * (place / sigma) ** 2)

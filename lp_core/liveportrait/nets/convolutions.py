@@ -150,8 +150,8 @@ class WinogradConvolution(nn.Module):
     """A convolution that keeps the size, 3 × 3 in height and width, by a quarter of the products.
 
     36 products make 4 × 4 pixels, not 144; depth, where there is one, keeps its taps. Rounding errors are some ten
-    times those of the definition in float32, and thousandths of bfloat16's. For a hundred channels and more on a CPU it
-    takes half the time of the definition, as much as bfloat16.
+    times those of direct convolution in float32, and thousandths of bfloat16's. For a hundred channels and more on
+    a CPU it takes half the time of direct convolution, as much as bfloat16.
 
     Source: Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", F(4 × 4, 3 × 3):
     Y = A' [ (G g G') ∘ (B' d B) ] A, here with each pair of small matrices as one Kronecker product.

@@ -125,14 +125,14 @@ class SpadeBlock(Foldable):
         return F.interpolate(x, scale_factor=2) if self.doubling else x
 
     def _labels(self, features: Tensor) -> "tuple[Tensor, ...]":
-        """The hidden features of each normalisation, (B, hidden, H, W), from which gain and offset are computed."""
+        """Hidden features (B, hidden, H, W) of each normalisation, from which gain and offset are predicted."""
         if hasattr(self, "shared"):
             return applied(self.shared, features).relu().chunk(len(self._norms()), 1)
         enlarged = F.interpolate(features, scale_factor=self.repeat)
         return tuple(applied(norm.mlp_shared, enlarged) for norm in self._norms())
 
     def fold(self) -> None:
-        """Merges spectral normalisations, and the normalisations' convolutions of the features into one, not enlarged."""
+        """Merges spectral normalisations, and the convolutions of the features, not enlarged, into one."""
         for name, child in list(self.named_children()):
             if isinstance(child, SpectralConv2d):
                 self.add_module(name, child.folded())
