@@ -89,7 +89,7 @@ def animate(
     The motion is generated before this returns; frames are drawn by `Animation.frames` and `Animation.write`.
 
     Args:
-        portrait: a picture file, whose largest face is taken, or a portrait from `Portrait.load`.
+        portrait: a picture file, of which the largest face is used, or a portrait from `Portrait.load`.
         voice: a sound file or a video with sound, read piece by piece, or a sound.
         fps: frames per second.
         motion_options: which parts move and how much; natural motion when None.

@@ -28,7 +28,7 @@ def watched(given: argparse.Namespace, batches: Iterable[Tensor], frames: int | 
 
 @contextmanager
 def interrupted_by_termination() -> Iterator[None]:
-    """A context in which SIGHUP and SIGTERM act as Ctrl-C, so that files are finished or removed."""
+    """A context in which SIGTERM, SIGHUP and SIGBREAK act as Ctrl-C, so that files are finished or removed."""
     names = ("SIGTERM", "SIGHUP", "SIGBREAK") if threading.current_thread() is threading.main_thread() else ()
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     usual = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup's is not

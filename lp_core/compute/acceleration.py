@@ -1,4 +1,4 @@
-"""Ways to run the same networks faster: compiled by torch, or recorded as CUDA graphs. Both for fixed shapes.
+"""Acceleration of networks: compiled by torch, or recorded as CUDA graphs; both for fixed shapes.
 
 torch.compile is tested on CPUs; CUDA graphs have not been run on a GPU yet.
 """
@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 def accelerated(draw: Draw, how: str, device: torch.device, weights: nn.Module) -> Draw:
-    """Returns an accelerated version of `draw`, or `draw` itself, with a log line that gives the reason.
+    """Returns `draw` accelerated; unchanged for "none", and, with a warning logged, for graphs without CUDA.
 
     Raises:
-        ValueError: `how` is not a known acceleration.
+        ValueError: `how` is not one of ACCELERATIONS.
     """
     if how not in ACCELERATIONS:
         raise ValueError(f"There is no acceleration {how!r}; choose from {', '.join(ACCELERATIONS)}.")

@@ -17,7 +17,7 @@ _END = object()
 
 
 class _Failed:
-    """An exception on its way to the thread."""
+    """An exception to raise in the thread."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -37,8 +37,8 @@ def keep_wrong_layers_single(network: nn.Module) -> tuple[str, ...]:
 def agrees_with_single(layer: nn.Conv1d | nn.Linear) -> bool:
     """Returns whether a half-precision layer agrees with single precision on seeded noise.
 
-    They may differ by the format's epsilon (2^-7 in bfloat16), in norm. Rounding the outputs takes at most half of
-    that, as the sums themselves are kept in single precision; sums in another order take far less than the rest.
+    They may differ by the format's epsilon (2^-7 in bfloat16), in norm. Rounding of the outputs contributes at most
+    half of that, since the sums are in single precision; the order of summation contributes far less.
     """
     dtype = next(layer.parameters()).dtype
     noise = _noise_for(layer).to(dtype)

@@ -44,13 +44,13 @@ class _Square:
 
     @property
     def to_picture(self) -> Tensor:
-        """(2, 3) from pixels of a 512 crop."""
+        """The affine map (2, 3) from pixels of a 512 crop to the frame."""
         step = self.side / CROP_SIZE
         corner = self.x - self.side / 2, self.y - self.side / 2
         return torch.tensor([[step, 0.0, corner[0]], [0.0, step, corner[1]]])
 
     def is_near(self, other: "_Square") -> bool:
-        """Whether another square is close enough to this one that this one can be kept."""
+        """Whether another square differs from this one by at most STRAY, so that this one can be kept."""
         stray = max(abs(self.x - other.x), abs(self.y - other.y), abs(self.side - other.side))
         return stray <= STRAY * self.side
 

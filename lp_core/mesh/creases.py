@@ -142,7 +142,7 @@ def _profile(outward: Tensor, ridge: float) -> Tensor:
 
 
 def _nearest(line: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Positions (M,) 0 … 1 along a line (n, 2) of its points nearest to places (M, 2), and signed distances (M,)."""
+    """Positions (M,), 0 … 1 along a line (n, 2), nearest to places (M, 2), and signed distances (M,) from them."""
     start, stretch = line[:-1], line.diff(dim=0)
     away = places[:, None] - start
     share = ((away * stretch).sum(-1) / stretch.square().sum(1).clamp(min=1e-6)).clamp(0, 1)

@@ -112,7 +112,7 @@ def _snapped(image: Tensor, line: Tensor) -> Tensor:
 
 
 def _along(points: Tensor, shares: Tensor) -> Tensor:
-    """A polyline (n, C) sampled at shares (N,) of its number of points."""
+    """A polyline (n, C) sampled at shares (N,) of its index range."""
     place = shares.clamp(0, 1) * (len(points) - 1)
     below = place.long().clamp(max=len(points) - 2)
     return torch.lerp(points[below], points[below + 1], (place - below)[:, None])

@@ -299,7 +299,7 @@ def _upper_teeth(inside: Inside, palette: Palette, gum_from: float) -> tuple[Ten
 
 @dataclass(frozen=True, eq=False)
 class ToothRow:
-    """A row of teeth, maps (B, h, w): opacity, brightness, and 0 between two teeth … 1 in a tooth's middle."""
+    """A row of teeth, maps (B, h, w): opacity, brightness, and relief, 0 between two teeth … 1 in a tooth's middle."""
 
     cover: Tensor
     light: Tensor
@@ -307,9 +307,13 @@ class ToothRow:
 
 
 def _tooth_row(inside: Inside, bounds: tuple[float, ...], within: Tensor, shorter: tuple[float, ...]) -> ToothRow:
-    """Teeth between bounds, from the midline outwards, whose edge is `within` (B, h, w) away.
+    """A row of teeth with boundaries at `bounds`, from the midline outwards.
 
-    Each is `shorter` than the row and its edge rounded; all in mouth widths.
+    Args:
+        inside: maps over the inside of the mouths.
+        bounds: boundaries between teeth, from the midline, mouth widths.
+        within: (B, h, w) distance to the edge of the row, mouth widths, positive on the teeth.
+        shorter: length by which each tooth is shorter than the row, mouth widths.
     """
     place = torch.linspace(0, bounds[-1], TOOTH_TABLE, device=within.device)
     bent, offset, gap = torch.zeros_like(place), torch.zeros_like(place), torch.zeros_like(place)

@@ -162,7 +162,7 @@ def shift(motion: MotionSequence, seconds: float) -> MotionSequence:
 def mix(
     base: MotionSequence, other: MotionSequence, regions: tuple[str, ...], weight: float = 1.0
 ) -> MotionSequence:
-    """`base` with the given regions taken from `other`, brought to the rate and length of `base`.
+    """`base` with the given regions from `other`, resampled to the rate and length of `base`.
 
     Args:
         base: source of everything else, of the frame rate, the length and the rest frame.

@@ -34,7 +34,7 @@ def relative_to(motion: MotionSequence, rest: MotionFrame | MotionSequence) -> M
 
     R = R_i R_restᵀ R_s, expression = e_s + (e_i − e_rest), scale = s_s · s_i / s_rest, t = t_s + t_i − t_rest
     (LivePortrait's relative motion, its spec section 3.1, with the driver's neutral frame in place of frame 0).
-    Motion that never leaves its rest frame gives `rest` on every frame.
+    For motion that stays at its rest frame the result is `rest` in every frame.
 
     Args:
         motion: the driver's motion.

@@ -42,7 +42,7 @@ class Looks:
 
 
 def looks_of(motion: MotionSequence) -> Looks:
-    """The looks of a person's own frames, from pose and expression."""
+    """Head poses and mouth openings of a person's own motion."""
     return Looks(motion.rotation, from_expression(motion.expression).jaw / MOUTH_WIDTH)
 
 
@@ -65,7 +65,7 @@ def nearest_candidates(wanted: Looks, candidates: Looks, hysteresis: float = HYS
     """The index of the candidate for each of T frames; it changes only when another is clearly nearer.
 
     Args:
-        wanted: looks of the frames to draw.
+        wanted: looks of the T frames to draw.
         candidates: looks of the candidates.
         hysteresis: degrees by which another must be nearer; 0 chooses the nearest for every frame.
     """

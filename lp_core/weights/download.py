@@ -40,7 +40,7 @@ def download(
         report: called with the progress; may raise to stop, which keeps the bytes received.
 
     Raises:
-        DownloadError: offline, no connection, or the file is not what was published.
+        DownloadError: offline, no connection, or the file is not the published one.
     """
     published, target = entry.published[0], folder / entry.places[0]
     by_hand = f"or fetch {published.url} yourself and save it as {target}"
