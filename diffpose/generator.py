@@ -1,19 +1,16 @@
-"""The seam between a voice and a motion: what every generator takes and gives."""
+"""Which generator turns a voice into motion."""
 
 import logging
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..lp_core.compute.compute import Compute
-from ..lp_core.media.audio import Audio
-from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.weights.folders import models_folders
 from .diffusion.samplers import SampleOptions
+from .motion_generator import MotionGenerator
 from .steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
-from .steering.style import Style
 
 if TYPE_CHECKING:
     from ..lp_core.render.portrait import Portrait
@@ -28,29 +25,6 @@ __all__ = [
 GENERATORS = ("auto", "procedural", "diffusion", "talker", "ditto")
 
 _log = logging.getLogger(__name__)
-
-
-class MotionGenerator(Protocol):
-    """A voice in, a motion out."""
-
-    def generate(
-        self,
-        audio: Audio,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> MotionSequence:
-        """The motion of a face that says `audio`: ceil(duration · fps) frames.
-
-        Args:
-            audio: the voice, any rate and channels.
-            fps: frames a second.
-            options: what moves and how much; natural when None.
-            seed: 0 or more; the same seed gives the same motion, bit for bit.
-            style: whose manner of moving; a typical talker's when None.
-        """
-        ...
 
 
 def choose_generator(

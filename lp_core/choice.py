@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .compute.compute import Compute
 from .render.extractor import MotionExtractor
-from .render.portrait import Renderer
+from .render.portrait import Renderer, set_default_renderer
 from .weights.folders import models_folders
 
 RENDERERS = ("auto", "mesh", "liveportrait")
@@ -89,3 +89,6 @@ def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[
 @lru_cache
 def _say_once(message: str) -> None:
     _log.info(message)
+
+
+set_default_renderer(choose_renderer)

@@ -4,6 +4,7 @@ Host modules are looked up when a function needs them, so that the nodes can be 
 """
 
 import asyncio
+import base64
 import importlib
 import json
 import logging
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from ..lp_core.choice import choose_renderer
 from ..lp_core.compute.compute import Compute
 from ..lp_core.compute.device import EnsureLoaded, choose_device, place_permanently
+from ..lp_core.media.picture import limited
 from ..lp_core.render.portrait import Renderer
 from ..lp_core.weights.folders import WeightKind, models_folders
 
@@ -281,10 +283,21 @@ class Progress:
 
 
 def watched(batches: Iterable[Tensor], total: int) -> Iterator[Tensor]:
-    """The same batches of frames (B, H, W, C), each noted on a progress bar with a picture; Stop ends them."""
+    """The same batches of frames (B, H, W, C), each noted on a progress bar with a picture; Stop ends them.
+
+    Not for nodes that show a video, written or uploaded: ComfyUI's page takes the picture for the video.
+    """
     progress = Progress(total)
     for batch in batches:
         progress.step(len(batch), batch[-1, ..., :3])
+        yield batch
+
+
+def counted(batches: Iterable[Tensor], total: int) -> Iterator[Tensor]:
+    """The same batches of frames (B, H, W, C), each noted on a progress bar without a picture; Stop ends them."""
+    progress = Progress(total)
+    for batch in batches:
+        progress.step(len(batch))
         yield batch
 
 
@@ -321,11 +334,23 @@ def notice(summary: str, detail: str, severity: Literal["info", "warn"] = "info"
     running.send_sync("talking_head.notice", {"severity": severity, "summary": summary, "detail": detail})
 
 
-def jpeg(picture: Tensor) -> bytes:
-    """A picture (H, W, 3) in 0…1 as a JPEG file."""
+def show_frame(node: str, picture: Tensor) -> None:
+    """Show a picture (H, W, 3) in a node at work, as the event `talking_head.frame`.
+
+    It goes to the page that asked for the run; nothing is sent where a program did, or outside ComfyUI.
+    """
+    running = _server()
+    page = getattr(running, "client_id", None)
+    if page is not None:
+        content = {"node": node, "picture": picture_address(limited(picture, PREVIEW_SIDE))}
+        running.send_sync("talking_head.frame", content, page)
+
+
+def picture_address(picture: Tensor) -> str:
+    """A picture (H, W, 3) in 0…1 as a JPEG file in a data: address."""
     file = BytesIO()
     _pillow(picture).save(file, "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue()
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 class GoneError(Exception):
@@ -339,6 +364,9 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
         path: such as "/talking_head/expression".
         answer: from the body to what is sent back as JSON; runs beside the server's event loop, a few at a time.
             Its ValueError is answered by 400, its GoneError by 404, with their sentence.
+
+    Only JSON is taken (else 415): a page of another site cannot post that without asking the server first, which
+    does not allow it. What a browser marks as another site's request is refused as well (403).
     """
     running = _server()
     if running is None or any(getattr(route, "path", None) == path for route in running.routes):
@@ -348,6 +376,10 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
     free = asyncio.Semaphore(POSTS_AT_ONCE)
 
     async def handle(request: web.Request) -> web.Response:
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return web.json_response({"error": "Another site's page asked."}, status=403)
+        if request.content_type != "application/json":
+            return web.json_response({"error": "Requests are JSON (Content-Type: application/json)."}, status=415)
         if free.locked():
             return web.json_response({"error": BUSY}, status=503)
         async with free:
@@ -355,6 +387,25 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
             return web.json_response(content, status=status)
 
     running.routes.post(path)(handle)
+
+
+def serve_pictures(path: str, pictures: Mapping[str, Path]) -> None:
+    """Let ComfyUI's server send JPEG files; nothing outside ComfyUI.
+
+    Args:
+        path: with `{name}` for the file's name, such as "/talking_head/pictures/{name}.jpg".
+        pictures: the files by name; other names are answered by 404.
+    """
+    running = _server()
+    if running is None or any(getattr(route, "path", None) == path for route in running.routes):
+        return
+    from aiohttp import web
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        picture = pictures.get(request.match_info["name"])
+        return web.FileResponse(picture) if picture else web.Response(status=404)
+
+    running.routes.get(path)(handle)
 
 
 async def _answered(

@@ -21,6 +21,7 @@ LAYERS = {
 }
 ROOMS = (  # from the roof down: each imports only those after it
     "apps.cli",
+    "apps.animation",
     "apps.live",
     "diffpose.training",
     "diffpose.live",
@@ -33,6 +34,7 @@ ROOMS = (  # from the roof down: each imports only those after it
     "diffpose.talker",
     "diffpose.diffusion",
     "diffpose.procedural",
+    "diffpose.motion_generator",
     "diffpose.steering",
     "diffpose.expression_keys",
     "diffpose.keyframes",

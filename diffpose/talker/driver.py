@@ -11,19 +11,17 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ...lp_core.media.audio import Audio
-from ...lp_core.media.rates import frame_count, frame_rate
+from ...lp_core.media.rates import frame_count
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
 from ...lp_core.motion.motion_filter import MAXIMUM_GAIN
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.options import check_options, option
+from ..motion_generator import MotionGenerator, MotionRequest
 from ..procedural.generator import ProceduralGenerator
 from ..speech.manifold import SADTALKER_ENCODER, Projection
 from ..speech.streaming import mono
 from ..steering.apply import spoken
-from ..steering.options import MotionOptions
-from ..steering.style import Style
 from .expression import COEFFICIENTS, ExpressionNetwork
 from .mapping import CONTEXT_FRAMES, SHORT_WINDOW, TRAINED_WINDOW, MappingNetwork, lips_at
 from .spectrum import (
@@ -101,8 +99,8 @@ class TalkerOptions:
         return Fraction(late, SAMPLE_RATE)
 
 
-class Talker:
-    """Implements `generator.MotionGenerator`: lips by the networks, all else by the built-in generator.
+class Talker(MotionGenerator):
+    """A generator of lips by the networks, and of all else by the built-in generator; the seed leaves the lips.
 
     Args:
         expression: ExpNet.
@@ -123,18 +121,10 @@ class Talker:
         self.options = options or TalkerOptions()
         self.speaker = speaker
 
-    def generate(
-        self,
-        audio: Audio,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> MotionSequence:
-        """The motion of a face that says `audio`; see `MotionGenerator`. The seed does not change the lips."""
-        wanted, rate = options or MotionOptions(), frame_rate(fps)
+    def _generated(self, request: MotionRequest) -> MotionSequence:
+        audio, rate, wanted = request.audio, request.fps, request.options
         frames = frame_count(audio.samples, audio.sample_rate, rate)
-        size = wanted.lips * wanted.expression * (style or Style()).gains().mouth_amplitude
+        size = wanted.lips * wanted.expression * request.gains.mouth_amplitude
         deltas = size * self.lip_deltas(audio.mono(SAMPLE_RATE))
         lips = shift(lip_motion(deltas).resampled(rate, frames), -wanted.lip_lead_ms / 1000)
         if wanted.rest_in_silence:
@@ -142,7 +132,7 @@ class Talker:
             lips = replace(lips, expression=activity[:, None, None] * lips.expression)
         if wanted.lips_only:
             return lips
-        rest = ProceduralGenerator().generate(audio, rate, replace(wanted, lips=0.0), seed, style)
+        rest = ProceduralGenerator().generate(audio, rate, replace(wanted, lips=0.0), request.seed, request.style)
         return replace(rest, expression=rest.expression + lips.expression)
 
     def lip_deltas(self, samples: Tensor) -> Tensor:

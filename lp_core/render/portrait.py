@@ -1,5 +1,6 @@
 """The portrait (one face of one picture, prepared once and asked for many frames) and who prepares and draws it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,10 +10,14 @@ import torch
 from torch import Tensor
 
 from ..faces.crop import Crop, CropOptions, Pasting
-from ..faces.faces import Face
+from ..faces.faces import Face, FaceFinder
+from ..faces.search import find_faces
+from ..media.picture import limited, load_picture
 from ..motion.keypoints import KEYPOINTS, REGIONS
 from ..motion.sequence import MotionFrame, MotionSequence
 from ..options import check_options, option
+
+LONGEST_SIDE = 1280  # pixels of a loaded picture, as LivePortrait prepares sources
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,41 @@ class Portrait:
         if tuple(self.keypoints.shape) != (KEYPOINTS, 3):
             raise ValueError(f"A portrait has {KEYPOINTS} keypoints (21, 3); got {tuple(self.keypoints.shape)}.")
 
+    @staticmethod
+    def load(
+        path: str | os.PathLike[str],
+        renderer: "Renderer | None" = None,
+        face: int = 0,
+        box: tuple[float, float, float, float] | None = None,
+        finder: FaceFinder | None = None,
+        longest_side: int = LONGEST_SIDE,
+    ) -> "Portrait":
+        """The portrait of one face in a picture file.
+
+        Args:
+            path: a PNG, JPEG or WebP file.
+            renderer: what prepares and draws it; `choose_renderer()` when None.
+            face: index of the face, counted from 0, the largest first.
+            box: left, top, right and bottom of the face, in pixels of the file's picture; searched for when None.
+            finder: what finds faces; the built-in finder when None. `BoxFinder()` takes any box for a face.
+            longest_side: pixels; a larger picture is shrunk to it.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: the file is no picture, the box is outside it, or it has fewer faces.
+            NoFaceError: there is no face in the picture.
+        """
+        whole = load_picture(path)
+        picture = limited(whole, longest_side)
+        scale = len(picture) / len(whole)
+        inside = None if box is None else (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
+        faces = find_faces(picture, finder, inside)
+        if not 0 <= face < len(faces):
+            raise ValueError(
+                f"There is no face {face}: {path} has {len(faces)}, counted from 0, the largest first."
+            )
+        return (renderer or _default_renderer()).portrait(picture, faces[face])
+
     def pasting_within(self, mask: Tensor | None) -> Pasting:
         """How crops come back into the picture, showing in a mask (H, W) only; everywhere when None."""
         if mask is None:
@@ -146,3 +186,18 @@ class StartingRenderer(Renderer, Protocol):
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw; what is returned waits for the frames and gives what `draw` does."""
         ...
+
+
+_choices: list[Callable[[], Renderer]] = []
+
+
+def set_default_renderer(choose: Callable[[], Renderer]) -> None:
+    """Sets what `Portrait.load` takes its renderer from when it is given none.
+
+    The renderers lie above this module, so it cannot import the choice; the choice registers itself instead.
+    """
+    _choices[:] = [choose]
+
+
+def _default_renderer() -> Renderer:
+    return _choices[0]()
