@@ -1,6 +1,7 @@
 """Portrait and motion to frames: the public names."""
 
 from .choice import choose_renderer, extractor_for
+from .compute.compute import Compute
 from .faces.crop import Crop, CropOptions
 from .faces.faces import BoxFinder, Face, FaceFinder, NoFaceError
 from .faces.search import find_faces
@@ -23,6 +24,7 @@ __all__ = [
     "Audio",
     "AudioFile",
     "BoxFinder",
+    "Compute",
     "Controls",
     "Crop",
     "CropOptions",
