@@ -20,7 +20,6 @@ WEIGHT = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "toolt
     "How far the head goes over from the motion's own to this one; 0 changes nothing."
 )})  # fmt: skip
 SEED = widgets.seed("The same seed gives the same motion.", changes=False)
-POSED = "The motion with its head moved."
 STARTS = ("beginning", "random", "offset")
 EXAMPLE = "0: 0, 0, 0\n1: 3, -12, 0\n2.5: -2, 10, 4 ease out\n4: 0, 0, 0"
 
@@ -32,14 +31,24 @@ FILTER = OptionInputs(
 )
 
 
-class ReferencePose(Node):
+class PosesHead:
+    """What nodes that put a head motion on a MOTION have in common."""
+
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = ("The motion with its head moved.",)
+
+    @staticmethod
+    def posed(motion: MotionSequence, pose: MotionSequence, weight: float) -> tuple[MotionSequence]:
+        """The motion with its head moved as `pose` by weight, brought to the motion's frames."""
+        return (mix(motion, pose.resampled(motion.fps, len(motion)), ("pose",), weight),)
+
+
+class ReferencePose(PosesHead, Node):
     """The head motion of another MOTION."""
 
     DESCRIPTION = "Moves the head as somebody does in a clip; a clip that is too short plays back and forth."
     SEARCH_ALIASES = ("talking head", "reference head pose", "head motion transfer")
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -80,17 +89,14 @@ class ReferencePose(Node):
         first = "random" if start == "random" else offset * (start == "offset")
         rest = None if portrait is None else portrait.rest.to("cpu")
         pose = reference_pose(clip, len(motion), first, seed, rest)
-        return (mix(motion, pose, ("pose",), weight),)
+        return self.posed(motion, pose, weight)
 
 
-class PoseKeyframes(Node):
+class PoseKeyframes(PosesHead, Node):
     """Head poses at moments."""
 
     DESCRIPTION = "Moves the head through poses that are given with their times."
     SEARCH_ALIASES = ("talking head", "head pose", "keyframes", "pitch yaw roll")
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -109,17 +115,14 @@ class PoseKeyframes(Node):
     def run(self, motion: MotionSequence, keyframes: str, weight: float) -> tuple[MotionSequence]:
         """The motion with the head going through the poses."""
         pose = keyframe_pose(parse_keyframes(keyframes), len(motion), motion.fps)
-        return (mix(motion, pose, ("pose",), weight),)
+        return self.posed(motion, pose, weight)
 
 
-class SyntheticPose(Node):
+class SyntheticPose(PosesHead, Node):
     """A head that sways while the lips move."""
 
     DESCRIPTION = "Sways the head while the lips of a motion move, and stills it where they rest."
     SEARCH_ALIASES = ("talking head", "head sway", "synthetic head pose")
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class SyntheticPose(Node):
     def run(self, motion: MotionSequence, weight: float, seed: int, **sway: Any) -> tuple[MotionSequence]:
         """The motion with a swaying head."""
         pose = synthetic_pose(motion, seed, SWAY.value(sway))
-        return (mix(motion, pose, ("pose",), weight),)
+        return self.posed(motion, pose, weight)
 
 
 class MotionFilter(Node):

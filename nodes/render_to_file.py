@@ -13,7 +13,7 @@ from . import host
 from .node import Node
 from .render import drawing_inputs, drawing_options, mask_input
 from .video_file import FileChoice, file_inputs, write_file
-from .wires import audio_of
+from .wires import optional_audio
 
 
 class RenderToFile(Node):
@@ -65,7 +65,7 @@ class RenderToFile(Node):
         **options: Any,
     ) -> dict[str, Any]:
         """The path and the video, and what the page plays."""
-        sound = None if audio is None else audio_of(audio)
+        sound = optional_audio(audio)
         if trim_to_audio and sound is not None:
             motion = motion[: frame_count(sound.samples, sound.sample_rate, motion.fps)]
         batches = _shown(render(portrait, motion, drawing_options(portrait, mask, options)), unique_id)

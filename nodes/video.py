@@ -13,7 +13,7 @@ from ..lp_core.media.rates import frame_rate as exact_rate
 from . import host
 from .node import Node
 from .video_file import FileChoice, file_inputs, write_file
-from .wires import audio_of, frames_of, stack_of, video_parts
+from .wires import frames_of, optional_audio, stack_of, video_parts
 
 FRAMES_AT_ONCE = 16
 
@@ -102,7 +102,7 @@ def _inputs(
     if (images is None) == (video is None):
         given = "neither" if images is None else "both"
         raise ValueError(f"Video Combine takes images or a video; {given} came in. Connect one.")
-    sound = None if audio is None else audio_of(audio)
+    sound = optional_audio(audio)
     if images is not None:
         return stack_of(images), sound, rate
     frames, own_sound, own_rate = video_parts(video)

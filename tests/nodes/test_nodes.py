@@ -360,7 +360,7 @@ def test_other_forms_of_pictures_are_taken(picture, form):
         (torch.zeros(1, 16, 16, 3), "16×16"),
         (torch.zeros(1, 33, 12_000, 3), "12000×33"),
         (torch.zeros(1, 64, 64, 2), "channels"),
-        (torch.zeros(64, 64, 3), "batch"),
+        (torch.zeros(64, 64), "batch"),
     ],
 )
 def test_what_is_no_picture_is_said(image, sentence):

@@ -8,5 +8,7 @@ export async function posted(route, content) {
   const reply = await api.fetchApi(route, { method: "POST", headers, body: JSON.stringify(content) });
   const answer = await reply.json().catch(() => ({}));
   if (reply.ok) return answer;
-  throw Object.assign(new Error(answer.error ?? `The server answered ${reply.status}.`), { isGone: reply.status === 404 });
+  throw Object.assign(new Error(answer.error ?? `The server answered ${reply.status}.`), {
+    isGone: reply.status === 404,
+  });
 }
