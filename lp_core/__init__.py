@@ -17,6 +17,7 @@ from .motion.templates import load_motion
 from .render.extractor import Extraction, MotionExtractor
 from .render.portrait import Portrait, Renderer, RenderOptions
 from .render.render import render, render_together
+from .weights.folders import models_folders
 
 __all__ = [
     "ArrivingAudio",
@@ -58,6 +59,7 @@ __all__ = [
     "load_motion",
     "load_picture",
     "measured_latency",
+    "models_folders",
     "read_video",
     "render",
     "render_together",
