@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..lp_core.compute.compute import Compute
+from ..lp_core.once import log_once
 from ..lp_core.weights.folders import models_folders
 from .diffusion.samplers import SampleOptions
 from .motion_generator import MotionGenerator
@@ -64,7 +64,7 @@ def choose_generator(
     places = models_folders("diffpose") if folders is None else tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_generator(places)
-        _say_once(why)
+        log_once(_log, why)
     if name == "diffusion":
         return _diffusion(places, compute or Compute(), sampling, speaker, portrait)
     if name == "talker":
@@ -110,8 +110,3 @@ def automatic_generator(folders: Sequence[Path]) -> tuple[str, str]:
     if lacking:
         return "procedural", f"Motion: procedural, since {lacking}."
     return "diffusion", "Motion: diffusion; all its weights are there."
-
-
-@lru_cache
-def _say_once(message: str) -> None:
-    _log.info(message)

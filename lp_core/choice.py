@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from .compute.compute import Compute
+from .once import log_once
 from .render.extractor import MotionExtractor
 from .render.portrait import Renderer, set_default_renderer
 from .weights.folders import models_folders
@@ -44,7 +45,7 @@ def choose_renderer(
     places = models_folders("liveportrait") if folders is None else tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_renderer(places, animals)
-        _say_once(why)
+        log_once(_log, why)
     computing = compute or Compute()
     return _liveportrait(places, animals, computing) if name == "liveportrait" else MeshRenderer(computing.device)
 
@@ -84,11 +85,6 @@ def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[
     if lacking:
         return "mesh", f"Renderer: mesh, since {lacking}."
     return "liveportrait", "Renderer: liveportrait; all its weights are there."
-
-
-@lru_cache
-def _say_once(message: str) -> None:
-    _log.info(message)
 
 
 set_default_renderer(choose_renderer)

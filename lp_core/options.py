@@ -51,7 +51,7 @@ class Option:
             return
         for one in value if isinstance(value, tuple) else (value,):
             if not self._takes(one):
-                shown = repr(value) if isinstance(value, str) else f"{value}"
+                shown = repr(one) if isinstance(one, str) else one
                 called = self.label or self.name.replace("_", " ")
                 raise ValueError(f"The {called} is {shown}; expected {self.expected}.")
 

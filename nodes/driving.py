@@ -91,8 +91,9 @@ class DriveFromVideo(ReadsClip, Node):
     ) -> dict[str, Any]:
         """The motion, the sound or None, the frame rate, the number of frames, what was seen; and the curves."""
         if frames is not None:
-            parts = (frames_of(part) for part in stack_of(frames).split(FRAMES_AT_ONCE))
-            rate, count, audio = frame_rate(frames_fps), len(frames), None
+            stack = stack_of(frames)
+            parts = (frames_of(part) for part in stack.split(FRAMES_AT_ONCE))
+            rate, count, audio = frame_rate(frames_fps), len(stack), None
         else:
             clip = clip_named(video)
             parts, rate, count, audio = clip.frames(), clip.fps, clip.frame_count or 1, clip.audio()

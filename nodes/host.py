@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -26,6 +25,8 @@ from torch import Tensor, nn
 from ..lp_core.choice import choose_renderer
 from ..lp_core.compute.compute import Compute
 from ..lp_core.compute.device import EnsureLoaded, choose_device, place_permanently
+from ..lp_core.compute.transfer import as_bytes
+from ..lp_core.media.jpeg import jpeg
 from ..lp_core.media.picture import limited
 from ..lp_core.render.portrait import Renderer
 from ..lp_core.weights.folders import WeightKind, models_folders
@@ -37,7 +38,6 @@ Item = TypeVar("Item")
 FolderKind = Literal["input", "output", "temp"]
 DATE_PARTS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "hh": "%H", "mm": "%M", "ss": "%S"}
 PREVIEW_SIDE = 512  # pixels; the largest preview that the page is sent
-JPEG_QUALITY = 85
 POST_BYTES, POSTS_AT_ONCE = 1 << 18, 4  # limits of what the page may ask
 BUSY = "The server is at work on earlier requests."
 
@@ -316,8 +316,7 @@ def _pillow(picture: Tensor) -> Any:
     """A picture (H, W, 3) in 0…1 as Pillow has it."""
     from PIL import Image
 
-    pixels = picture.detach().float().mul(255).round().clamp(0, 255)
-    return Image.fromarray(pixels.to("cpu", torch.uint8).numpy())
+    return Image.fromarray(as_bytes(picture).cpu().numpy())
 
 
 def _server() -> Any:
@@ -348,9 +347,7 @@ def show_frame(node: str, picture: Tensor) -> None:
 
 def picture_address(picture: Tensor) -> str:
     """A picture (H, W, 3) in 0…1 as a JPEG file in a data: address."""
-    file = BytesIO()
-    _pillow(picture).save(file, "JPEG", quality=JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(as_bytes(picture))).decode("ascii")
 
 
 class GoneError(Exception):

@@ -7,7 +7,7 @@ from ..lp_core.motion.sequence import MotionSequence
 from . import host
 from .node import Node
 from .page import CURVES, curves_shown
-from .wires import audio_of
+from .wires import optional_audio
 
 
 class MotionPlot(Node):
@@ -43,7 +43,7 @@ class MotionPlot(Node):
         self, motion: MotionSequence, width: int, height: int, audio: dict[str, Any] | None = None
     ) -> dict[str, Any]:
         """The picture (1, height, width, 3) and the motion, and both for the page."""
-        sound = None if audio is None else audio_of(audio)
+        sound = optional_audio(audio)
         picture = plot(motion, sound, width, height)
         shown = {
             "images": [host.save_picture(picture, "talking_head_plot").shown],

@@ -13,7 +13,7 @@ from . import host
 from .node import Node
 from .render import drawing_inputs, drawing_options, mask_input
 from .video_file import FileChoice, file_inputs, write_file
-from .wires import audio_of
+from .wires import optional_audio
 
 
 class RenderToFile(Node):
@@ -55,26 +55,21 @@ class RenderToFile(Node):
         self,
         portrait: Portrait,
         motion: MotionSequence,
-        filename_prefix: str,
-        format: str,
-        crf: int,
         save_metadata: bool,
-        save_output: bool,
         trim_to_audio: bool,
-        pix_fmt: str,
         audio: dict[str, Any] | None = None,
         mask: Tensor | None = None,
         prompt: Any = None,
         extra_pnginfo: dict[str, Any] | None = None,
         unique_id: str = "",
-        **drawing: Any,
+        **options: Any,
     ) -> dict[str, Any]:
         """The path and the video, and what the page plays."""
-        sound = None if audio is None else audio_of(audio)
+        sound = optional_audio(audio)
         if trim_to_audio and sound is not None:
             motion = motion[: frame_count(sound.samples, sound.sample_rate, motion.fps)]
-        batches = _shown(render(portrait, motion, drawing_options(portrait, mask, **drawing)), unique_id)
-        choice = FileChoice(filename_prefix, format, crf, pix_fmt, save_output)
+        batches = _shown(render(portrait, motion, drawing_options(portrait, mask, options)), unique_id)
+        choice = FileChoice.of(options)
         workflow = host.embedded_workflow(prompt, extra_pnginfo) if save_metadata else {}
         file = write_file(choice, host.counted(batches, len(motion)), motion.fps, sound, workflow)
         return {"ui": file.shown, "result": (file.path, file.video)}

@@ -13,7 +13,7 @@ from ..lp_core.media.rates import frame_rate as exact_rate
 from . import host
 from .node import Node
 from .video_file import FileChoice, file_inputs, write_file
-from .wires import audio_of, frames_of, stack_of, video_parts
+from .wires import frames_of, optional_audio, stack_of, video_parts
 
 FRAMES_AT_ONCE = 16
 
@@ -74,26 +74,22 @@ class VideoCombine(Node):
         self,
         frame_rate: float,
         loop_count: int,
-        filename_prefix: str,
-        format: str,
-        crf: int,
         save_metadata: bool,
         pingpong: bool,
-        save_output: bool,
         trim_to_audio: bool,
-        pix_fmt: str,
         images: Tensor | None = None,
         audio: dict[str, Any] | None = None,
         video: Any = None,
         prompt: Any = None,
         extra_pnginfo: dict[str, Any] | None = None,
+        **file_options: Any,
     ) -> dict[str, Any]:
         """The path, the frames and the video, and what the page plays."""
         stack, sound, rate = _inputs(images, audio, video, exact_rate(frame_rate))
         order = _order(len(stack), pingpong, loop_count)
         if trim_to_audio and sound is not None:
             order = order[: frame_count(sound.samples, sound.sample_rate, rate)]
-        choice = FileChoice(filename_prefix, format, crf, pix_fmt, save_output)
+        choice = FileChoice.of(file_options)
         workflow = host.embedded_workflow(prompt, extra_pnginfo) if save_metadata else {}
         file = write_file(choice, _played(stack, order, choice.keeps_alpha), rate, sound, workflow)
         return {"ui": file.shown, "result": (file.path, stack, file.video)}
@@ -106,7 +102,7 @@ def _inputs(
     if (images is None) == (video is None):
         given = "neither" if images is None else "both"
         raise ValueError(f"Video Combine takes images or a video; {given} came in. Connect one.")
-    sound = None if audio is None else audio_of(audio)
+    sound = optional_audio(audio)
     if images is not None:
         return stack_of(images), sound, rate
     frames, own_sound, own_rate = video_parts(video)

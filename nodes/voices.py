@@ -7,7 +7,7 @@ import torch
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.voices import mixed, on_one_timeline, starts_in_turn
 from .node import Node
-from .wires import audio_of, sound_of
+from .wires import audio_of, optional_audio, sound_of
 
 VOICES = 4
 IN_TURN, FROM_THE_BEGINNING = "one after another", "from the beginning"
@@ -64,8 +64,9 @@ class MixVoices(Node):
         voice_4: dict[str, Any] | None = None,
     ) -> tuple[dict[str, Any], ...]:
         """The mix, and each voice alone."""
-        wires, waits = (voice_1, voice_2, voice_3, voice_4), (start_1, start_2, start_3, start_4)
-        connected = {index: audio_of(wire) for index, wire in enumerate(wires) if wire is not None}
+        waits = (start_1, start_2, start_3, start_4)
+        heard = (audio_of(voice_1), audio_of(voice_2), optional_audio(voice_3), optional_audio(voice_4))
+        connected = {index: voice for index, voice in enumerate(heard) if voice is not None}
         voices, starts = list(connected.values()), [waits[index] for index in connected]
         tracks = on_one_timeline(voices, starts_in_turn(voices, starts) if order == IN_TURN else starts)
         mix = mixed(tracks)

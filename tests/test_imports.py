@@ -52,6 +52,7 @@ ROOMS = (  # from the roof down: each imports only those after it
     "lp_core.media",
     "lp_core.compute",
     "lp_core.options",
+    "lp_core.once",
 )
 HOST_MODULES = {"folder_paths", "comfy", "comfy_api", "server", "execution", "nodes"}
 HEAVY = {"librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}

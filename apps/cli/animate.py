@@ -3,14 +3,15 @@
 import argparse
 from pathlib import Path
 
+from ...diffpose.generator import MotionOptions
 from ...diffpose.pose_sources import cached_motion, keyframe_pose, parse_keyframes, reference_pose
 from ...lp_core.media.audio import AudioFile
 from ...lp_core.media.rates import frame_rate
 from ...lp_core.motion.edits import mix, smooth
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.weights.folders import cache_folder, models_folders
-from .arguments import add_speech_options
-from .inputs import USUAL_FPS, clip_motion, generator_of, motion_options, portrait_of, style_of
+from .arguments import add_speech_arguments, options_from
+from .inputs import USUAL_FPS, clip_motion, generator_of, portrait_of, style_of
 from .output import write
 
 HELP = "a portrait speaks what a voice says"
@@ -19,9 +20,9 @@ READ_BY_LANDMARKS = "landmarks 1"  # how kept motion was read; another number re
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("portrait", type=Path, help="a picture with a face")
-    parser.add_argument("voice", type=Path, help="a sound file, or a video with sound")
-    add_speech_options(parser)
+    parser.add_argument("portrait", type=Path, help="A picture with a face.")
+    parser.add_argument("voice", type=Path, help="A sound file, or a video with sound.")
+    add_speech_arguments(parser)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -30,7 +31,8 @@ def run(given: argparse.Namespace) -> None:
     portrait = portrait_of(given)
     style = style_of(given.style, models_folders("diffpose", given.models))
     generator = generator_of(given, portrait.picture, portrait.landmarks, portrait)
-    motion = generator.generate(audio, frame_rate(given.fps or USUAL_FPS), motion_options(given), given.seed, style)
+    options, fps = options_from(given, MotionOptions), frame_rate(given.fps or USUAL_FPS)
+    motion = generator.generate(audio, fps, options, given.seed, style)
     write(given, portrait, smooth(_posed(given, motion), given.smooth), audio)
 
 

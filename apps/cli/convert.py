@@ -11,12 +11,12 @@ HELP = "a published motion network to safetensors, read safely and once"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("checkpoint", type=Path, help="JoyVASA's, DiffPoseTalk's, hazard-10's or Ditto's file")
-    parser.add_argument("output", type=Path, help="the .safetensors file to write")
+    parser.add_argument("checkpoint", type=Path, help="JoyVASA's, DiffPoseTalk's, hazard-10's or Ditto's file.")
+    parser.add_argument("output", type=Path, help="The .safetensors file to write.")
     parser.add_argument(
         "--pe-mode",
         choices=("legacy", "sequential"),
-        help="how it numbers frames, which no published file tells; legacy when not given",
+        help="How it numbers frames, which no published file tells; legacy when not given.",
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from . import animate
-from .arguments import add_speech_options
+from .arguments import add_speech_arguments
 
 HELP = "the bundled portrait speaks the bundled voice"
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
@@ -15,5 +15,5 @@ run = animate.run
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    add_speech_options(parser)
+    add_speech_arguments(parser)
     parser.set_defaults(portrait=DEMO_PORTRAIT, voice=DEMO_VOICE)

@@ -1,4 +1,4 @@
-"""What the arguments name: a portrait, a generator, a style, options of motion and drawing."""
+"""What the arguments name: a portrait, a generator, a style."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...diffpose.diffusion.installed import installed_style
 from ...diffpose.diffusion.samplers import Guidance, SampleOptions
-from ...diffpose.generator import MotionGenerator, MotionOptions, choose_generator
+from ...diffpose.generator import MotionGenerator, choose_generator
 from ...diffpose.steering.style import Style
 from ...diffpose.talker.driver import TalkerOptions
 from ...diffpose.talker.installed import person_of
@@ -20,9 +20,9 @@ from ...lp_core.media.picture import limited, load_picture
 from ...lp_core.media.video import read_video
 from ...lp_core.mesh.extractor import LandmarkExtractor
 from ...lp_core.motion.sequence import MotionSequence
-from ...lp_core.render.portrait import Portrait, RenderOptions
+from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights.folders import models_folders
-from .arguments import DEFAULT_OUTPUT
+from .arguments import DEFAULT_OUTPUT, options_from
 
 USUAL_FPS = 25
 
@@ -34,12 +34,7 @@ def portrait_of(given: argparse.Namespace) -> Portrait:
     face = _face(given, picture, len(picture) / len(whole))
     drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
     folders = models_folders("liveportrait", given.models)
-    return choose_renderer(drawn_by, compute_of(given), folders, given.animal).portrait(picture, face)
-
-
-def compute_of(given: argparse.Namespace) -> Compute:
-    """The device, precision and acceleration that the arguments give."""
-    return Compute(given.device, given.precision, given.accelerate)
+    return choose_renderer(drawn_by, options_from(given, Compute), folders, given.animal).portrait(picture, face)
 
 
 def _face(given: argparse.Namespace, picture: Tensor, shrunk: float) -> Face:
@@ -81,9 +76,10 @@ def generator_of(
     folders, talker = models_folders("diffpose", given.models), None
     if given.motion == "talker":
         person = None if given.animal else person_of(picture, landmarks, folders)
-        talker = TalkerOptions(given.talker_window, given.lip_reference, person=person)
-    sampling = SampleOptions(steps=given.steps, guidance=Guidance(given.audio_guidance, given.style_guidance))
-    return choose_generator(given.motion, compute_of(given), folders, sampling, talker, portrait=portrait)
+        talker = options_from(given, TalkerOptions, person=person)
+    sampling = options_from(given, SampleOptions, guidance=options_from(given, Guidance))
+    compute = options_from(given, Compute)
+    return choose_generator(given.motion, compute, folders, sampling, talker, portrait=portrait)
 
 
 def style_of(path: Path | None, folders: tuple[Path, ...]) -> Style | None:
@@ -99,35 +95,3 @@ def clip_motion(path: Path) -> MotionSequence:
     """The motion of the face in a clip."""
     clip = read_video(path)
     return LandmarkExtractor().extract(clip.frames(), clip.fps).motion
-
-
-def motion_options(given: argparse.Namespace) -> MotionOptions:
-    """The options of motion that the arguments give."""
-    return MotionOptions(
-        lips=given.lips,
-        brows=given.brows,
-        head=given.head,
-        blinks=given.blinks,
-        gaze=given.gaze,
-        pose=given.pose,
-        lip_lead_ms=given.lip_lead,
-        lips_only=given.lips_only,
-        expression=given.expression,
-        subtle=given.subtle,
-        mood=given.mood,
-        mood_strength=given.mood_strength,
-        look=given.look,
-    )
-
-
-def render_options(given: argparse.Namespace) -> RenderOptions:
-    """The options of drawing that the arguments give."""
-    return RenderOptions(
-        batch_size=given.batch,
-        paste_back=not given.crop,
-        relative=not given.absolute,
-        regions=tuple(given.regions),
-        multiplier=given.multiplier,
-        stitching=not given.no_stitching,
-        close_mouth=given.close_mouth,
-    )

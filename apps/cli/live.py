@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ...diffpose.generator import MotionOptions
 from ...diffpose.live import live_stream
 from ...lp_core.live.recording import RATE, Recording
 from ...lp_core.live.session import Audience, LiveHead, LiveSession, Tally, measured_latency, picture_bytes
@@ -16,50 +17,57 @@ from ...lp_core.media.audio import ArrivingAudio, Audio, load_audio
 from ...lp_core.media.files import folder_of
 from ...lp_core.media.formats import format_of
 from ...lp_core.motion.sequence import MotionSequence
+from ...lp_core.render.portrait import RenderOptions
 from ...lp_core.render.render import render
 from ...lp_core.weights.folders import models_folders
 from ..live.viewer import Viewer, require_aiohttp
 from .arguments import (
-    add_generator_options,
-    add_output_options,
-    add_portrait_options,
+    STRENGTHS,
+    add_generator_arguments,
+    add_options,
+    add_output_arguments,
+    add_portrait_arguments,
     add_render_options,
-    add_strength_options,
     add_style_options,
+    options_from,
 )
 from .console import say
-from .inputs import USUAL_FPS, generator_of, motion_options, portrait_of, render_options, style_of
+from .inputs import USUAL_FPS, generator_of, portrait_of, style_of
 
 HELP = "a portrait speaks along with a voice that is just being spoken"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("portrait", type=Path, help="a picture with a face")
+    parser.add_argument("portrait", type=Path, help="A picture with a face.")
     voice = parser.add_mutually_exclusive_group()
-    voice.add_argument("--voice", type=Path, default=None, metavar="FILE", help="a sound file, at its own pace")
+    voice.add_argument("--voice", type=Path, default=None, metavar="FILE", help="A sound file, at its own pace.")
     voice.add_argument(
         "--microphone",
         nargs="?",
         const="",
         default=None,
         metavar="DEVICE",
-        help="this machine's microphone; without it or --voice, the page's is heard",
+        help="This machine's microphone; without it or --voice, the page's is heard.",
     )
-    add_output_options(parser)
+    add_output_arguments(parser)
     parser.set_defaults(output=None)
-    parser.add_argument("--fps", default=None, help="frames a second, 25 when not given")
+    parser.add_argument("--fps", default=None, help="Frames a second, 25 when not given.")
     parser.add_argument(
-        "--latency", type=float, default=None, metavar="SECONDS", help="from a sound to its frame; else measured"
+        "--latency",
+        type=float,
+        default=None,
+        metavar="SECONDS",
+        help="Time from a sound to its frame; measured when not given.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address of the page; others let the network in")
-    parser.add_argument("--port", type=int, default=8199, help="of the page; 0 takes a free one")
-    parser.add_argument("--no-page", action="store_true", help="serve no page, only write the file")
-    add_portrait_options(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="Address of the page; others let the network in.")
+    parser.add_argument("--port", type=int, default=8199, help="Port of the page; 0 takes a free one.")
+    parser.add_argument("--no-page", action="store_true", help="Serve no page, only write the file.")
+    add_portrait_arguments(parser)
     add_render_options(parser)
-    add_generator_options(parser)
+    add_generator_arguments(parser)
     add_style_options(parser)
-    add_strength_options(parser)
+    add_options(parser, MotionOptions, STRENGTHS)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -108,10 +116,11 @@ def _live_voice(given: argparse.Namespace) -> Audio | None:
 
 def _live_head(given: argparse.Namespace, voice: Audio | None) -> tuple[LiveHead, Tensor]:
     """Who speaks, at a latency that this machine can hold, and the picture that is seen before."""
-    portrait, options, fps = portrait_of(given), render_options(given), given.fps or USUAL_FPS
+    portrait, options, fps = portrait_of(given), options_from(given, RenderOptions), given.fps or USUAL_FPS
     generator = generator_of(given, portrait.picture, portrait.landmarks, portrait)
     style = style_of(given.style, models_folders("diffpose", given.models))
-    trial, stream = (live_stream(generator, fps, motion_options(given), given.seed, style) for _ in range(2))
+    moving = options_from(given, MotionOptions)
+    trial, stream = (live_stream(generator, fps, moving, given.seed, style) for _ in range(2))
     measured = measured_latency(portrait, trial, options)  # in any case: the first frames are slow
     latency = measured if given.latency is None else given.latency
     sound = ArrivingAudio(RATE, voice.channels if voice else 1)

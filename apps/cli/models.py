@@ -17,18 +17,22 @@ HELP = "published weights: which are here, and fetching those that are not"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_models_folders(parser)
-    parser.add_argument("--verify", action="store_true", help="compute checksums too, about a second per 500 MB")
+    parser.add_argument("--verify", action="store_true", help="Compute checksums too, about a second per 500 MB.")
     parser.add_argument(
         "--download",
         nargs="*",
         default=None,
         metavar="NAME",
-        help="fetch what is missing or damaged of these, as liveportrait/animal or joyvasa; without names "
-        "LivePortrait's for people",
+        help="Fetch what is missing or damaged of these, as liveportrait/animal or joyvasa; without names "
+        "LivePortrait's for people.",
     )
-    parser.add_argument("--offline", action="store_true", help="never touch the network; so does $HF_HUB_OFFLINE=1")
-    parser.add_argument("--endpoint", default=None, metavar="URL", help="a mirror of the Hub; so does $HF_ENDPOINT")
-    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    parser.add_argument(
+        "--offline", action="store_true", help="Never touch the network; so does $HF_HUB_OFFLINE=1."
+    )
+    parser.add_argument(
+        "--endpoint", default=None, metavar="URL", help="A mirror of the Hub; so does $HF_ENDPOINT."
+    )
+    parser.add_argument("--quiet", action="store_true", help="No progress bars.")
 
 
 def run(given: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ...lp_core.compute.device import EnsureLoaded, already_loaded
 from ...lp_core.liveportrait.checkpoint import CheckpointError
-from ...lp_core.media.files import appearing_whole
+from ...lp_core.media.tensor_files import save_tensors
 from ..container import Container, read_container
 from ..speech.settings import SpeechSettings
 from ..transformer import PositionMode
@@ -198,8 +198,4 @@ def filled(network: Network, tensors: Mapping[str, Tensor], container: Container
 
 def write_checkpoint(path: str | os.PathLike[str], card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write tensors and their card as safetensors, whole or not at all."""
-    from safetensors.torch import save_file
-
-    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with appearing_whole(path) as part:
-        save_file(contiguous, part, metadata={"format": FORMAT, "card": json.dumps(_written(card))})
+    save_tensors(path, tensors, {"format": FORMAT, "card": json.dumps(_written(card))})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...lp_core.compute.compute import ON_CPU, Compute
 from ...lp_core.motion.sequence import MotionSequence
-from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
+from ...lp_core.weights.registry import PublishedFile, check, first_file, hub_entry, lacking, whole_files
 from ..speech.encoder import FPS, SpeechEncoder, speech_encoder
 from ..steering.style import Style, motion_statistics
 from .checkpoints import DiffusionModel, load_diffusion, load_style_encoder
@@ -20,27 +20,22 @@ from .template import load_joyvasa_space
 _JOYVASA = ("jdh-algo/JoyVASA", "b8f13fe9c23679c56f21b1baafb92ed00dc087c3")
 
 
-def _joyvasa(name: str, purpose: str, path: str, *others: str) -> WeightEntry:
-    """An entry whose file may lie as the Hub's folder has it, within a folder JoyVASA, or by itself."""
-    file = path.rsplit("/", 1)[-1]
-    return WeightEntry(
-        name=f"joyvasa/{name}",
-        purpose=f"JoyVASA: {purpose}",
-        licence="MIT",
-        commercial_use=True,
-        published=(PublishedFile(*_JOYVASA, path),),
-        places=(f"JoyVASA/{path}", path, file, *others),
-    )
-
-
-MOTION_GENERATOR = _joyvasa(
+MOTION_GENERATOR = hub_entry(
+    "joyvasa",
     "motion_generator",
-    "speech to motion, with its own speech encoder inside",
-    "motion_generator/motion_generator_hubert_chinese.pt",
-    "motion_generator_hubert_chinese.safetensors",
+    "JoyVASA: speech to motion, with its own speech encoder inside",
+    "MIT",
+    PublishedFile(*_JOYVASA, "motion_generator/motion_generator_hubert_chinese.pt"),
+    folder="JoyVASA",
+    others=("motion_generator_hubert_chinese.safetensors",),
 )
-MOTION_TEMPLATE = _joyvasa(
-    "motion_template", "what the numbers of its motion mean", "motion_template/motion_template.pkl"
+MOTION_TEMPLATE = hub_entry(
+    "joyvasa",
+    "motion_template",
+    "JoyVASA: what the numbers of its motion mean",
+    "MIT",
+    PublishedFile(*_JOYVASA, "motion_template/motion_template.pkl"),
+    folder="JoyVASA",
 )
 DIFFUSION = (MOTION_GENERATOR, MOTION_TEMPLATE)
 """What the diffusion generator needs."""
@@ -68,14 +63,12 @@ def load_installed(
         CheckpointError: a file is not what its name says.
         ValueError: the motion generator carries no speech encoder.
     """
-    unusable = unusable_weights(folders)
-    if unusable:
-        raise FileNotFoundError(
-            f"The diffusion generator's weights are not complete in {searched(folders)}: {unusable}. Download them "
-            f"from https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs none."
-        )
-    generator, template = (check(entry, folders).path for entry in DIFFUSION)
-    return _loaded(str(generator), str(template), compute)
+    advice = (
+        f"Download them from https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs "
+        "none."
+    )
+    generator, template = whole_files(DIFFUSION, folders, "The diffusion generator's", advice)
+    return _loaded(generator, template, compute)
 
 
 def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, JoyvasaSpace] | None:

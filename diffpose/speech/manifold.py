@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...lp_core.media.files import appearing_whole
+from ...lp_core.media.tensor_files import save_tensors
 from ...lp_core.motion.keypoints import LIPS
 from ...lp_core.motion.sequence import MotionSequence
 
@@ -50,11 +50,7 @@ class SpeechBank:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bank as safetensors, whole or not at all."""
-        from safetensors.torch import save_file
-
-        metadata = {"format": FORMAT, "encoder": self.encoder}
-        with appearing_whole(path) as part:
-            save_file({"features": self.features.cpu().contiguous()}, part, metadata=metadata)
+        save_tensors(path, {"features": self.features}, {"format": FORMAT, "encoder": self.encoder})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SpeechBank":

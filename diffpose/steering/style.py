@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...lp_core.media.files import appearing_whole
+from ...lp_core.media.tensor_files import save_tensors
 from ...lp_core.motion.controls import from_expression
 from ...lp_core.motion.keypoints import rotation_degrees
 from ...lp_core.motion.sequence import MotionSequence
@@ -98,12 +98,9 @@ class Style:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the code as safetensors and the rest into its JSON metadata, whole or not at all."""
-        from safetensors.torch import save_file
-
-        tensors = {} if self.code is None else {"code": self.code.detach().float().cpu().contiguous()}
+        tensors = {} if self.code is None else {"code": self.code.float()}
         about = {"statistics": asdict(self.statistics), "strength": self.strength}
-        with appearing_whole(path) as part:
-            save_file(tensors, part, metadata={"format": FORMAT, "style": json.dumps(about)})
+        save_tensors(path, tensors, {"format": FORMAT, "style": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Style":

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...lp_core.media.rates import frame_count
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
+from ...lp_core.motion.motion_filter import MAXIMUM_GAIN
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.options import check_options, option
 from ..motion_generator import MotionGenerator, MotionRequest
@@ -48,7 +49,6 @@ class TalkerOptions:
     """How the networks are run.
 
     Attributes:
-        gain: of the lips' x, y and z; 1 keeps it.
         person: (64,) expression coefficients of the portrait (see `reconstruction`), which the networks hear the
             voice with; the mean face's when None.
     """
@@ -73,7 +73,13 @@ class TalkerOptions:
         unit="frames",
         label="look-ahead",
     )
-    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    gain: tuple[float, float, float] = option(
+        (1.0, 1.0, 1.0),
+        "Factors on the lips' motion along x, y and z: 1 keeps it.",
+        minimum=-MAXIMUM_GAIN,
+        maximum=MAXIMUM_GAIN,
+        step=0.05,
+    )
     person: Tensor | None = None
 
     def __post_init__(self) -> None:

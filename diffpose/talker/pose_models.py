@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...lp_core.liveportrait.checkpoint import CheckpointError, build_network
-from ...lp_core.media.files import appearing_whole
 from ...lp_core.media.rates import frame_rate
+from ...lp_core.media.tensor_files import save_tensors
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.motion.smoothers import savitzky_golay
 from ..container import Container, read_container
@@ -54,14 +54,10 @@ class PoseModel:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model as safetensors, whole or not at all."""
-        from safetensors.torch import save_file
-
         limits = {} if self.limits is None else {"limits": self.limits}
         tensors = {**self.network.state_dict(), "units": self.units, **limits}
         card = json.dumps({"fps": str(self.fps), "ahead": self.ahead, "encoder": self.encoder})
-        with appearing_whole(path) as part:
-            contiguous = {key: value.contiguous() for key, value in tensors.items()}
-            save_file(contiguous, part, metadata={"format": FORMAT, "card": card})
+        save_tensors(path, tensors, {"format": FORMAT, "card": card})
 
 
 def load_pose_model(path: str | os.PathLike[str]) -> PoseModel:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from queue import SimpleQueue
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from ..media.audio import ArrivingAudio
 from ..media.encoding import VideoOptions, write_video
+from ..media.formats import format_of
+from .recovery import surviving
 from .session import LiveFrame
 
 RATE = 48_000  # samples a second, which the sound of every video format may have
@@ -20,7 +23,8 @@ class Recording:
     """A `live.Audience` that writes what it gets, in a thread of its own.
 
     Where a frame is dropped the picture before it is repeated, so that the file has ceil(duration · fps) frames
-    beside the complete sound. The file appears when `end` returns; without any sound there is none.
+    beside the complete sound. The file appears when `end` returns; without any sound there is none. When writing
+    fails or the process dies, what was written up to about a second before is kept: see `recovery`.
 
     Args:
         path: where to write; its ending is one of a video format's.
@@ -80,7 +84,10 @@ class Recording:
         try:
             first = self._frames.get()
             if first is not None:
-                write_video(path, self._pictures(first, picture), fps, self._sound, options)
+                chosen = options or VideoOptions()
+                form = (chosen.format or format_of(path)).recorded()
+                chosen = replace(chosen, format=form)
+                write_video(path, self._pictures(first, picture), fps, self._sound, chosen, surviving)
         except BaseException as error:  # it belongs to who speaks
             self._error = error
 

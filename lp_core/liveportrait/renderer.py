@@ -31,7 +31,6 @@ from .networks import Networks
 
 NETWORK_SIDE = 256  # pixels a side of what F and M see
 OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open
-NARROW_EYES, WIDE_EYES = 0.18, 0.39  # eye ratios: below the first a clip's eyes are opened to the second
 
 _log = logging.getLogger(__name__)
 
@@ -287,12 +286,6 @@ class LivePortraitRenderer:
             wanted = torch.tensor([options.eye_opening])
             moved = moved + self.eye_displacement(portrait, wanted, wanted)
         return moved
-
-
-def steady_eye_opening(portrait: Portrait) -> float:
-    """The eye opening that all frames of a clip are brought to, from the portrait of its first frame."""
-    mean = float(portrait.drawing.eye_ratios.mean())
-    return mean if mean >= NARROW_EYES else WIDE_EYES
 
 
 def network_view(crops: Tensor) -> Tensor:

@@ -3,8 +3,8 @@
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -82,6 +82,7 @@ def write_video(
     fps: float | Fraction,
     audio: Audio | ArrivingAudio | None = None,
     options: VideoOptions | None = None,
+    appearing: Callable[[str | os.PathLike[str]], AbstractContextManager[Path]] = appearing_whole,
 ) -> int:
     """Encode frames as they come into one file, with the sound beside them; gives the number of frames.
 
@@ -97,6 +98,7 @@ def write_video(
         fps: frames a second, made exact by `frame_rate`.
         audio: the sound track, whole or arriving before the frames that it belongs to; None for a silent video.
         options: format, quality, speed and metadata.
+        appearing: gives the path to write to, and makes it the file's when all went well.
 
     Raises:
         ValueError: no frames, frames of another shape or size, a bad frame rate, file name or pixel format.
@@ -123,7 +125,7 @@ def write_video(
         return count
 
     kept = f"{form.pixel_format(chosen.pixel_format, alpha=False)} {form.with_alpha}"
-    with appearing_whole(path) as part:
+    with appearing(path) as part:
         return alongside(on_host(frames, eight_bits="10le" not in kept), partial(written, part))
 
 

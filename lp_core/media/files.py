@@ -27,7 +27,7 @@ def appearing_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     part = Path(name)
     try:
         yield part
-        part.chmod(0o666 & ~_umask())
+        part.chmod(file_mode())
         part.replace(target)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -47,8 +47,8 @@ def folder_of(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
-def _umask() -> int:
-    """The process's file mode mask, which mkstemp ignores (reading it means setting it)."""
+def file_mode() -> int:
+    """The mode of new files by the process's mask, which mkstemp ignores (reading it means setting it)."""
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask

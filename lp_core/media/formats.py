@@ -99,6 +99,10 @@ class VideoFormat:
         """The format as clips of less than FEW_FRAMES want it."""
         return replace(self, settings=lambda crf, preset: {**self.settings(crf, preset), **self.few_settings})
 
+    def recorded(self) -> "VideoFormat":
+        """The format written so that what there is of a file can be played at any time, up to about a second."""
+        return replace(self, muxer_options={**self.muxer_options, **_RECORDED.get(self.muxer, {})})
+
     def pixel_format(self, wanted: str | None, alpha: bool) -> str:
         """The pixel format to encode with: the wanted one, else that for frames with or without transparency.
 
@@ -153,7 +157,16 @@ def _video_toolbox(crf: int, _preset: str) -> dict[str, str]:
     return {"q:v": str(100 - crf), "allow_sw": "0"}
 
 
-_MP4 = {"movflags": "faststart+use_metadata_tags"}
+MP4_OPTIONS = {"movflags": "faststart+use_metadata_tags"}
+
+# By container: what lies on the disk is a file that can be played, whenever writing ends.
+_FRAGMENTED = {
+    "movflags": "delay_moov+default_base_moof+use_metadata_tags",
+    "frag_duration": "1000000",  # microseconds
+    "flush_packets": "1",
+}
+_CLUSTERED = {"cluster_time_limit": "1000", "flush_packets": "1"}  # milliseconds
+_RECORDED = {"mp4": _FRAGMENTED, "mov": _FRAGMENTED, "matroska": _CLUSTERED, "webm": _CLUSTERED}
 
 H264 = VideoFormat(
     "video/h264-mp4",
@@ -164,7 +177,7 @@ H264 = VideoFormat(
     ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"),
     sound=AAC,
     settings=_x264,
-    muxer_options=_MP4,
+    muxer_options=MP4_OPTIONS,
 )
 H265 = VideoFormat(
     "video/h265-mp4",
@@ -175,7 +188,7 @@ H265 = VideoFormat(
     ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"),
     sound=AAC,
     settings=_x265,
-    muxer_options=_MP4,
+    muxer_options=MP4_OPTIONS,
     tag="hvc1",
     # With B-frames x265 4.1 fails to give out the last of one or two frames, one time in five.
     few_settings={"x265-params": "log-level=error:bframes=0"},
@@ -213,7 +226,7 @@ PRORES = VideoFormat(
     with_alpha="yuva444p10le",
     sound=PCM_INTEGER,
     settings=lambda _crf, _preset: {"profile": "4444", "vendor": "apl0"},
-    muxer_options=_MP4,
+    muxer_options=MP4_OPTIONS,
     in_browsers=False,
 )
 FFV1 = VideoFormat(

@@ -2,54 +2,80 @@
 
 import os
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SMALLEST_SIDE = 32  # pixels: below it no face can be told
-LARGEST_SIDE = 8192  # pixels: above it a picture would fill the memory for nothing
+from .picture_files import check_size, stored_picture
+
+GROUND = 1.0  # the grey level that shows through transparency: white, as in browsers and on paper
+INTEGER_KINDS = {torch.bool: 1, torch.uint8: 255, torch.uint16: 65_535}  # that pictures have, with their white
 
 
-def load_picture(path: str | os.PathLike[str]) -> Tensor:
-    """The picture in a file, turned as its EXIF orientation says, transparency dropped.
+def load_picture(path: str | os.PathLike[str], alpha: bool = False) -> Tensor:
+    """The picture in a file (H, W, 3): in sRGB by its colour profile, upright by EXIF, laid over GROUND.
+
+    Args:
+        path: a file of one of `picture_files.FORMATS`, or HEIC where pillow-heif is installed.
+        alpha: keep its opacity as a fourth channel, 1 everywhere where the file has none.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: not a picture, or one outside the sizes that are taken.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"There is no picture {path}.")
-    try:
-        with Image.open(path) as image:
-            _check_size(*image.size)
-            upright = ImageOps.exif_transpose(image)
-            # Pillow cuts 16-bit grey off at 255 when it converts it.
-            deep = upright.mode.startswith("I;16")
-            pixels = np.asarray(upright) / np.float32(257) if deep else np.asarray(upright.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"Cannot read {path} as a picture ({error}); give a PNG, JPEG or WebP file.") from error
-    channels = pixels[..., None] if pixels.ndim == 2 else pixels
-    return as_picture(torch.from_numpy(channels.astype(np.float32) / 255))
+    return as_picture(stored_picture(path), alpha)
 
 
-def as_picture(pixels: Tensor) -> Tensor:
-    """One picture (H, W, C) with C of 1, 3 or 4 as RGB (H, W, 3) float32 in 0…1; transparency is dropped.
+def as_picture(pixels: Tensor, alpha: bool = False) -> Tensor:
+    """One picture (H, W, C) with C of 1, 3 or 4 as RGB (H, W, 3) float32 in 0…1, laid over GROUND.
+
+    Args:
+        pixels: floats in 0…1, or bool, uint8 or uint16 in their whole range; transparency is not premultiplied.
+        alpha: keep the opacity as a fourth channel where there is one; what is not seen at all is GROUND.
 
     Raises:
-        ValueError: wrong shape, NaN or infinite values, or a size outside 32 … 8192 pixels a side.
+        ValueError: wrong shape or kind, NaN or infinite values, or a size outside 32 … 8192 pixels a side.
     """
     if pixels.ndim != 3 or pixels.shape[-1] not in (1, 3, 4):
         raise ValueError(
             f"A picture is (height, width, channels) with 1, 3 or 4 channels; got shape {tuple(pixels.shape)}."
         )
-    _check_size(pixels.shape[1], pixels.shape[0])
-    colours = pixels[..., :3].float().expand(-1, -1, 3)
-    if not torch.isfinite(colours).all():
+    check_size(pixels.shape[1], pixels.shape[0])
+    values = as_floats(pixels)
+    if not torch.isfinite(values).all():
         raise ValueError("The picture holds NaN or infinite pixels; check the node that made it (a VAE in fp16?).")
-    return colours.clamp(0, 1).contiguous()
+    return as_colours(values.clamp(0, 1), alpha).contiguous()
+
+
+def as_floats(pixels: Tensor) -> Tensor:
+    """Pixels of any shape as float32: floats unchanged, integers scaled so that their white is 1.
+
+    Raises:
+        ValueError: integers other than bool, uint8 and uint16, which do not say what is white, or complex numbers.
+    """
+    if pixels.is_floating_point():
+        return pixels.float()
+    white = INTEGER_KINDS.get(pixels.dtype)
+    if white is None:
+        raise ValueError(
+            f"Pixels are floats in 0…1, or uint8 or uint16; got {pixels.dtype}: convert them in the node that "
+            "made them."
+        )
+    return pixels.float().div_(white)
+
+
+def as_colours(pixels: Tensor, alpha: bool = False) -> Tensor:
+    """Floats (…, C) with C of 1, 3 or 4 as RGB (…, 3): grey spread, transparency laid over GROUND.
+
+    With `alpha` four channels stay four; colours that are not seen at all become GROUND there, since resizing would
+    mix them in.
+    """
+    if pixels.shape[-1] < 4:
+        return pixels.expand(*pixels.shape[:-1], 3)
+    colours, opacity = pixels[..., :3], pixels[..., 3:].clamp(0, 1)
+    if alpha:
+        return torch.cat([torch.where(opacity > 0, colours, GROUND), pixels[..., 3:]], -1)
+    return torch.lerp(torch.full_like(colours, GROUND), colours, opacity)
 
 
 def limited(picture: Tensor, longest_side: int, division: int = 1) -> Tensor:
@@ -66,12 +92,3 @@ def limited(picture: Tensor, longest_side: int, division: int = 1) -> Tensor:
         picture = shrunk[0].permute(1, 2, 0).contiguous()
     whole = height % division == 0 and width % division == 0
     return picture if whole else picture[: height - height % division, : width - width % division]
-
-
-def _check_size(width: int, height: int) -> None:
-    if min(width, height) < SMALLEST_SIDE:
-        raise ValueError(f"The picture has {width}×{height} pixels; a face needs at least {SMALLEST_SIDE} a side.")
-    if max(width, height) > LARGEST_SIDE:
-        raise ValueError(
-            f"The picture has {width}×{height} pixels; at most {LARGEST_SIDE} a side are taken. Shrink it first."
-        )

@@ -11,8 +11,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..media.files import appearing_whole
 from ..media.rates import frame_rate
+from ..media.tensor_files import save_tensors
 from .keypoints import KEYPOINTS, rotation_degrees, rotation_matrix
 
 FORMAT = "talking-head motion 1"
@@ -168,16 +168,9 @@ class MotionSequence:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the motion as safetensors with the rate and format in its JSON metadata, whole or not at all."""
-        from safetensors.torch import save_file
-
         tensors = {name: getattr(self, name) for name in MotionFrame.SHAPES}
         tensors |= {f"rest.{name}": getattr(self.rest, name) for name in MotionFrame.SHAPES}
-        own = {
-            name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, tensor in tensors.items()
-        }
-        with appearing_whole(path) as part:
-            save_file(own, part, metadata={"format": FORMAT, "fps": str(self.fps)})
+        save_tensors(path, tensors, {"format": FORMAT, "fps": str(self.fps)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "MotionSequence":

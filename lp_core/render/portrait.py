@@ -45,6 +45,7 @@ class RenderOptions:
         ("all",),
         "What of the motion is taken: all, or any of expression, lips, eyes, brows, pose together.",
         choices=REGIONS,
+        label="choice of regions",
     )
     keep_identity: bool = option(True, "With relative off: what tells whose face it is stays the portrait's.")
     mask: Tensor | None = field(default=None, compare=False)

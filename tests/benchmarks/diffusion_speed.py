@@ -33,6 +33,7 @@ from talking_head.diffpose.diffusion.normalise import JoyvasaSpace
 from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, guided, sample, seeded_noise
 from talking_head.diffpose.diffusion.schedule import Schedule
 from talking_head.diffpose.diffusion.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
+from talking_head.diffpose.motion_generator import MotionRequest
 from talking_head.diffpose.speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
 from talking_head.diffpose.speech.incremental import IncrementalFeatures
 from talking_head.diffpose.speech.streaming import StreamingFeatures, WindowedFeatures
@@ -118,6 +119,7 @@ def stages(
 ) -> list[Figure]:
     """What offline generation spends on each stage, of a window of four seconds."""
     sound = Audio(0.1 * torch.randn(1, 4 * SAMPLE_RATE), SAMPLE_RATE)
+    request = MotionRequest(sound, Fraction(FPS), MotionOptions(), 0, Style())
     vectors = torch.randn(HEARD, model.card.layout.motion_dims)
     motion = space.motion(vectors, Fraction(FPS))
     ready, sampling = sampling_ms(model, device)
@@ -127,7 +129,7 @@ def stages(
         "sampling in 10 steps": sampling,
         "vectors to motion": median_ms(lambda: space.motion(vectors, Fraction(FPS)), device),
         "strengths, silence, small expressions": median_ms(
-            lambda: as_wanted(motion, sound, FPS, MotionOptions(), Style().gains(), 0), device
+            lambda: as_wanted(motion, request, request.gains), device
         ),
     }
     return [Figure(f"offline stage: {name}", value / 4000, FACTOR) for name, value in spent.items()]

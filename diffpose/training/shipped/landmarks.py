@@ -40,6 +40,7 @@ from ....lp_core.faces.landmark_net import (
 )
 from ....lp_core.faces.landmarks import LANDMARKS
 from ....lp_core.faces.refine import FaceBox, mirror
+from ....lp_core.media.tensor_files import save_tensors
 
 STORED_SIZE = 320  # pixels a side of the stored, upright faces
 STORED_MARGIN = 2.1  # side of a stored face's picture over the larger side of its box
@@ -346,11 +347,9 @@ def train(name: str, faces: Faces, steps: int, batch: int = 32, rate: float = 4e
 
 def save_network(network: LandmarkNet | PartNet, path: Path) -> None:
     """Write a trained network as it is shipped: folded, fp16 but for the mean."""
-    from safetensors.torch import save_file
-
     state = folded(network).state_dict()
-    stored = {key: (value if key == "mean" else value.half()).contiguous() for key, value in state.items()}
-    save_file(stored, path, metadata={"licence": "MIT", "provenance": PROVENANCE})
+    stored = {key: value if key == "mean" else value.half() for key, value in state.items()}
+    save_tensors(path, stored, {"licence": "MIT", "provenance": PROVENANCE})
 
 
 def label(sources: Sequence[Path]) -> Faces:

@@ -13,6 +13,7 @@ from talking_head.diffpose.diffusion.generator import DiffusionGenerator, whole_
 from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions
 from talking_head.diffpose.diffusion.windows import LIVE, LIVE_ON_CPU
 from talking_head.diffpose.generator import MotionOptions
+from talking_head.diffpose.motion_generator import MotionRequest
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.steering.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.steering.subtle import mood_controls
@@ -195,7 +196,8 @@ def test_a_steered_stream_is_the_steering_of_a_stream(wanted, generator):
     wanted = replace(wanted, rest_in_silence=False, subtle=0)
     sound, gains = voice(30_000), Style().gains()
     streamed = joined(generator.stream(5, options=wanted), [sound.waveform[0]])
-    whole = whole_motion(generator._stream(5, Style(), LIVE, None), sound, 25, wanted, gains, 5)
+    request = MotionRequest(sound, Fraction(25), wanted, 5, Style())
+    whole = whole_motion(generator._stream(5, Style(), LIVE, None), request, gains)
     for part in PARTS:
         torch.testing.assert_close(getattr(streamed, part), getattr(whole, part), atol=2e-4, rtol=0)
 

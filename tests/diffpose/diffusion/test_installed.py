@@ -7,7 +7,6 @@ import pytest
 import torch
 from diffpose_goldens import published, save_published, write_small_diffusion
 
-from talking_head.diffpose import generator as generator_module
 from talking_head.diffpose.diffusion.generator import DiffusionGenerator
 from talking_head.diffpose.diffusion.installed import (
     DIFFUSION,
@@ -23,6 +22,7 @@ from talking_head.diffpose.steering.style import motion_statistics
 from talking_head.lp_core.compute.compute import ON_CPU, Compute
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
+from talking_head.lp_core.once import log_once
 from talking_head.lp_core.weights.registry import State, check
 
 install = write_small_diffusion
@@ -37,7 +37,7 @@ def installed(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _afresh():
-    generator_module._say_once.cache_clear()
+    log_once.cache_clear()
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

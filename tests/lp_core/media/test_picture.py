@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from talking_head.lp_core.media.picture import as_picture, limited, load_picture
+from talking_head.lp_core.media.picture import GROUND, as_picture, limited, load_picture
 
 
 def test_a_file_is_read_as_stored(tmp_path):
@@ -36,7 +36,31 @@ def test_grey_and_transparent_pictures_become_colour(channels):
     pixels = torch.rand(40, 50, channels)
     picture = as_picture(pixels)
     assert picture.shape == (40, 50, 3)
-    torch.testing.assert_close(picture[..., 0], pixels[..., 0])
+    opacity = pixels[..., 3] if channels == 4 else 1
+    torch.testing.assert_close(picture[..., 0], opacity * pixels[..., 0] + (1 - opacity) * GROUND)
+
+
+def test_opacity_is_kept_where_it_is_wanted():
+    pixels = torch.rand(40, 50, 4)
+    pixels[:20, :, 3] = 0
+    kept = as_picture(pixels, alpha=True)
+    assert torch.equal(kept[20:], pixels[20:])
+    assert torch.equal(kept[:20, :, 3], pixels[:20, :, 3])
+    assert (kept[:20, :, :3] == GROUND).all()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64, torch.uint8, torch.uint16])
+def test_every_kind_of_number_gives_the_same_picture(kind):
+    levels = torch.randint(0, 256, (40, 50, 3))
+    scale = {torch.uint8: 1, torch.uint16: 257}.get(kind, 1 / 255)
+    picture = as_picture((levels * scale).to(kind))
+    torch.testing.assert_close(picture, levels / 255, atol=2**-8 if kind == torch.bfloat16 else 2**-11, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.int32, torch.int16, torch.complex64])
+def test_numbers_that_do_not_say_what_is_white_are_refused(kind):
+    with pytest.raises(ValueError, match=r"floats in 0…1, or uint8 or uint16; got torch\."):
+        as_picture(torch.ones(40, 50, 3).to(kind))
 
 
 def test_the_given_tensor_is_not_the_result_s_memory_when_clamped():
