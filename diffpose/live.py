@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 from ..lp_core.live.session import MotionStream
-from .generator import MotionGenerator
+from .motion_generator import MotionGenerator
 from .procedural.generator import ProceduralGenerator
 from .procedural.stream import ProceduralStream
 from .steering.options import MotionOptions

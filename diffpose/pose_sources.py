@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -18,10 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.compute.device import ModelPlacement, place_permanently
+from ..lp_core.compute.compute import ON_CPU, Compute
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.rates import frame_rate
-from ..lp_core.motion.edits import mix
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence
 from ..lp_core.render.dubbing import ping_pong
 from .encoders import hear
@@ -93,24 +91,6 @@ def keyframe_pose(keyframes: Sequence[Keyframe], frames: int, fps: float | Fract
     return _turning(torch.from_numpy(degrees), fps)
 
 
-def constant_speed(angles: Sequence[float], frames: int) -> Tensor:
-    """An angle (frames,) that goes through all the given ones at one speed, as SadTalker's free view does.
-
-    Each stretch starts exactly at its angle; what is left at the end holds the last one.
-    """
-    total = sum(abs(second - first) for first, second in pairwise(angles))
-    if not total or frames < 2:
-        return torch.full((frames,), float(angles[-1] if frames > 1 else angles[0]))
-    step = total / (frames - 1)
-    path = [
-        np.arange(first, second, step if second > first else -step)
-        for first, second in pairwise(angles)
-        if first != second
-    ]
-    whole = np.concatenate([*path, np.full(frames, float(angles[-1]))])[:frames]
-    return torch.from_numpy(whole).float()
-
-
 def reference_pose(
     clip: MotionSequence,
     frames: int,
@@ -146,11 +126,10 @@ def learned_pose(
     model: PoseModel,
     audio: Audio,
     folders: Sequence[Path] = (),
-    device: torch.device | str = "cpu",
+    compute: Compute = ON_CPU,
     seed: int = 0,
     sigma_scale: float = SIGMA_SCALE,
     speaker: Projection | None = None,
-    placement: ModelPlacement = place_permanently,
 ) -> MotionSequence:
     """Head motion of a voice at the model's rate, from the model's own speech encoder.
 
@@ -158,17 +137,16 @@ def learned_pose(
         model: the network; its `encoder` is one of `encoders.ENCODERS`, with two features for each pose.
         audio: the voice.
         folders: models folders that the encoder's weights are in, best first.
-        device: where the encoder computes.
+        compute: device, precision and placement of the encoder.
         seed: as `autoregressive_pose`.
         sigma_scale: likewise.
         speaker: whose way of speaking the voice is brought to; nobody's when None.
-        placement: who brings the encoder to its device.
 
     Raises:
         ValueError: an unknown encoder, too short a sound, or a speaker's bank of another encoder.
         FileNotFoundError: the encoder's weights are not there.
     """
-    features = hear(audio, model.encoder, folders, device, placement)
+    features = hear(audio, model.encoder, folders, compute)
     if speaker is not None:
         features = speaker.of(features, model.encoder)
     pairs = paired(features)
@@ -204,22 +182,6 @@ def cached_motion(
     motion = extract()
     motion.save(kept)
     return motion
-
-
-def mixed_pose(sources: Sequence[tuple[MotionSequence, float]]) -> MotionSequence:
-    """Several head motions by weight, turned along the shortest ways; the first gives rate, length and the rest.
-
-    Raises:
-        ValueError: nothing given, or weights that are negative or all zero.
-    """
-    if not sources or min(weight for _, weight in sources) < 0 or not sum(weight for _, weight in sources):
-        raise ValueError("Mixing head motions needs at least one, with weights of 0 or more, not all 0.")
-    mixed, total = sources[0]
-    for motion, weight in sources[1:]:
-        total += weight
-        if weight:
-            mixed = mix(mixed, motion, ("pose",), weight / total)
-    return mixed
 
 
 def _keyframe(number: int, line: str) -> Keyframe:

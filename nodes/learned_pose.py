@@ -8,12 +8,11 @@ from ..diffpose.talker.head_pose import SIGMA_SCALE
 from ..diffpose.talker.installed import installed_vae_pose
 from ..diffpose.talker.pose_models import load_pose_model
 from ..diffpose.talker.pose_vae import STYLES
-from ..lp_core.motion.edits import mix
 from ..lp_core.motion.sequence import MotionSequence
 from ..lp_core.render.portrait import Portrait
 from . import host
 from .node import Node
-from .pose import MOTION_IN, POSED, SEED, WEIGHT
+from .pose import MOTION_IN, SEED, WEIGHT, PosesHead
 from .widgets import file_choice
 from .wires import audio_of
 
@@ -21,14 +20,11 @@ POSE_FOLDER = "pose"  # within models/diffpose
 POSE_SUFFIXES = (".safetensors", ".pkl", ".pt", ".pth")
 
 
-class LearnedPose(Node):
+class LearnedPose(PosesHead, Node):
     """Head motion drawn pose by pose, each from those before it and the voice."""
 
     DESCRIPTION = "Moves the head by an autoregressive network, such as a person's of Live Speech Portraits."
     SEARCH_ALIASES = ("talking head", "autoregressive head pose", "live speech portraits", "audio2headpose")
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -70,19 +66,16 @@ class LearnedPose(Node):
                 f"There is no head-pose model {model!r} in models/diffpose/{POSE_FOLDER}; put it there."
             )
         folders, network = host.model_folders("diffpose"), load_pose_model(found[model])
-        pose = learned_pose(network, audio_of(audio), folders, host.device(), seed, variety, speaker, host.managed)
-        return (mix(motion, pose.resampled(motion.fps, len(motion)), ("pose",), weight),)
+        pose = learned_pose(network, audio_of(audio), folders, host.compute(), seed, variety, speaker)
+        return self.posed(motion, pose, weight)
 
 
-class SadTalkerPose(Node):
+class SadTalkerPose(PosesHead, Node):
     """Head motion by SadTalker's PoseVAE."""
 
     DESCRIPTION = "Moves the head by SadTalker's PoseVAE, in one of 46 speakers' manners; whole clips only."
     SEARCH_ALIASES = ("talking head", "sadtalker", "audio2pose", "pose style")
     EXPERIMENTAL = True
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -114,4 +107,4 @@ class SadTalkerPose(Node):
         """The motion with SadTalker's head."""
         folders = host.model_folders("diffpose")
         pose = installed_vae_pose(audio_of(audio), folders, portrait, pose_style, seed)
-        return (mix(motion, pose.resampled(motion.fps, len(motion)), ("pose",), weight),)
+        return self.posed(motion, pose, weight)

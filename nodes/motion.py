@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ..diffpose.diffusion.samplers import Guidance, SampleOptions
+from ..diffpose.diffusion.samplers import STYLE_GUIDANCE, Guidance, SampleOptions
 from ..diffpose.generator import GENERATORS, automatic_generator, choose_generator
 from ..diffpose.speech.manifold import Projection
-from ..diffpose.steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, MotionOptions
+from ..diffpose.steering.options import MotionOptions
 from ..diffpose.steering.style import Style
 from ..diffpose.talker.driver import TalkerOptions
 from ..lp_core.media.rates import frame_rate
@@ -15,14 +15,24 @@ from ..lp_core.render.portrait import Portrait
 from . import host, widgets
 from .driving import frame_index, neutral_frame_input
 from .node import Node
+from .option_inputs import OptionInputs, same_names
 from .page import CURVES, curves_shown, tell_generator
 from .saved import ReadsFile, file_input, prefix_input, save
 from .wires import audio_of
 
-
-def _strength(what: str) -> tuple[str, dict[str, Any]]:
-    tooltip = f"Strength of {what}: 1 as it comes, 0 none."
-    return ("FLOAT", {"default": 1.0, "min": 0.0, "max": MAXIMUM_STRENGTH, "step": 0.05, "tooltip": tooltip})
+MOTION = OptionInputs(
+    MotionOptions,
+    same_names(
+        "lips", "blinks", "gaze", "brows", "head", "pose", "lip_lead_ms", "expression", "lips_only",
+        "rest_in_silence", "subtle", "mood", "mood_strength", "look",
+    ),
+)  # fmt: skip
+GUIDANCE = OptionInputs(
+    Guidance,
+    {"audio_guidance": "audio", "style_guidance": "style"},
+    {"style_guidance": {"default": STYLE_GUIDANCE}},
+)
+SAMPLING = OptionInputs(SampleOptions, same_names("steps"))
 
 
 class AudioToMotion(Node):
@@ -57,44 +67,13 @@ class AudioToMotion(Node):
                 "seed": widgets.seed(
                     "Chooses blinks, glances and nods; the lips follow the voice with every seed."
                 ),
-                "lips": _strength("lip motion"),
-                "blinks": _strength("blinking, as how often"),
-                "gaze": _strength("glances"),
-                "brows": _strength("brow motion"),
-                "head": _strength("head motion"),
-                "pose": (list(POSES), {"default": POSES[0], "tooltip": (
-                    "synthetic moves the head with the speech; still leaves it as it is in the portrait."
-                )}),
-                "lip_lead_ms": ("FLOAT", {"default": 30.0, "min": -300.0, "max": 300.0, "step": 5.0, "tooltip": (
-                    "How far the lips are ahead of the sound, milliseconds; a little looks natural."
-                )}),
-                "expression": _strength("the whole face's expression, lips and brows included"),
-                "lips_only": ("BOOLEAN", {"default": False, "tooltip": (
-                    "Moves the lips and nothing else, whatever the other strengths say."
-                )}),
-                "rest_in_silence": ("BOOLEAN", {"default": True, "tooltip": (
-                    "Lets the lips rest while nobody speaks; off leaves them to the network. "
-                    "procedural rests in any case."
-                )}),
-                "audio_guidance": ("FLOAT", {"default": 2.0, "min": 0.0, "max": 10.0, "step": 0.1, "tooltip": (
-                    "How closely diffusion follows the voice: 1 plainly, more exaggerates."
-                )}),
-                "style_guidance": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 10.0, "step": 0.1, "tooltip": (
-                    "How closely diffusion follows a learned style, times the style's strength."
-                )}),
-                "steps": ("INT", {"default": 10, "min": 1, "max": 1000, "tooltip": (
-                    "Denoising steps of diffusion: 10 is quick, 50 fine; never more than it was trained with."
-                )}),
-                "subtle": _strength(
-                    "small expressions beside the speech: brow flashes on emphasis, lid tension, one-sided smiles"
+                **MOTION.widgets(
+                    "lips", "blinks", "gaze", "brows", "head", "pose", "lip_lead_ms", "expression", "lips_only",
+                    "rest_in_silence",
                 ),
-                "mood": (list(MOODS), {"default": MOODS[0], "tooltip": (
-                    "A mood that the face holds through speech and silence."
-                )}),
-                "mood_strength": _strength("the mood"),
-                "look": (list(LOOKS), {"default": LOOKS[0], "tooltip": (
-                    "natural is the generator's own gaze; viewer locks the eyes on the viewer while the head turns."
-                )}),
+                **GUIDANCE.widgets(),
+                **SAMPLING.widgets(),
+                **MOTION.widgets("subtle", "mood", "mood_strength", "look"),
             },
             "optional": {
                 "style": ("STYLE", {"tooltip": "Somebody's manner of moving, from StyleEncode."}),
@@ -117,40 +96,18 @@ class AudioToMotion(Node):
         motion: str,
         fps: float,
         seed: int,
-        lips: float,
-        blinks: float,
-        gaze: float,
-        brows: float,
-        head: float,
-        pose: str,
-        lip_lead_ms: float,
-        expression: float,
-        lips_only: bool,
-        rest_in_silence: bool,
-        audio_guidance: float,
-        style_guidance: float,
-        steps: int,
-        subtle: float,
-        mood: str,
-        mood_strength: float,
-        look: str,
         style: Style | None = None,
         talker: TalkerOptions | None = None,
         speaker: Projection | None = None,
         portrait: Portrait | None = None,
+        **options: Any,
     ) -> dict[str, Any]:
         """The motion, the sound untouched, the frame rate and the number of frames; the page shows the curves."""
-        options = MotionOptions(
-            lips, brows, head, blinks, gaze, pose, lip_lead_ms, lips_only, expression, rest_in_silence,
-            subtle, mood, mood_strength, look,
-        )  # fmt: skip
-        sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
+        sampling = SAMPLING.value(options, guidance=GUIDANCE.value(options))
         folders = host.model_folders("diffpose")
-        generator = choose_generator(
-            motion, host.device(), folders, sampling, talker, speaker, portrait, host.managed
-        )
+        generator = choose_generator(motion, host.compute(), folders, sampling, talker, speaker, portrait)
         voice = audio_of(audio)
-        made = generator.generate(voice, frame_rate(fps), options, seed, style)
+        made = generator.generate(voice, frame_rate(fps), MOTION.value(options), seed, style)
         tell_generator(motion)
         return {"ui": {CURVES: curves_shown(made, voice)}, "result": (made, audio, float(made.fps), len(made))}
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..lp_core.choice import RENDERERS, automatic_renderer
 from ..lp_core.compute.acceleration import ACCELERATIONS
-from ..lp_core.compute.device import PRECISIONS
+from ..lp_core.compute.compute import Compute
 from ..lp_core.faces.crop import CropOptions, apply_affine
 from ..lp_core.faces.faces import ORDERS, BoxFinder, Face, box_of_mask, ordered
 from ..lp_core.faces.search import find_faces
@@ -15,11 +15,24 @@ from ..lp_core.media.picture import limited
 from ..lp_core.render.portrait import Portrait
 from . import host
 from .node import Node
+from .option_inputs import OptionInputs, same_names
 from .page import FACES, faces_shown, tell_renderer
 from .wires import mask_of, picture_of
 
 Box = tuple[float, float, float, float]
 LANDMARK_COLOUR = (0.1, 1.0, 0.4)
+
+CROP = OptionInputs(
+    CropOptions, {"crop_scale": "scale", "crop_x": "shift_x", "crop_y": "shift_y", "upright": "upright"}
+)
+COMPUTE = OptionInputs(
+    Compute,
+    same_names("precision", "acceleration"),
+    {"precision": {"help": (
+        "Number format of liveportrait's drawing: auto is fp16 on CUDA, bf16 on CPUs that compute in it and fp32 "
+        "elsewhere. fp32 is the most exact, and helps where fp16 overflows."
+    )}},
+)  # fmt: skip
 
 
 class LoadPortrait(Node):
@@ -58,36 +71,18 @@ class LoadPortrait(Node):
                     "Larger pictures are shrunk to this many pixels on their longer side. Frames have this size, "
                     "and each costs 12 bytes a pixel of memory."
                 )}),
-                "crop_scale": ("FLOAT", {"default": 2.3, "min": 1.0, "max": 8.0, "step": 0.05, "tooltip": (
-                    "Side of the square around the face, in face sizes. More takes in more hair and shoulders."
-                )}),
-                "crop_x": ("FLOAT", {"default": 0.0, "min": -1.0, "max": 1.0, "step": 0.005, "tooltip": (
-                    "Moves the square right, in its sides; below zero left."
-                )}),
-                "crop_y": ("FLOAT", {"default": -0.125, "min": -1.0, "max": 1.0, "step": 0.005, "tooltip": (
-                    "Moves the square down, in its sides; below zero up."
-                )}),
-                "upright": ("BOOLEAN", {"default": True, "tooltip": (
-                    "Turns the square with the eyes, so that a tilted head stands upright in it."
-                )}),
+                **CROP.widgets(),
                 "animal": ("BOOLEAN", {"default": False, "tooltip": (
                     "The picture shows an animal: LivePortrait's networks for animals draw it, and face_box or the "
                     "mask must say where its face is."
                 )}),
-                "precision": (list(PRECISIONS), {"default": PRECISIONS[0], "tooltip": (
-                    "Number format of liveportrait's drawing: auto is fp16 on CUDA, bf16 on CPUs that compute in "
-                    "it and fp32 elsewhere. fp32 is the most exact, and helps where fp16 overflows."
-                )}),
+                **COMPUTE.widgets("precision"),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": (
                     "Paint over the face to say where it is. An empty mask is ignored."
                 )}),
-                "acceleration": (list(ACCELERATIONS), {"default": ACCELERATIONS[0], "tooltip": (
-                    "For liveportrait's drawing: compile lets torch.compile translate its networks, minutes the "
-                    "first time; graphs records them as CUDA graphs. Where one cannot run, the log says why and "
-                    "drawing goes on without."
-                )}),
+                **COMPUTE.widgets("acceleration"),
             },
         }  # fmt: skip
 
@@ -106,14 +101,11 @@ class LoadPortrait(Node):
         face_index: int,
         face_box: str,
         longest_side: int,
-        crop_scale: float,
-        crop_x: float,
-        crop_y: float,
-        upright: bool,
         animal: bool,
         precision: str,
         mask: Tensor | None = None,
         acceleration: str = ACCELERATIONS[0],
+        **framing: Any,
     ) -> dict[str, Any]:
         """The portrait, its crop with landmarks (1, 512, 512, 3) and how many faces the page is shown."""
         whole = picture_of(image)
@@ -124,11 +116,10 @@ class LoadPortrait(Node):
             raise ValueError("An animal's face is not looked for: give face_box, or a mask painted over it.")
         faces = find_faces(picture, BoxFinder() if animal else None, box)
         counted = _counted(faces, face_order, face_index)
-        framing = CropOptions(crop_scale, crop_x, crop_y, upright)
         drawn_by = "liveportrait" if animal and renderer == "auto" else renderer
-        drawer = host.renderer(drawn_by, animal, precision, acceleration)
+        drawer = host.renderer(drawn_by, animal, host.compute(precision, acceleration))
         tell_renderer(drawn_by, animal)
-        portrait = drawer.portrait(picture, counted[face_index], framing)
+        portrait = drawer.portrait(picture, counted[face_index], CROP.value(framing))
         preview = _crop_with_landmarks(portrait)
         shown = faces_shown(picture, counted, face_index, portrait, 1 / shrunk)
         return {"ui": {FACES: shown}, "result": (portrait, preview[None], len(faces))}

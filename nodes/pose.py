@@ -1,34 +1,54 @@
 """Head motion from elsewhere, put on a MOTION by weight; and the motion filter."""
 
+from dataclasses import replace
 from typing import Any
 
 from ..diffpose.pose_sources import keyframe_pose, parse_keyframes, reference_pose
 from ..diffpose.talker.synthetic_pose import SyntheticPoseOptions, synthetic_pose
 from ..lp_core.motion.edits import mix
-from ..lp_core.motion.motion_filter import MAXIMUM_GAIN, SMOOTHINGS, FilterOptions, filter_motion
+from ..lp_core.motion.motion_filter import FilterOptions, filter_motion
 from ..lp_core.motion.sequence import MotionSequence
+from ..lp_core.options import options_of
 from ..lp_core.render.portrait import Portrait
 from . import widgets
 from .node import Node
+from .option_inputs import OptionInputs, same_names, widget_of
+from .widgets import Widget
 
 MOTION_IN = ("MOTION", {"tooltip": "Gives the lips and everything but the head's motion."})
 WEIGHT = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
     "How far the head goes over from the motion's own to this one; 0 changes nothing."
 )})  # fmt: skip
 SEED = widgets.seed("The same seed gives the same motion.", changes=False)
-POSED = "The motion with its head moved."
 STARTS = ("beginning", "random", "offset")
 EXAMPLE = "0: 0, 0, 0\n1: 3, -12, 0\n2.5: -2, 10, 4 ease out\n4: 0, 0, 0"
 
+SWAY = OptionInputs(SyntheticPoseOptions, same_names("degrees", "jitter"), {"jitter": {"default": 0.0}})
+FILTER = OptionInputs(
+    FilterOptions,
+    {"smoothing": "smoothing", "width": "width", "noise": "observation", "uncross_lips": "uncross"},
+    {"noise": {"default": 1e-4}},
+)
 
-class ReferencePose(Node):
+
+class PosesHead:
+    """What nodes that put a head motion on a MOTION have in common."""
+
+    RETURN_TYPES = ("MOTION",)
+    RETURN_NAMES = ("motion",)
+    OUTPUT_TOOLTIPS = ("The motion with its head moved.",)
+
+    @staticmethod
+    def posed(motion: MotionSequence, pose: MotionSequence, weight: float) -> tuple[MotionSequence]:
+        """The motion with its head moved as `pose` by weight, brought to the motion's frames."""
+        return (mix(motion, pose.resampled(motion.fps, len(motion)), ("pose",), weight),)
+
+
+class ReferencePose(PosesHead, Node):
     """The head motion of another MOTION."""
 
     DESCRIPTION = "Moves the head as somebody does in a clip; a clip that is too short plays back and forth."
     SEARCH_ALIASES = ("talking head", "reference head pose", "head motion transfer")
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -69,17 +89,14 @@ class ReferencePose(Node):
         first = "random" if start == "random" else offset * (start == "offset")
         rest = None if portrait is None else portrait.rest.to("cpu")
         pose = reference_pose(clip, len(motion), first, seed, rest)
-        return (mix(motion, pose, ("pose",), weight),)
+        return self.posed(motion, pose, weight)
 
 
-class PoseKeyframes(Node):
+class PoseKeyframes(PosesHead, Node):
     """Head poses at moments."""
 
     DESCRIPTION = "Moves the head through poses that are given with their times."
     SEARCH_ALIASES = ("talking head", "head pose", "keyframes", "pitch yaw roll")
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -98,17 +115,14 @@ class PoseKeyframes(Node):
     def run(self, motion: MotionSequence, keyframes: str, weight: float) -> tuple[MotionSequence]:
         """The motion with the head going through the poses."""
         pose = keyframe_pose(parse_keyframes(keyframes), len(motion), motion.fps)
-        return (mix(motion, pose, ("pose",), weight),)
+        return self.posed(motion, pose, weight)
 
 
-class SyntheticPose(Node):
+class SyntheticPose(PosesHead, Node):
     """A head that sways while the lips move."""
 
     DESCRIPTION = "Sways the head while the lips of a motion move, and stills it where they rest."
     SEARCH_ALIASES = ("talking head", "head sway", "synthetic head pose")
-    RETURN_TYPES = ("MOTION",)
-    RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = (POSED,)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -118,21 +132,14 @@ class SyntheticPose(Node):
                 "motion": MOTION_IN,
                 "weight": WEIGHT,
                 "seed": SEED,
-                "degrees": ("FLOAT", {"default": 3.0, "min": 0.0, "max": 30.0, "step": 0.5, "tooltip": (
-                    "The greatest turn about each axis."
-                )}),
-                "jitter": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 0.5, "step": 0.01, "tooltip": (
-                    "Unrest from frame to frame, as a share of the turn; LivePortraitTalker has 0.05."
-                )}),
+                **SWAY.widgets(),
             }
         }  # fmt: skip
 
-    def run(
-        self, motion: MotionSequence, weight: float, seed: int, degrees: float, jitter: float
-    ) -> tuple[MotionSequence]:
+    def run(self, motion: MotionSequence, weight: float, seed: int, **sway: Any) -> tuple[MotionSequence]:
         """The motion with a swaying head."""
-        pose = synthetic_pose(motion, seed, SyntheticPoseOptions(degrees=degrees, jitter=jitter))
-        return (mix(motion, pose, ("pose",), weight),)
+        pose = synthetic_pose(motion, seed, SWAY.value(sway))
+        return self.posed(motion, pose, weight)
 
 
 class MotionFilter(Node):
@@ -150,26 +157,14 @@ class MotionFilter(Node):
         return {
             "required": {
                 "motion": ("MOTION", {"tooltip": "What is filtered."}),
-                "smoothing": (list(SMOOTHINGS), {"default": SMOOTHINGS[0], "tooltip": (
-                    "Which smoother; rotations are smoothed as rotations. exponential calms the head alone, as "
-                    "JoyVASA does."
-                )}),
-                "width": ("FLOAT", {"default": 0.06, "min": 0.0, "max": 5.0, "step": 0.01, "tooltip": (
-                    "Seconds the gaussian and savitzky-golay smoothers reach, or the exponential one lags; more is "
-                    "calmer."
-                )}),
-                "noise": ("FLOAT", {"default": 1e-4, "min": 1e-7, "max": 1.0, "step": 1e-7, "tooltip": (
-                    "Variance the kalman smoother takes for noise; more is calmer."
-                )}),
+                **FILTER.widgets("smoothing", "width", "noise"),
                 "pitch_gain": _gain("the head's nodding"),
                 "yaw_gain": _gain("the head's turning"),
                 "roll_gain": _gain("the head's tilting"),
                 "lip_x_gain": _gain("the lips' motion sideways"),
                 "lip_y_gain": _gain("the lips' motion up and down"),
                 "lip_z_gain": _gain("the lips' motion forwards"),
-                "uncross_lips": ("BOOLEAN", {"default": False, "tooltip": (
-                    "Does not let the lips pass through each other; for portraits with a closed mouth."
-                )}),
+                **FILTER.widgets("uncross_lips"),
                 "delay_ms": ("FLOAT", {"default": 0.0, "min": -2000.0, "max": 2000.0, "step": 5.0, "tooltip": (
                     "Milliseconds that everything comes later; below zero earlier."
                 )}),
@@ -179,32 +174,25 @@ class MotionFilter(Node):
     def run(
         self,
         motion: MotionSequence,
-        smoothing: str,
-        width: float,
-        noise: float,
         pitch_gain: float,
         yaw_gain: float,
         roll_gain: float,
         lip_x_gain: float,
         lip_y_gain: float,
         lip_z_gain: float,
-        uncross_lips: bool,
         delay_ms: float,
+        **filtering: Any,
     ) -> tuple[MotionSequence]:
         """The filtered motion."""
-        options = FilterOptions(
-            smoothing=smoothing,
-            width=width,
-            observation=noise,
+        options = FILTER.value(
+            filtering,
             lip_gain=(lip_x_gain, lip_y_gain, lip_z_gain),
             pose_gain=(pitch_gain, yaw_gain, roll_gain),
-            uncross=uncross_lips,
             delay=delay_ms / 1000,
         )
         return (filter_motion(motion, options),)
 
 
-def _gain(what: str) -> tuple[str, dict[str, Any]]:
-    tooltip = f"Factor on {what}: 1 keeps it, 0 takes it away."
-    limits = {"min": -MAXIMUM_GAIN, "max": MAXIMUM_GAIN, "step": 0.05}
-    return ("FLOAT", {"default": 1.0, **limits, "tooltip": tooltip})
+def _gain(what: str) -> Widget:
+    described = options_of(FilterOptions)["pose_gain"]
+    return widget_of(replace(described, default=1.0, help=f"Factor on {what}: 1 keeps it, 0 takes it away."))

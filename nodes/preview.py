@@ -9,7 +9,6 @@ or with keyframes and a moment of them, `{"preview": …, "keyframes": "[…]", 
 picture is the square around the face, drawn by the built-in renderer whatever draws the portrait itself.
 """
 
-import base64
 import hashlib
 import json
 from collections import OrderedDict
@@ -130,6 +129,6 @@ def _drawn(sitter: Sitter, amounts: Tensor) -> dict[str, Any]:
     (frame,) = portrait.renderer.draw(portrait, own, options)
     places = {name: (place[0] / CROP_SIZE).tolist() for name, place in handles(portrait, own).items()}
     return {
-        "picture": "data:image/jpeg;base64," + base64.b64encode(host.jpeg(frame)).decode("ascii"),
+        "picture": host.picture_address(frame),
         "handles": {name: [round(x, DIGITS), round(y, DIGITS)] for name, (x, y) in places.items()},
     }

@@ -14,9 +14,16 @@ from ..lp_core.render.portrait import Portrait, Renderer, RenderOptions
 from ..lp_core.render.render import clip_motion, render_clip
 from . import host, widgets
 from .node import Node
+from .option_inputs import OptionInputs, same_names
 from .render import region_switches, regions_taken
 from .widgets import switch
 from .wires import frames_of, stack_of
+
+DRAWING = OptionInputs(
+    RenderOptions,
+    same_names("relative", "stitching"),
+    {"relative": {"help": "Motion is added to the clip's own; off: it replaces it."}},
+)
 
 
 class ReenactVideo(Node):
@@ -44,10 +51,10 @@ class ReenactVideo(Node):
                 "motion": ("MOTION", {"tooltip": "What the face does; brought to the clip's rate."}),
                 "frames_fps": widgets.frame_rate("Frames a second of the clip."),
                 "renderer": widgets.renderer(),
-                "relative": switch(True, "Motion is added to the clip's own; off: it replaces it."),
+                **DRAWING.widgets("relative"),
                 **region_switches(),
                 "smooth": switch(True, "Calms what is left of trembling; rotations are smoothed as rotations."),
-                "stitching": switch(True, "Keeps the shoulders where they are. LivePortrait only."),
+                **DRAWING.widgets("stitching"),
             }
         }  # fmt: skip
 
@@ -57,26 +64,19 @@ class ReenactVideo(Node):
         motion: MotionSequence,
         frames_fps: float,
         renderer: str,
-        relative: bool,
-        take_expression: bool,
-        take_lips: bool,
-        take_eyes: bool,
-        take_brows: bool,
-        take_head: bool,
         smooth: bool,
-        stitching: bool,
+        **drawing: Any,
     ) -> tuple[Tensor, float, str]:
         """The frames (T, H, W, 3), their rate, and the indices of those without a face."""
         clip, rate = frames_of(stack_of(frames)), frame_rate(frames_fps)
         drawer = host.renderer(renderer)
-        regions = regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head)
+        options, regions = DRAWING.value(drawing), regions_taken(drawing)
         faces = clip_faces(host.stoppable(clip))
         looked_at = _portraits(clip, faces, drawer, host.Progress(len(clip), "frames looked at"))
         variance = OBSERVATION_VARIANCE if smooth else 0.0
-        own = transfer_to_clip(motion, clip_motion(looked_at, rate), relative, regions, variance)
+        own = transfer_to_clip(motion, clip_motion(looked_at, rate), options.relative, regions, variance)
         shown = _portraits(clip, faces, drawer, host.Progress(len(own)))
         redrawn = clip[: len(own)].clone()
-        options = RenderOptions(relative=relative, stitching=stitching)
         for index, frame in enumerate(render_clip(shown, own, options)):
             if faces[index] is not None:
                 redrawn[index] = frame[0]

@@ -1,6 +1,6 @@
 """LivePortraitRender: a portrait and motion to frames."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -12,8 +12,30 @@ from ..lp_core.render.portrait import Portrait, RenderOptions
 from ..lp_core.render.render import render, render_over
 from . import host
 from .node import Node
+from .option_inputs import OptionInputs, same_names
 from .widgets import Widget, switch
 from .wires import frames_of, mask_of
+
+DRAWING = OptionInputs(
+    RenderOptions,
+    same_names(
+        "paste_back",
+        "relative",
+        "batch_size",
+        "multiplier",
+        "stitching",
+        "close_mouth",
+        "keep_identity",
+        "anchored",
+    ),
+)
+REGION_SWITCHES = {
+    "take_expression": "expression",
+    "take_lips": "lips",
+    "take_eyes": "eyes",
+    "take_brows": "brows",
+    "take_head": "pose",
+}
 
 
 class LivePortraitRender(Node):
@@ -52,7 +74,7 @@ class LivePortraitRender(Node):
         **drawing: Any,
     ) -> tuple[Tensor, float]:
         """The frames (T, H, W, 3) and their rate."""
-        options = drawing_options(portrait, mask, **drawing)
+        options = drawing_options(portrait, mask, drawing)
         if background is None:
             return stacked(render(portrait, motion, options), len(motion)), float(motion.fps)
         behind = frames_of(background)
@@ -61,35 +83,12 @@ class LivePortraitRender(Node):
 
 
 def drawing_inputs() -> dict[str, Widget]:
-    """Widgets that say how a motion is drawn, by name: the arguments of `drawing_options`."""
+    """Widgets that say how a motion is drawn, by name: what `drawing_options` reads."""
     return {
-        "paste_back": switch(True, (
-            "Frames are the whole picture; off: the square around the face alone, 512×512."
-        )),
-        "relative": switch(True, (
-            "Motion is added to the portrait's own pose and expression; off: it replaces them."
-        )),
-        "batch_size": ("INT", {"default": 8, "min": 1, "max": 64, "tooltip": (
-            "Frames drawn at once: more is faster on a GPU and takes more memory."
-        )}),
+        **DRAWING.widgets("paste_back", "relative", "batch_size"),
         **region_switches(),
-        "multiplier": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 3.0, "step": 0.01, "tooltip": (
-            "Factor on all motion: 1 as it comes, 0 none. LivePortrait only."
-        )}),
-        "stitching": switch(True, (
-            "Keeps the shoulders where they are, so that the face joins the picture. LivePortrait only."
-        )),
-        "close_mouth": switch(False, (
-            "Closes the portrait's own mouth first, where it stands open. LivePortrait only."
-        )),
-        "keep_identity": switch(True, (
-            "With relative off: what tells whose face it is stays the portrait's."
-        )),
-        "anchored": switch(False, (
-            "With relative off: moves from the driver's rest on, by the size of the portrait's face; for "
-            "faces unlike the driver's. LivePortrait only."
-        )),
-    }  # fmt: skip
+        **DRAWING.widgets("multiplier", "stitching", "close_mouth", "keep_identity", "anchored"),
+    }
 
 
 def mask_input() -> Widget:
@@ -99,40 +98,13 @@ def mask_input() -> Widget:
     )})  # fmt: skip
 
 
-def drawing_options(
-    portrait: Portrait,
-    mask: Tensor | None,
-    paste_back: bool,
-    relative: bool,
-    batch_size: int,
-    take_expression: bool,
-    take_lips: bool,
-    take_eyes: bool,
-    take_brows: bool,
-    take_head: bool,
-    multiplier: float,
-    stitching: bool,
-    close_mouth: bool,
-    keep_identity: bool,
-    anchored: bool,
-) -> RenderOptions:
+def drawing_options(portrait: Portrait, mask: Tensor | None, drawing: Mapping[str, Any]) -> RenderOptions:
     """What the widgets of `drawing_inputs` and a mask for a portrait ask for."""
-    return RenderOptions(
-        batch_size=batch_size,
-        paste_back=paste_back,
-        relative=relative,
-        regions=regions_taken(take_expression, take_lips, take_eyes, take_brows, take_head),
-        keep_identity=keep_identity,
-        mask=mask_of(mask, portrait.picture),
-        multiplier=multiplier,
-        stitching=stitching,
-        close_mouth=close_mouth,
-        anchored=anchored,
-    )
+    return DRAWING.value(drawing, regions=regions_taken(drawing), mask=mask_of(mask, portrait.picture))
 
 
 def region_switches() -> dict[str, Widget]:
-    """Widgets that say what of a motion is taken, by name, in the order of `regions_taken`."""
+    """Widgets that say what of a motion is taken, by name, which `regions_taken` reads."""
     return {
         "take_expression": switch(
             True, "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
@@ -144,11 +116,11 @@ def region_switches() -> dict[str, Widget]:
     }
 
 
-def regions_taken(expression: bool, lips: bool, eyes: bool, brows: bool, head: bool) -> tuple[str, ...]:
-    """What of the motion is taken, in the words of keypoints.REGIONS."""
-    if expression and head:
+def regions_taken(inputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of the motion is taken, in the words of keypoints.REGIONS, by the inputs of `region_switches`."""
+    wanted = {region: inputs[name] for name, region in REGION_SWITCHES.items()}
+    if wanted["expression"] and wanted["pose"]:
         return ("all",)
-    wanted = {"expression": expression, "lips": lips, "eyes": eyes, "brows": brows, "pose": head}
     taken = tuple(region for region, is_taken in wanted.items() if is_taken)
     if not taken:
         raise ValueError("Nothing of the motion is taken: switch on at least one of the take_ inputs.")

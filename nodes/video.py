@@ -74,26 +74,22 @@ class VideoCombine(Node):
         self,
         frame_rate: float,
         loop_count: int,
-        filename_prefix: str,
-        format: str,
-        crf: int,
         save_metadata: bool,
         pingpong: bool,
-        save_output: bool,
         trim_to_audio: bool,
-        pix_fmt: str,
         images: Tensor | None = None,
         audio: dict[str, Any] | None = None,
         video: Any = None,
         prompt: Any = None,
         extra_pnginfo: dict[str, Any] | None = None,
+        **file_options: Any,
     ) -> dict[str, Any]:
         """The path, the frames and the video, and what the page plays."""
         stack, sound, rate = _inputs(images, audio, video, exact_rate(frame_rate))
         order = _order(len(stack), pingpong, loop_count)
         if trim_to_audio and sound is not None:
             order = order[: frame_count(sound.samples, sound.sample_rate, rate)]
-        choice = FileChoice(filename_prefix, format, crf, pix_fmt, save_output)
+        choice = FileChoice.of(file_options)
         workflow = host.embedded_workflow(prompt, extra_pnginfo) if save_metadata else {}
         file = write_file(choice, _played(stack, order, choice.keeps_alpha), rate, sound, workflow)
         return {"ui": file.shown, "result": (file.path, stack, file.video)}
@@ -123,4 +119,4 @@ def _order(count: int, pingpong: bool, repeats: int) -> Tensor:
 def _played(stack: Tensor, order: Tensor, alpha: bool) -> Iterator[Tensor]:
     """The frames (B, H, W, 3 or 4) of a stack in the given order, a few at once, with progress and Stop."""
     batches = (frames_of(stack[part], alpha) for part in order.split(FRAMES_AT_ONCE))
-    return host.watched(batches, len(order))
+    return host.counted(batches, len(order))

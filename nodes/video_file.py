@@ -9,8 +9,11 @@ from typing import Any
 from torch import Tensor
 
 from ..lp_core.media.audio import Audio
+from ..lp_core.media.encoding import VideoOptions
 from ..lp_core.media.formats import H264, SOFTWARE, available_formats, format_named
+from ..lp_core.options import options_of
 from . import host
+from .option_inputs import widget_of
 
 PICTURES = "image/png-sequence"
 AUTO = "auto"  # as the pixel format: the usual one of the file format
@@ -35,6 +38,12 @@ class FileChoice:
     crf: int
     pixel_format: str
     save_output: bool
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> "FileChoice":
+        """The choice that the widgets of `file_inputs` give."""
+        names = ("filename_prefix", "format", "crf", "pix_fmt", "save_output")
+        return cls(*(inputs[name] for name in names))
 
     @property
     def keeps_alpha(self) -> bool:
@@ -76,10 +85,7 @@ def file_inputs() -> dict[str, tuple[Any, dict[str, Any]]]:
             "keep transparency; ffv1 loses nothing; gif, webp and png have no sound. Hardware encoders "
             "such as nvenc_h264 are listed where the machine has one."
         )}),
-        "crf": ("INT", {"default": 18, "min": 1, "max": 51, "tooltip": (
-            "Quality: lower is better and larger; 18 is hard to tell from the frames, 23 is usual. Formats "
-            "that lose nothing do without."
-        )}),
+        "crf": widget_of(options_of(VideoOptions)["crf"]),
         "save_metadata": ("BOOLEAN", {"default": True, "tooltip": (
             "Keeps the workflow in the file: drop the video on ComfyUI's page to open it again. GIF has no "
             "place for it."
@@ -129,7 +135,7 @@ def _write_video(
     sound: Audio | None,
     workflow: Mapping[str, str],
 ) -> Written:
-    from ..lp_core.media.encoding import VideoOptions, write_video
+    from ..lp_core.media.encoding import write_video
 
     form = format_named(choice.format)
     pixels = None if choice.pixel_format == AUTO else choice.pixel_format

@@ -1,6 +1,7 @@
 """The pack under its import name, seeds, and small inputs that many tests share."""
 
 import importlib.util
+import os
 import random
 import sys
 from pathlib import Path
@@ -27,7 +28,8 @@ def load_pack(name: str, root: Path = ROOT):
 
 load_pack("talking_head")
 settings.register_profile("shared machine", deadline=None, derandomize=True)
-settings.load_profile("shared machine")
+settings.register_profile("nightly", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "shared machine"))
 torch.set_num_threads(1)
 
 
@@ -36,6 +38,11 @@ def _seeded():
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_weights_of_the_users_own(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("TALKING_HEAD_MODELS", str(tmp_path_factory.getbasetemp() / "no_models"))
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ LAYERS = {
 }
 ROOMS = (  # from the roof down: each imports only those after it
     "apps.cli",
+    "apps.animation",
     "apps.live",
     "diffpose.training",
     "diffpose.live",
@@ -33,6 +34,7 @@ ROOMS = (  # from the roof down: each imports only those after it
     "diffpose.talker",
     "diffpose.diffusion",
     "diffpose.procedural",
+    "diffpose.motion_generator",
     "diffpose.steering",
     "diffpose.expression_keys",
     "diffpose.keyframes",
@@ -49,6 +51,8 @@ ROOMS = (  # from the roof down: each imports only those after it
     "lp_core.motion",
     "lp_core.media",
     "lp_core.compute",
+    "lp_core.options",
+    "lp_core.once",
 )
 HOST_MODULES = {"folder_paths", "comfy", "comfy_api", "server", "execution", "nodes"}
 HEAVY = {"librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}

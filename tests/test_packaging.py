@@ -2,7 +2,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
+from itertools import takewhile
 
 import pytest
 from conftest import ROOT
@@ -85,11 +87,15 @@ def test_the_registry_s_archive_holds_what_runs_and_no_more():
     if not every:
         pytest.skip("not a git checkout")
     packed = every - left_out
-    assert {name.split("/")[0] for name in left_out} == {".ci", ".comfyignore", ".gitignore", "tests"}
-    assert {name.split("/")[0] for name in packed} == {
-        "LICENSE", "README.md", "__init__.py", "__main__.py", "apps", "diffpose", "locales", "lp_core", "nodes",
-        "pyproject.toml", "requirements.txt", "web", "workflows",
+    assert {name.split("/")[0] for name in left_out} == {
+        ".ci", ".comfyignore", ".github", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CITATION.cff",
+        "CONTRIBUTING.md", "docs", "examples", "findings", "mkdocs.yml", "tests", "web",
     }  # fmt: skip
+    assert {name.split("/")[0] for name in packed} == {
+        "LICENSE", "README.md", "__init__.py", "__main__.py", "apps", "diffpose", "example_workflows", "locales",
+        "lp_core", "nodes", "py.typed", "pyproject.toml", "requirements.txt", "web", "workflows",
+    }  # fmt: skip
+    assert {name.split("/")[1] for name in packed if name.startswith("web/")} == {"js", "live"}
     assert sum((ROOT / name).stat().st_size for name in packed) < LARGEST_ARCHIVE
 
 
@@ -101,6 +107,59 @@ def test_every_package_folder_is_installed():
         for path in (ROOT / part).rglob("__init__.py")
     }
     assert listed == {"talking_head", *(".".join(("talking_head", *f.relative_to(ROOT).parts)) for f in folders)}
+
+
+def test_the_map_of_the_code_is_the_tree():
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (chart,) = re.findall(r"^## Map of the code\n.*?^```\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    named = list(paths_in(chart))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    folders = {".".join(("talking_head", *path.strip("/").split("/"))) for path in named if path.endswith("/")}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) - folders == {"talking_head"}
+
+
+def paths_in(chart: str) -> Iterator[str]:
+    """Paths from the root of the names that lines begin with; bare file names lie in the folder named last."""
+    folder = ""
+    for line in chart.splitlines():
+        for name in takewhile(lambda word: word.endswith(("/", ".py")), line.split()):
+            yield name if "/" in name else folder + name
+            folder = name if name.endswith("/") else folder
+
+
+def test_what_the_guides_name_exists():
+    """Files and folders in backticks, in the tables of CONTRIBUTING and in README."""
+    texts = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8") + README
+    named = set(re.findall(r"`((?:\.ci|apps|diffpose|docs|findings|lp_core|nodes|tests|web)/[\w./-]+)`", texts))
+    assert len(named) > 10
+    assert sorted(path for path in named if "NODE" not in path and not (ROOT / path).exists()) == []
+
+
+def test_every_version_is_the_changelog_s():
+    """The newest version of CHANGELOG is the package's and the citation's."""
+    (newest, *_) = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    (cited,) = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert newest == cited == PROJECT["project"]["version"]
+
+
+def test_the_oldest_packages_of_the_nightly_lane_are_the_lower_bounds():
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([\d.]+)", (ROOT / ".ci" / "oldest.txt").read_text(), re.MULTILINE))
+    for line in requirements():
+        name, bound = line.replace("_", "-").split(">=")
+        parts = locked[name].split(".")
+        assert parts[: bound.count(".") + 1] == bound.split("."), (line, locked[name])
+
+
+def test_every_net_in_the_pack_has_a_card():
+    cards = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "models").glob("*.md"))
+    nets = [net for part in ("lp_core", "diffpose") for net in (ROOT / part).rglob("*.safetensors")]
+    assert nets
+    assert [net.name for net in nets if f"`{net.relative_to(ROOT).as_posix()}`" not in cards] == []
+
+
+def test_every_finding_is_listed():
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "findings" / "README.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "findings").glob("*.sh"))
 
 
 def test_nothing_large_is_kept_in_the_repository():

@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -31,6 +30,8 @@ from torch import Tensor
 
 from ...lp_core.live.session import LiveFrame, Schedule
 from ...lp_core.media.audio import Resampler
+from ...lp_core.media.jpeg import jpeg
+from ...lp_core.media.mixdown import Mixdown
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -47,7 +48,6 @@ FRAME, SOUND = 1, 2  # kinds of binary messages
 HEADER = struct.Struct("<Id")  # the kind; the frame's index, or the number of the first sample
 FRAMES_WAITING = 25  # for a page, or to be compressed; beyond, the oldest go
 SOUND_WAITING = 10.0  # seconds that a page may be behind in sound before it is let go
-JPEG_QUALITY = 85
 FAREWELL = 1.0  # seconds that pages get to take the rest when the server ends
 HEARTBEAT = 15.0  # seconds between questions whether a page is still there
 WAKE = 0.2  # seconds; a lock without a time limit would not let Ctrl-C through
@@ -148,6 +148,7 @@ class Viewer:
         self._samples = 0  # of sound that were given to pages
         self._speaker: Outbox | None = None  # whose microphone is heard
         self._voice: SimpleQueue[Tensor | None] = SimpleQueue()
+        self._mixdown = Mixdown(sample_rate)
         self._watched = threading.Event()
         self._loop, self._closing, self._has_frames = asyncio.new_event_loop(), asyncio.Event(), asyncio.Event()
         address, self._port = self._socket.getsockname()[:2]
@@ -171,7 +172,7 @@ class Viewer:
     def sound(self, samples: Tensor) -> None:
         """See Audience."""
         if samples.shape[1]:
-            self._loop.call_soon_threadsafe(self._give_sound, pcm(samples), samples.shape[1])
+            self._loop.call_soon_threadsafe(self._give_sound, pcm(self._mixdown.mixed(samples)), samples.shape[1])
 
     def frame(self, frame: LiveFrame) -> None:
         """See Audience."""
@@ -325,17 +326,8 @@ async def _tell(page: "web.WebSocketResponse", outbox: Outbox) -> None:
 
 
 def pcm(samples: Tensor) -> bytes:
-    """Sound (channels, S) in -1…1 as 16-bit little-endian samples of one channel, the mean of all."""
-    return samples.mean(0).mul(32_767).round_().clamp_(-32_768, 32_767).numpy().astype("<i2").tobytes()
-
-
-def jpeg(picture: Tensor) -> bytes:
-    """A picture (H, W, 3) uint8 as a JPEG file."""
-    from PIL import Image
-
-    file = BytesIO()
-    Image.fromarray(picture.numpy()).save(file, "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue()
+    """Sound (1, S) in -1…1 as 16-bit little-endian samples."""
+    return samples[0].mul(32_767).round_().clamp_(-32_768, 32_767).numpy().astype("<i2").tobytes()
 
 
 def _samples(body: bytes) -> Tensor:

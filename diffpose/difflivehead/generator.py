@@ -9,22 +9,21 @@ from torch import Tensor
 
 from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
-from ..diffusion.card import KIND_NAMES
+from ..diffusion.card import check_kind
 from ..diffusion.checkpoints import DiffusionModel
 from ..diffusion.generator import as_wanted
 from ..diffusion.samplers import Guidance, SampleOptions, seeded_noise
 from ..diffusion.windows import Person, WindowedMotion, silent_context, trained_plan
+from ..motion_generator import MotionGenerator, MotionRequest
 from ..speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
 from ..speech.streaming import WindowedFeatures
-from ..steering.options import MotionOptions, check_seed
-from ..steering.style import Style
 from .motion import PERIODS, LiveHeadPerson, LiveHeadSpace, finished
 
 GUIDANCE = 1.65  # its demo's 0.65 in the convention used here
 
 
-class LiveHeadGenerator:
-    """Implements `generator.MotionGenerator` with hazard-10's denoiser.
+class LiveHeadGenerator(MotionGenerator):
+    """A generator made of hazard-10's denoiser.
 
     Its own driver lets the sound run ahead of the motion by 81 samples a window; windows here lie where the motion
     is, so a whole clip is not its number for number.
@@ -46,29 +45,18 @@ class LiveHeadGenerator:
         person: LiveHeadPerson,
         options: SampleOptions | None = None,
     ) -> None:
-        if model.card.kind != "difflivehead":
-            found, expected = KIND_NAMES[model.card.kind], KIND_NAMES["difflivehead"]
-            raise ValueError(f"{found} is driven by another generator; expected {expected}.")
+        check_kind(model.card.kind, "difflivehead", "is driven by another generator")
         self._model, self._encoder, self._who = model, encoder, person
         wanted = options or SampleOptions(guidance=Guidance(GUIDANCE))
         # The network has no style code to be guided by.
         self._options = wanted.guided_by_style(None)
 
-    def generate(
-        self,
-        audio: Audio,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> MotionSequence:
-        """The motion of a face that says `audio`: ceil(duration · fps) frames; see `MotionGenerator`."""
-        check_seed(seed)
-        vectors, random = self._vectors(audio, seed), np.random.default_rng(seed)
+    def _generated(self, request: MotionRequest) -> MotionSequence:
+        vectors, random = self._vectors(request.audio, request.seed), np.random.default_rng(request.seed)
         noise = torch.from_numpy(random.standard_normal((len(vectors), 2), np.float32))
         shown = finished(vectors, noise, _periods(random))
         motion = LiveHeadSpace(self._who.mean).motion(shown, Fraction(FPS))
-        return as_wanted(motion, audio, fps, options or MotionOptions(), (style or Style()).gains(), seed)
+        return as_wanted(motion, request, request.gains)
 
     def _vectors(self, audio: Audio, seed: int) -> Tensor:
         """What the network makes of a voice (T, 25)."""

@@ -33,3 +33,9 @@ class DiffusionCard:
     layout: DenoiserLayout
     target: Literal["sample", "noise"]
     speech: SpeechSettings
+
+
+def check_kind(kind: Kind, expected: Kind, fault: str) -> None:
+    """Raise ValueError when a network of another kind is given; `fault` is what that one does or lacks."""
+    if kind != expected:
+        raise ValueError(f"{KIND_NAMES[kind]} {fault}; expected {KIND_NAMES[expected]}.")

@@ -22,7 +22,7 @@ from ...lp_core.media.files import appearing_whole
 from ..speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, levelled, speech_encoder
 from ..speech.streaming import SpeechFeatures, UtteranceFeatures, WindowedFeatures
 from ..steering.style import CODE_SIZE
-from .card import KIND_NAMES
+from .card import check_kind
 from .checkpoints import DiffusionModel, load_diffusion
 from .normalise import FlameCoefficients, FlameSpace
 from .samplers import Guidance, NoiseSource, SampleOptions, seeded_noise
@@ -70,9 +70,7 @@ class FlameGenerator:
         space: FlameSpace,
         options: SampleOptions | None = None,
     ) -> None:
-        if model.card.kind != "diffposetalk":
-            found, expected = KIND_NAMES[model.card.kind], KIND_NAMES["diffposetalk"]
-            raise ValueError(f"{found} does not write FLAME coefficients; expected {expected}.")
+        check_kind(model.card.kind, "diffposetalk", "does not write FLAME coefficients")
         self._model, self._encoder, self._space = model, encoder, space
         self._options = options or SampleOptions(guidance=Guidance(AUDIO_GUIDANCE, STYLE_GUIDANCE))
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...lp_core.media.audio import Audio
 from ...lp_core.media.rates import frame_rate
 from ...lp_core.motion.sequence import MotionFrame, MotionSequence, join
+from ..motion_generator import MotionGenerator, MotionRequest
 from ..speech.analysis import analyse_pieces
 from ..speech.encoder import FPS, SAMPLE_RATE, SpeechEncoder
 from ..speech.incremental import IncrementalFeatures
@@ -19,7 +19,7 @@ from ..steering.apply import LiveSteering, closed_in_silence, steered, timed
 from ..steering.options import MotionOptions, check_seed
 from ..steering.style import MotionStatistics, Style
 from ..steering.subtle import with_expressions
-from .card import KIND_NAMES
+from .card import check_kind
 from .checkpoints import DiffusionModel
 from .normalise import JoyvasaSpace, MotionSpace
 from .samplers import SampleOptions, seeded_noise
@@ -100,43 +100,27 @@ class WindowStream:
         return join(given) if given else None
 
 
-def whole_motion(
-    stream: WindowStream,
-    audio: Audio,
-    fps: float | Fraction,
-    wanted: MotionOptions,
-    gains: MotionStatistics,
-    seed: int,
-) -> MotionSequence:
-    """The whole motion of a voice, as somebody wants it: a stream that steers nothing, fed at once, and steered.
+def whole_motion(stream: WindowStream, request: MotionRequest, gains: MotionStatistics) -> MotionSequence:
+    """The whole motion of a requested voice: the output of a stream that was fed at once, steered.
 
     Args:
         stream: a new one, without steering.
-        audio: the voice, any rate and channels.
-        fps: frames a second; the network's 25 are resampled.
-        wanted: what moves and how much.
+        request: the voice, and what moves and how much.
         gains: factors of a style.
-        seed: of the small expressions.
     """
-    moved = (*map(stream.push, audio.mono_pieces(SAMPLE_RATE)), stream.finish())
-    return as_wanted(join([piece for piece in moved if piece is not None]), audio, fps, wanted, gains, seed)
+    moved = (*map(stream.push, request.audio.mono_pieces(SAMPLE_RATE)), stream.finish())
+    return as_wanted(join([piece for piece in moved if piece is not None]), request, gains)
 
 
-def as_wanted(
-    motion: MotionSequence,
-    audio: Audio,
-    fps: float | Fraction,
-    wanted: MotionOptions,
-    gains: MotionStatistics,
-    seed: int,
-) -> MotionSequence:
-    """A network's whole motion of a voice, steered; see `whole_motion`."""
-    motion = timed(motion, audio, frame_rate(fps), wanted.lip_lead_ms)
+def as_wanted(motion: MotionSequence, request: MotionRequest, gains: MotionStatistics) -> MotionSequence:
+    """A network's whole motion of a requested voice, steered; see `whole_motion`."""
+    audio, wanted = request.audio, request.options
+    motion = timed(motion, audio, request.fps, wanted.lip_lead_ms)
     speech = analyse_pieces(audio.mono_pieces(SAMPLE_RATE))
     if wanted.rest_in_silence:
         seconds = np.arange(len(motion)) / float(motion.fps) + wanted.lip_lead_ms / 1000
         motion = closed_in_silence(motion, speech.activity_at(seconds))
-    return with_expressions(steered(motion, wanted, gains), speech, wanted, seed)
+    return with_expressions(steered(motion, wanted, gains), speech, wanted, request.seed)
 
 
 def check_live_rate(fps: float | Fraction) -> None:
@@ -149,8 +133,8 @@ def check_live_rate(fps: float | Fraction) -> None:
         raise ValueError(f"This motion network gives {FPS} frames a second live; got {float(frame_rate(fps)):g}.")
 
 
-class DiffusionGenerator:
-    """Implements `generator.MotionGenerator` with a denoiser that writes JoyVASA's motion vectors.
+class DiffusionGenerator(MotionGenerator):
+    """A generator made of a denoiser that writes JoyVASA's motion vectors.
 
     Args:
         model: the denoiser, of JoyVASA's kind.
@@ -169,35 +153,13 @@ class DiffusionGenerator:
         space: JoyvasaSpace,
         options: SampleOptions | None = None,
     ) -> None:
-        if model.card.kind != "joyvasa":
-            raise ValueError(
-                f"{KIND_NAMES[model.card.kind]} does not write LivePortrait motion; "
-                f"expected {KIND_NAMES['joyvasa']}."
-            )
+        check_kind(model.card.kind, "joyvasa", "does not write LivePortrait motion")
         self._model, self._encoder, self._space = model, encoder, space
         self._options = options or SampleOptions()
 
-    def generate(
-        self,
-        audio: Audio,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> MotionSequence:
-        """The motion of a face that says `audio`: ceil(duration · fps) frames.
-
-        Args:
-            audio: the voice, any rate and channels.
-            fps: frames a second; the network's 25 are resampled.
-            options: what moves and how much; as the network has it when None.
-            seed: 0 or more; the same seed gives the same motion.
-            style: its code guides a network that was trained with one, by its strength; its statistics scale the
-                motion of one that was not.
-        """
-        manner = style or Style()
-        stream = self._stream(seed, manner, trained_plan(self._model), None)
-        return whole_motion(stream, audio, fps, options or MotionOptions(), self._gains(manner), seed)
+    def _generated(self, request: MotionRequest) -> MotionSequence:
+        stream = self._stream(request.seed, request.style, trained_plan(self._model), None)
+        return whole_motion(stream, request, self._gains(request.style))
 
     def stream(
         self,

@@ -5,11 +5,9 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
-from ...lp_core.compute.device import ModelPlacement, place_permanently
+from ...lp_core.compute.compute import ON_CPU, Compute
 from ...lp_core.motion.sequence import MotionSequence
-from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, first_file, lacking, searched
+from ...lp_core.weights.registry import PublishedFile, check, first_file, hub_entry, lacking, whole_files
 from ..speech.encoder import FPS, SpeechEncoder, speech_encoder
 from ..steering.style import Style, motion_statistics
 from .checkpoints import DiffusionModel, load_diffusion, load_style_encoder
@@ -22,27 +20,22 @@ from .template import load_joyvasa_space
 _JOYVASA = ("jdh-algo/JoyVASA", "b8f13fe9c23679c56f21b1baafb92ed00dc087c3")
 
 
-def _joyvasa(name: str, purpose: str, path: str, *others: str) -> WeightEntry:
-    """An entry whose file may lie as the Hub's folder has it, within a folder JoyVASA, or by itself."""
-    file = path.rsplit("/", 1)[-1]
-    return WeightEntry(
-        name=f"joyvasa/{name}",
-        purpose=f"JoyVASA: {purpose}",
-        licence="MIT",
-        commercial_use=True,
-        published=(PublishedFile(*_JOYVASA, path),),
-        places=(f"JoyVASA/{path}", path, file, *others),
-    )
-
-
-MOTION_GENERATOR = _joyvasa(
+MOTION_GENERATOR = hub_entry(
+    "joyvasa",
     "motion_generator",
-    "speech to motion, with its own speech encoder inside",
-    "motion_generator/motion_generator_hubert_chinese.pt",
-    "motion_generator_hubert_chinese.safetensors",
+    "JoyVASA: speech to motion, with its own speech encoder inside",
+    "MIT",
+    PublishedFile(*_JOYVASA, "motion_generator/motion_generator_hubert_chinese.pt"),
+    folder="JoyVASA",
+    others=("motion_generator_hubert_chinese.safetensors",),
 )
-MOTION_TEMPLATE = _joyvasa(
-    "motion_template", "what the numbers of its motion mean", "motion_template/motion_template.pkl"
+MOTION_TEMPLATE = hub_entry(
+    "joyvasa",
+    "motion_template",
+    "JoyVASA: what the numbers of its motion mean",
+    "MIT",
+    PublishedFile(*_JOYVASA, "motion_template/motion_template.pkl"),
+    folder="JoyVASA",
 )
 DIFFUSION = (MOTION_GENERATOR, MOTION_TEMPLATE)
 """What the diffusion generator needs."""
@@ -57,32 +50,25 @@ def unusable_weights(folders: Sequence[Path]) -> str:
 
 
 def load_installed(
-    folders: Sequence[Path],
-    device: torch.device | str = "cpu",
-    placement: ModelPlacement = place_permanently,
-    precision: str = "auto",
+    folders: Sequence[Path], compute: Compute = ON_CPU
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     """The denoiser, its speech encoder and the meaning of its vectors; kept for later calls.
 
     Args:
         folders: models folders, best first.
-        device: where the networks compute.
-        placement: who brings them there.
-        precision: the number format of the speech encoder, one of device.PRECISIONS.
+        compute: device and placement of the networks, precision of the speech encoder.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
         CheckpointError: a file is not what its name says.
         ValueError: the motion generator carries no speech encoder.
     """
-    unusable = unusable_weights(folders)
-    if unusable:
-        raise FileNotFoundError(
-            f"The diffusion generator's weights are not complete in {searched(folders)}: {unusable}. Download them "
-            f"from https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs none."
-        )
-    generator, template = (check(entry, folders).path for entry in DIFFUSION)
-    return _loaded(str(generator), str(template), str(device), placement, precision)
+    advice = (
+        f"Download them from https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs "
+        "none."
+    )
+    generator, template = whole_files(DIFFUSION, folders, "The diffusion generator's", advice)
+    return _loaded(generator, template, compute)
 
 
 def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, JoyvasaSpace] | None:
@@ -124,13 +110,11 @@ def installed_style(motion: MotionSequence, folders: Sequence[Path], strength: f
 
 
 @lru_cache(maxsize=1)
-def _loaded(
-    generator: str, template: str, device: str, placement: ModelPlacement, precision: str
-) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
+def _loaded(generator: str, template: str, compute: Compute) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     model = load_diffusion(generator)
     if not model.encoder:
         raise ValueError(f"{generator} carries no speech encoder (audio_encoder.*); use the published file.")
     speech = model.card.speech
-    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device, placement, precision)
-    model = replace(model, ensure_loaded=placement(model.denoiser, torch.device(device)))
+    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, compute)
+    model = replace(model, ensure_loaded=compute.placed(model.denoiser))
     return model, encoder, load_joyvasa_space(template)

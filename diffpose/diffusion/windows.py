@@ -166,7 +166,7 @@ class WindowedMotion:
     @torch.no_grad()
     def _window(self) -> Tensor:
         """Denoise the next window, settle its hop (hop, d), and remember what the one after it needs."""
-        heard = self._features.features(self._next, self._next + self._plan.frames)
+        heard = self._features.between(self._next, self._next + self._plan.frames)
         self._model.ensure_loaded(0)  # hearing may have put the denoiser off its device
         audio = self._model.denoiser.audio_map(heard.to(self._context.audio))
         denoised = self._denoised(audio)

@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 from ...lp_core.compute.device import EnsureLoaded, already_loaded
-from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
 from ..diffusion.generator import WindowStream, check_live_rate, whole_motion
 from ..diffusion.samplers import SampleOptions, seeded_noise
+from ..motion_generator import MotionGenerator, MotionRequest
 from ..speech.encoder import FPS
 from ..steering.apply import LiveSteering
 from ..steering.options import MotionOptions, check_seed
@@ -27,8 +27,8 @@ from .motion import (
 from .network import Lmdm
 
 
-class DittoGenerator:
-    """Implements `generator.MotionGenerator` with Ditto's network.
+class DittoGenerator(MotionGenerator):
+    """A generator made of Ditto's network, which is also given the mood of the options.
 
     Args:
         network: the denoiser.
@@ -55,25 +55,9 @@ class DittoGenerator:
         # The network has no style code to be guided by.
         self._options = wanted.guided_by_style(None)
 
-    def generate(
-        self,
-        audio: Audio,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> MotionSequence:
-        """The motion of a face that says `audio`: ceil(duration · fps) frames.
-
-        Args:
-            audio: the voice, any rate and channels.
-            fps: frames a second; the network's 25 are resampled.
-            options: what moves and how much; the network is told the mood as well.
-            seed: 0 or more; the same seed gives the same motion.
-            style: its statistics scale the motion.
-        """
-        wanted, gains = options or MotionOptions(), (style or Style()).gains()
-        return whole_motion(self._stream(seed, wanted, WHOLE_DITTO, None), audio, fps, wanted, gains, seed)
+    def _generated(self, request: MotionRequest) -> MotionSequence:
+        stream = self._stream(request.seed, request.options, WHOLE_DITTO, None)
+        return whole_motion(stream, request, request.gains)
 
     def stream(
         self,

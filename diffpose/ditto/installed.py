@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
-from ...lp_core.compute.device import EnsureLoaded, ModelPlacement, place_permanently
+from ...lp_core.compute.compute import ON_CPU, Compute
+from ...lp_core.compute.device import EnsureLoaded
 from ...lp_core.render.portrait import Portrait
-from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
+from ...lp_core.weights.registry import PublishedFile, hub_entry, whole_files
 from ..diffusion.samplers import SampleOptions
 from .checkpoint import load_lmdm
 from .generator import DittoGenerator
@@ -20,31 +19,20 @@ from .network import Lmdm
 _REPOSITORY = "digital-avatar/ditto-talkinghead"
 
 
-def _ditto(name: str, purpose: str, path: str, size: int, *others: str) -> WeightEntry:
-    """An entry whose file may lie as the Hub's folder has it, within a folder ditto, or by itself."""
-    file = path.rsplit("/", 1)[-1]
-    return WeightEntry(
-        name=f"ditto/{name}",
-        purpose=f"Ditto: {purpose}",
-        licence="Apache-2.0",
-        commercial_use=True,
-        published=(PublishedFile(_REPOSITORY, "main", path, size),),
-        places=(f"ditto/{path}", path, file, *others),
-    )
-
-
-NETWORK = _ditto(
+NETWORK = hub_entry(
+    "ditto",
     "lmdm",
-    "speech to motion",
-    "ditto_pytorch/models/lmdm_v0.4_hubert.pth",
-    191_247_715,
-    "lmdm_v0.4_hubert.safetensors",
+    "Ditto: speech to motion",
+    "Apache-2.0",
+    PublishedFile(_REPOSITORY, "main", "ditto_pytorch/models/lmdm_v0.4_hubert.pth", 191_247_715),
+    others=("lmdm_v0.4_hubert.safetensors",),
 )
-HEARING = _ditto(
+HEARING = hub_entry(
+    "ditto",
     "hubert",
-    "its speech encoder, which needs onnxruntime",
-    "ditto_pytorch/aux_models/hubert_streaming_fix_kv.onnx",
-    1_460_740_880,
+    "Ditto: its speech encoder, which needs onnxruntime",
+    "Apache-2.0",
+    PublishedFile(_REPOSITORY, "main", "ditto_pytorch/aux_models/hubert_streaming_fix_kv.onnx", 1_460_740_880),
 )
 DITTO = (NETWORK, HEARING)
 """What Ditto's generator needs."""
@@ -52,40 +40,32 @@ DITTO = (NETWORK, HEARING)
 
 def installed_ditto(
     folders: Sequence[Path],
-    device: torch.device | str = "cpu",
+    compute: Compute = ON_CPU,
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
-    placement: ModelPlacement = place_permanently,
 ) -> DittoGenerator:
     """Ditto's generator of the files in the models folders; its networks are kept for later calls.
 
     Args:
         folders: models folders, best first.
-        device: where the denoiser computes.
+        compute: device and placement of the denoiser.
         portrait: who is going to speak; only LivePortrait's networks read a face as Ditto knows it.
         options: how windows are sampled.
-        placement: who brings the denoiser to its device.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
         CheckpointError: a file is not what its name says.
         ValueError: onnxruntime is not installed.
     """
-    unusable = lacking(DITTO, folders)
-    if unusable:
-        raise FileNotFoundError(
-            f"Ditto's weights are not complete in {searched(folders)}: {unusable}. Fetch them by "
-            f"`talking-head models --download ditto` from https://huggingface.co/{_REPOSITORY}, or choose another "
-            "motion."
-        )
-    paths = [str(check(entry, folders).path) for entry in DITTO]
-    network, encoder, ensure_loaded = _loaded(paths[0], paths[1], str(device), placement)
+    advice = (
+        f"Fetch them by `talking-head models --download ditto` from https://huggingface.co/{_REPOSITORY}, or "
+        "choose another motion."
+    )
+    network, encoder, ensure_loaded = _loaded(*whole_files(DITTO, folders, "Ditto's", advice), compute)
     return DittoGenerator(network, encoder, DittoSource.of(portrait), options, ensure_loaded)
 
 
 @lru_cache(maxsize=1)
-def _loaded(
-    network: str, encoder: str, device: str, placement: ModelPlacement
-) -> tuple[Lmdm, ChunkEncoder, EnsureLoaded]:
+def _loaded(network: str, encoder: str, compute: Compute) -> tuple[Lmdm, ChunkEncoder, EnsureLoaded]:
     denoiser = load_lmdm(network)
-    return denoiser, onnx_encoder(encoder), placement(denoiser, torch.device(device))
+    return denoiser, onnx_encoder(encoder), compute.placed(denoiser)

@@ -308,7 +308,7 @@ class DittoMotion:
         """Denoise the next window and fuse it with what is known."""
         end = self._next_end()
         start = end - self._plan.frames
-        heard = self._features.features(start, end)[0].float().cpu()
+        heard = self._features.between(start, end)[0].float().cpu()
         told = conditions(heard, start, self._source, self._emotions)
         begins = not len(self._known)
         before = self._source.vector if begins else self._known[-self._plan.overlap - 1]

@@ -8,15 +8,15 @@ import torch
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
 
-from ...lp_core.media.audio import Audio
-from ...lp_core.media.rates import frame_count, frame_rate
+from ...lp_core.media.rates import frame_count
 from ...lp_core.motion.controls import Controls, to_expression
 from ...lp_core.motion.sequence import MotionFrame, MotionSequence
+from ..motion_generator import MotionGenerator, MotionRequest
 from ..speech.analysis import SAMPLE_RATE, Speech, analyse_pieces
 from ..speech.curves import Curve, around, wandering
 from ..speech.manifold import MEL_ENCODER, Projection
-from ..steering.options import MotionOptions, check_seed
-from ..steering.style import MotionStatistics, Style
+from ..steering.options import MotionOptions
+from ..steering.style import MotionStatistics
 from ..steering.subtle import with_expressions
 from .eyes import blink_curve, blink_times, counter_rotation, lid_following, wandering_gaze
 from .head import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_motion, pauses
@@ -30,8 +30,8 @@ BROW_DRIFT, BROW_DRIFT_BAND = 0.005, (0.06, 0.3)  # eye distances, Hz
 TUCK_LIP_RAISE = 0.012  # eye distances the upper lip rises from the teeth at F and V
 
 
-class ProceduralGenerator:
-    """A `generator.MotionGenerator` without weights beyond the shipped viseme net.
+class ProceduralGenerator(MotionGenerator):
+    """A generator without weights beyond the shipped viseme net; its motion is deltas to a face at rest.
 
     Every part draws from its own random stream, so that the strength of one does not change another. Two ties are
     meant: the pupils hold the viewer while the head turns, and the lids follow the pupils.
@@ -43,29 +43,11 @@ class ProceduralGenerator:
     def __init__(self, speaker: Projection | None = None) -> None:
         self.speaker = speaker
 
-    def generate(
-        self,
-        audio: Audio,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> MotionSequence:
-        """The motion of a face that says `audio`: ceil(duration · fps) frames of deltas to a face at rest.
-
-        Args:
-            audio: the voice, any rate and channels.
-            fps: frames a second.
-            options: what moves and how much; natural when None.
-            seed: 0 or more; the same seed gives the same motion, bit for bit.
-            style: its statistics steer sizes and rates; a typical talker's when None.
-        """
-        check_seed(seed)
-        wanted, gains = options or MotionOptions(), (style or Style()).gains()
-        rate = frame_rate(fps)
+    def _generated(self, request: MotionRequest) -> MotionSequence:
+        audio, rate, wanted, gains = request.audio, request.fps, request.options, request.gains
         times = np.arange(frame_count(audio.samples, audio.sample_rate, rate)) / float(rate)
         speech = analyse_pieces(audio.mono_pieces(SAMPLE_RATE))
-        head_seed, brow_seed, blink_seed, gaze_seed = SeedSequence(seed).spawn(4)
+        head_seed, brow_seed, blink_seed, gaze_seed = SeedSequence(request.seed).spawn(4)
         stressed = accents(speech)
         mouth = lips_of(speech, gains.mouth_tempo, self.speaker).at(times + wanted.lip_lead_ms / 1000)
         head = head_motion(speech, stressed, times, head_seed)
@@ -75,7 +57,7 @@ class ProceduralGenerator:
             lids=_blinks(speech, times, wanted.blinks * gains.blink_rate, default_rng(blink_seed)),
         )
         motion = moved(mouth, head, face, wanted, gains, rate)
-        return with_expressions(motion, speech, wanted, seed)
+        return with_expressions(motion, speech, wanted, request.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,17 +11,17 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ...lp_core.media.audio import Audio
-from ...lp_core.media.rates import frame_count, frame_rate
+from ...lp_core.media.rates import frame_count
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
+from ...lp_core.motion.motion_filter import MAXIMUM_GAIN
 from ...lp_core.motion.sequence import MotionSequence
+from ...lp_core.options import check_options, option
+from ..motion_generator import MotionGenerator, MotionRequest
 from ..procedural.generator import ProceduralGenerator
 from ..speech.manifold import SADTALKER_ENCODER, Projection
 from ..speech.streaming import mono
 from ..steering.apply import spoken
-from ..steering.options import MotionOptions
-from ..steering.style import Style
 from .expression import COEFFICIENTS, ExpressionNetwork
 from .mapping import CONTEXT_FRAMES, SHORT_WINDOW, TRAINED_WINDOW, MappingNetwork, lips_at
 from .spectrum import (
@@ -49,32 +49,41 @@ class TalkerOptions:
     """How the networks are run.
 
     Attributes:
-        window: 28 frames as LivePortraitTalker runs its MappingNet, or 29 as it was trained.
-        lip_reference: what lip motion is measured from: the lips of silence, those of the first frame (as
-            LivePortraitTalker does; a clip that begins inside a vowel is then biased by it), their mean (not in a
-            stream), or none.
-        ahead: frames after the present one that the MappingNet may hear, 0 … 14; each is 40 ms of latency. 13 is
-            all that a window of 28 frames reaches.
-        gain: of the lips' x, y and z; 1 keeps it.
         person: (64,) expression coefficients of the portrait (see `reconstruction`), which the networks hear the
             voice with; the mean face's when None.
     """
 
-    window: int = SHORT_WINDOW
-    lip_reference: LipReference = "silence"
-    ahead: int = SHORT_WINDOW - CONTEXT_FRAMES - 1
-    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    window: int = option(
+        SHORT_WINDOW,
+        "Frames that are seen at once: 28 as published, 29 as the network was trained.",
+        choices=(SHORT_WINDOW, TRAINED_WINDOW),
+        unit="frames",
+    )
+    lip_reference: LipReference = option(  # noqa: RUF009 makes a dataclasses.field
+        "silence",
+        "What lip motion is measured from: the networks' silent lips, those of the first frame as in the original, "
+        "their mean over the clip, or nothing.",
+        choices=LIP_REFERENCES,
+    )
+    ahead: int = option(
+        SHORT_WINDOW - CONTEXT_FRAMES - 1,
+        "Frames of the voice that are heard ahead, 40 ms each; 13 is all that a window of 28 takes in.",
+        minimum=0,
+        maximum=CONTEXT_FRAMES,
+        unit="frames",
+        label="look-ahead",
+    )
+    gain: tuple[float, float, float] = option(
+        (1.0, 1.0, 1.0),
+        "Factors on the lips' motion along x, y and z: 1 keeps it.",
+        minimum=-MAXIMUM_GAIN,
+        maximum=MAXIMUM_GAIN,
+        step=0.05,
+    )
     person: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.window not in (SHORT_WINDOW, TRAINED_WINDOW):
-            raise ValueError(f"The window is {self.window} frames; expected {SHORT_WINDOW} or {TRAINED_WINDOW}.")
-        if self.lip_reference not in LIP_REFERENCES:
-            raise ValueError(
-                f"The lip reference is {self.lip_reference!r}; choose from {', '.join(LIP_REFERENCES)}."
-            )
-        if not 0 <= self.ahead <= CONTEXT_FRAMES:
-            raise ValueError(f"The look-ahead is {self.ahead} frames; expected 0 … {CONTEXT_FRAMES}.")
+        check_options(self)
         if self.person is not None and (self.person.ndim != 1 or len(self.person) < COEFFICIENTS):
             raise ValueError(
                 f"A person is {COEFFICIENTS} expression coefficients; got shape {tuple(self.person.shape)}."
@@ -90,8 +99,8 @@ class TalkerOptions:
         return Fraction(late, SAMPLE_RATE)
 
 
-class Talker:
-    """Implements `generator.MotionGenerator`: lips by the networks, all else by the built-in generator.
+class Talker(MotionGenerator):
+    """A generator of lips by the networks, and of all else by the built-in generator; the seed leaves the lips.
 
     Args:
         expression: ExpNet.
@@ -112,18 +121,10 @@ class Talker:
         self.options = options or TalkerOptions()
         self.speaker = speaker
 
-    def generate(
-        self,
-        audio: Audio,
-        fps: float | Fraction,
-        options: MotionOptions | None = None,
-        seed: int = 0,
-        style: Style | None = None,
-    ) -> MotionSequence:
-        """The motion of a face that says `audio`; see `MotionGenerator`. The seed does not change the lips."""
-        wanted, rate = options or MotionOptions(), frame_rate(fps)
+    def _generated(self, request: MotionRequest) -> MotionSequence:
+        audio, rate, wanted = request.audio, request.fps, request.options
         frames = frame_count(audio.samples, audio.sample_rate, rate)
-        size = wanted.lips * wanted.expression * (style or Style()).gains().mouth_amplitude
+        size = wanted.lips * wanted.expression * request.gains.mouth_amplitude
         deltas = size * self.lip_deltas(audio.mono(SAMPLE_RATE))
         lips = shift(lip_motion(deltas).resampled(rate, frames), -wanted.lip_lead_ms / 1000)
         if wanted.rest_in_silence:
@@ -131,7 +132,7 @@ class Talker:
             lips = replace(lips, expression=activity[:, None, None] * lips.expression)
         if wanted.lips_only:
             return lips
-        rest = ProceduralGenerator().generate(audio, rate, replace(wanted, lips=0.0), seed, style)
+        rest = ProceduralGenerator().generate(audio, rate, replace(wanted, lips=0.0), request.seed, request.style)
         return replace(rest, expression=rest.expression + lips.expression)
 
     def lip_deltas(self, samples: Tensor) -> Tensor:

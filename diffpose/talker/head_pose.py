@@ -251,23 +251,6 @@ def soft_limit(values: Tensor, limits: Tensor) -> Tensor:
     return torch.where(beyond > 0, values.sign() * bent, values)
 
 
-def mixture_sample(
-    parameters: Tensor, chosen: Tensor, noise: Tensor, components: int, sigma_scale: float = 1.0
-) -> Tensor:
-    """Samples (N, D) of Gaussian mixtures with parameters (N, components · (1 + 2 D)).
-
-    Args:
-        parameters: logits, then all means, then all negative logarithms of deviations.
-        chosen: (N,) the component of each sample, drawn from softmax(logits).
-        noise: (N, D) standard normal.
-        components: of the mixtures.
-        sigma_scale: of the deviations.
-    """
-    _, means, negative_logs = _mixture(parameters, components)
-    rows = torch.arange(len(parameters))
-    return means[rows, chosen] + sigma_scale * noise * torch.exp(-negative_logs[rows, chosen])
-
-
 def gaussian_likelihood(parameters: Tensor, target: Tensor, components: int = 1) -> Tensor:
     """The training loss: the mean negative log-likelihood of targets (…, D), per component and channel.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...lp_core.media.audio import Audio
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.render.portrait import Portrait
-from ...lp_core.weights.registry import PublishedFile, WeightEntry, check, lacking, searched
+from ...lp_core.weights.registry import PublishedFile, WeightEntry, whole_files
 from ..speech.manifold import Projection
 from .driver import Talker, TalkerOptions
 from .expression import ExpressionNetwork
@@ -133,13 +133,11 @@ def person_of(picture: Tensor, landmarks: Tensor, folders: Sequence[Path]) -> Te
 
 
 def _paths(entries: tuple[WeightEntry, ...], folders: Sequence[Path]) -> list[str]:
-    unusable = lacking(entries, folders)
-    if unusable:
-        raise FileNotFoundError(
-            f"The light driver's weights are not complete in {searched(folders)}: {unusable}. Fetch them with "
-            "`talking-head models --download talker`, or choose the motion `procedural`, which needs none."
-        )
-    return [str(check(entry, folders).path) for entry in entries]
+    advice = (
+        "Fetch them with `talking-head models --download talker`, or choose the motion `procedural`, which needs "
+        "none."
+    )
+    return whole_files(entries, folders, "The light driver's", advice)
 
 
 @lru_cache(maxsize=1)

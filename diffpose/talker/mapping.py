@@ -94,11 +94,6 @@ def lips_at(
     return torch.cat(lips) if lips else coefficients.new_zeros(0, len(LIPS), 3)
 
 
-def lips_of_track(network: MappingNetwork, coefficients: Tensor, window: int = SHORT_WINDOW) -> Tensor:
-    """Lip keypoints (T, 6, 3) of a whole track of coefficients (T, 64)."""
-    return lips_at(network, coefficients, range(len(coefficients)), window)
-
-
 def _lips_of_chunk(
     network: MappingNetwork, coefficients: Tensor, frames: range, window: int, ahead: int | None, offset: int
 ) -> Tensor:

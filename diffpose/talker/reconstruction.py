@@ -161,12 +161,6 @@ def five_points(landmarks: Tensor) -> Tensor:
     return torch.stack([*eyes, landmarks[NOSE_TIP, :2], landmarks[left, :2], landmarks[right, :2]])
 
 
-def five_points_of_68(landmarks: Tensor) -> Tensor:
-    """The same five points (5, 2) of the 68-point scheme (68, 2); an eye's centre is between its corners."""
-    eyes = [landmarks[[inner, outer]].mean(0) for inner, outer in ((36, 39), (42, 45))]
-    return torch.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
-
-
 def align(points: Tensor, height: int) -> Alignment:
     """The weak-perspective fit of the template to five points (5, 2) in picture pixels, y down.
 

@@ -15,8 +15,6 @@ from torch import Tensor
 from ...lp_core.liveportrait.checkpoint import CheckpointError, build_network
 from ...lp_core.liveportrait.nets.blocks import PublishedNetwork
 from ..container import read_container
-from ..speech.manifold import Projection
-from .driver import Talker, TalkerOptions
 from .expression import ExpressionNetwork
 from .mapping import MappingNetwork
 from .pose_vae import PoseVae
@@ -50,27 +48,6 @@ def load_from_sadtalker(path: str | os.PathLike[str], network: type[N]) -> N:
     unused = UNUSED.get(network, ())
     used = {key: tensor for key, tensor in own.items() if not key.startswith(unused)}
     return build_network(used, network, source=f"{path} ({prefix}*)")
-
-
-def load_talker(
-    sadtalker: str | os.PathLike[str],
-    mapping: str | os.PathLike[str],
-    options: TalkerOptions | None = None,
-    speaker: Projection | None = None,
-) -> Talker:
-    """The light driver from its two published files.
-
-    Args:
-        sadtalker: SadTalker_V0.0.2_256.safetensors or _512.
-        mapping: mappingnet_basic_64inp_onlylip.pt, or a conversion.
-        options: how the networks are run.
-        speaker: see `Talker`.
-
-    Raises:
-        CheckpointError: as the loaders of each.
-    """
-    expression = load_from_sadtalker(sadtalker, ExpressionNetwork)
-    return Talker(expression, load_mapping_network(mapping), options, speaker)
 
 
 def load_mapping_network(path: str | os.PathLike[str]) -> MappingNetwork:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import torch
 from torch import Tensor
+
+from ..motion.keypoints import nearest_rotation
 
 # Landmarks that keep their place when the face speaks or blinks: forehead, temples, nose bridge, eye corners.
 STABLE = (
@@ -80,9 +81,6 @@ def fit_pose(landmarks: Tensor) -> FacePose:
     model_middle, seen_middle = model.mean(0), seen.mean(1)
     centred = model - model_middle
     covariance = centred.T @ (seen - seen_middle[:, None])
-    u, singular, vt = torch.linalg.svd(covariance)
-    handed = torch.ones_like(singular)
-    handed[:, 2] = torch.sign(torch.linalg.det(u @ vt))
-    rotation = (u * handed[:, None, :]) @ vt
-    scale = (singular * handed).sum(-1) / centred.square().sum()
+    rotation = nearest_rotation(covariance)
+    scale = (rotation * covariance).sum((1, 2)) / centred.square().sum()
     return FacePose(scale, rotation, seen_middle - scale[:, None] * (model_middle @ rotation))

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from ..compute.transfer import as_bytes
 from ..media.audio import ArrivingAudio, Resampler
+from ..media.mixdown import Mixdown
 from ..media.rates import frame_count
 from ..motion.sequence import MotionSequence
 from ..render.portrait import Portrait, RenderOptions
@@ -152,6 +153,7 @@ class LiveHead:
         self._portrait, self._stream, self._options = portrait, stream, options or RenderOptions()
         self.sound = sound
         self._resampler = Resampler(sound.sample_rate, HEARING_RATE)
+        self._mixdown = Mixdown(sound.sample_rate)
         self._room = math.ceil(2 * self.schedule.latency * stream.fps)  # frames that may wait to be drawn
         self._waiting: deque[tuple[MotionSequence, int]] = deque()  # frames, as places in what settled together
         self._clock, self._end = clock, math.inf  # when the voice ended
@@ -215,7 +217,7 @@ class LiveHead:
         """Make motion of the sound that has arrived since the last call."""
         ended = self._has_ended  # looked at first: what came before the end is then there
         sound = self.sound.take(self.sound.arrived)
-        heard = self._resampler.resampled(sound.mean(0, keepdim=True), last=ended)[0]
+        heard = self._resampler.resampled(self._mixdown.mixed(sound), last=ended)[0]
         self._settle(self._stream.push(heard))
         if ended:
             self._settle(self._stream.finish())

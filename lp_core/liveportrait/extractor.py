@@ -1,6 +1,6 @@
 """Motion read from driving clips by LivePortrait's motion network."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import tee
@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..faces.crop import CROP_SIZE, DRIVING, CropOptions, crop_to_picture, cut
-from ..faces.faces import FaceFinder, NoFaceError
+from ..faces.faces import FaceFinder
 from ..faces.finder import BuiltinFinder
 from ..faces.tracking import track
-from ..media.rates import frame_rate
 from ..motion.retarget import measured_from, measured_from_neutral, nearest_to_rest
 from ..motion.sequence import MotionFrame, MotionSequence
-from ..render.extractor import Extraction
+from ..render.extractor import ClipPictures, Extraction, MotionExtractor
 from .renderer import LivePortraitRenderer, network_view
 
 AT_ONCE = 8  # crops that the motion network sees at once
@@ -62,8 +61,8 @@ class _Square:
         return replace(seen, scale=seen.scale * ratio, translation=seen.translation * ratio + shift)
 
 
-class LivePortraitExtractor:
-    """Reads motion with LivePortrait's network (implements lp_core.extractor.MotionExtractor).
+class LivePortraitExtractor(MotionExtractor):
+    """Reads motion with LivePortrait's network.
 
     The face is looked at in a level square that stays while the face stays in it; what is seen is then told in one
     square for the whole clip, the mean of all, as if the clip had been cropped once. So no frame has to be kept.
@@ -87,28 +86,13 @@ class LivePortraitExtractor:
         self._whole_frames = whole_frames
         self._framing = framing or DRIVING
 
-    def extract(
-        self,
-        frames: Iterable[Tensor],
-        fps: float | Fraction,
-        neutral: int | None = None,
-        on_frames: Callable[[int], None] | None = None,
-    ) -> Extraction:
-        """The motion of the face in a clip; see lp_core.extractor.MotionExtractor."""
-        rate = frame_rate(fps)
+    def _extracted(self, clip: ClipPictures, fps: Fraction, neutral: int | None) -> Extraction:
         squares: list[_Square | None] = []
         seen: list[MotionFrame] = []
-        first: list[Tensor] = []
-        for faces in _batched(self._faces(_pictures(frames, first, on_frames), squares)):
+        for faces in _batched(self._faces(iter(clip), squares)):
             seen += self._renderer.read_motion(torch.cat(faces))[1]
-        if not first:
-            raise ValueError("The driving clip has no frames.")
-        if not seen:
-            raise NoFaceError(f"No face was found in any of the clip's {len(squares)} frames.", first[0])
-        motion = _gathered(seen, squares, rate)
-        if neutral is not None and not 0 <= neutral < len(motion):
-            raise ValueError(f"The neutral frame {neutral} is outside the clip's frames 0 … {len(motion) - 1}.")
-        faceless = tuple(index for index, square in enumerate(squares) if square is None)
+        faceless = clip.check(squares, neutral)
+        motion = _gathered(seen, squares, fps)
         if neutral is None and len(motion) == 1:
             return Extraction(measured_from_neutral(motion), None, faceless)
         chosen = nearest_to_rest(motion) if neutral is None else neutral
@@ -131,22 +115,6 @@ class LivePortraitExtractor:
             square = square if square is not None and square.is_near(fitting) else fitting
             squares.append(square)
             yield network_view(cut(picture, square.to_picture, outside="zeros").image[None])
-
-
-def _pictures(
-    frames: Iterable[Tensor], first: list[Tensor], on_frames: Callable[[int], None] | None
-) -> Iterator[Tensor]:
-    """The frames (H, W, 3) one by one; the very first is put into `first`, for an error's sake."""
-    for batch in frames:
-        if batch.ndim != 4 or batch.shape[-1] != 3:
-            raise ValueError(f"Frames come as batches (B, H, W, 3); got {tuple(batch.shape)}.")
-        if not torch.isfinite(batch).all():
-            raise ValueError("The driving clip holds NaN or infinite pixels; mend what made it.")
-        if not first and len(batch):
-            first.append(batch[0])
-        yield from batch.float()
-        if on_frames is not None:
-            on_frames(len(batch))
 
 
 def _squared(frame: Tensor) -> Tensor:

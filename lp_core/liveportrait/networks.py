@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..weights.registry import State, WeightEntry, check, lacking, searched
+from ..weights.registry import State, WeightEntry, check, lacking, whole_files
 from .checkpoint import load_network
 from .dense_landmarks import DenseLandmarks
 from .entries import ANIMAL, HUMAN, LANDMARKS
@@ -41,14 +41,10 @@ def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
         FileNotFoundError: a file is missing or damaged; the message names each.
         CheckpointError: a file is not what its name says.
     """
-    unusable = unusable_weights(folders, animals)
-    if unusable:
-        raise FileNotFoundError(
-            f"LivePortrait's weights are not complete in {searched(folders)}: {unusable}. Download them, or choose "
-            "the renderer `mesh`, which needs none."
-        )
-    found = [check(entry, folders).path for entry in _entries(animals)]
-    appearance, motion, warping, decoder, stitching = (path for path in found if path is not None)
+    advice = "Download them, or choose the renderer `mesh`, which needs none."
+    appearance, motion, warping, decoder, stitching = whole_files(
+        _entries(animals), folders, "LivePortrait's", advice
+    )
     return Networks(
         load_network(appearance, AppearanceExtractor),
         load_network(motion, MotionExtractor),

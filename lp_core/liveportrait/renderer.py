@@ -31,7 +31,6 @@ from .networks import Networks
 
 NETWORK_SIDE = 256  # pixels a side of what F and M see
 OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open
-NARROW_EYES, WIDE_EYES = 0.18, 0.39  # eye ratios: below the first a clip's eyes are opened to the second
 
 _log = logging.getLogger(__name__)
 
@@ -211,15 +210,15 @@ class LivePortraitRenderer:
 
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
-        source: SourceFeatures = portrait.drawing
+        features: SourceFeatures = portrait.drawing
         self._ensure_loaded(
             min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype)
         )
         with torch.inference_mode():
             driving = self._copy_stream.sent(self.driving_keypoints(portrait, motion, options))
-            source = self._copy_stream.sent(source.placed)
+            source = self._copy_stream.sent(features.placed)
             size = fitting_batch(self.device, self._warping_decoder.dtype, options.batch_size)
-            started = [self._warping_decoder.start(source.volume, source, some) for some in driving.split(size)]
+            started = [self._warping_decoder.start(features.volume, source, some) for some in driving.split(size)]
 
         def finished() -> Tensor:
             with torch.inference_mode():
@@ -287,12 +286,6 @@ class LivePortraitRenderer:
             wanted = torch.tensor([options.eye_opening])
             moved = moved + self.eye_displacement(portrait, wanted, wanted)
         return moved
-
-
-def steady_eye_opening(portrait: Portrait) -> float:
-    """The eye opening that all frames of a clip are brought to, from the portrait of its first frame."""
-    mean = float(portrait.drawing.eye_ratios.mean())
-    return mean if mean >= NARROW_EYES else WIDE_EYES
 
 
 def network_view(crops: Tensor) -> Tensor:

@@ -3,10 +3,8 @@
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .decoding import film_of
+from .mixdown import Mixdown
+from .sound import PIECE_SECONDS, SoundTrack, sound_track
+
 if TYPE_CHECKING:
-    from av.container import InputContainer
     from soxr import ResampleStream
 
-PIECE_SECONDS = 10  # of a sound that is worked on at once where it is not needed whole
 SAMPLE_RATES = (4_000, 384_000)  # samples a second; outside of it a file is damaged or no sound
 
 
@@ -48,6 +48,11 @@ class Audio:
         if not torch.isfinite(self.waveform).all():
             raise ValueError("The sound holds NaN or infinite samples; export it again from its source.")
 
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "Audio":
+        """The first sound track of a sound or video file, held in memory; see `load_audio`."""
+        return load_audio(path)
+
     @property
     def samples(self) -> int:
         """Samples in each channel."""
@@ -75,12 +80,13 @@ class Audio:
         return Audio(torch.cat(list(pieces), 1), sample_rate)
 
     def mono(self, sample_rate: int) -> Tensor:
-        """The mean of all channels (S,) at another rate; S is the duration at that rate, rounded up."""
+        """All channels mixed to one (S,) at another rate (see `Mixdown`); S is the duration there, rounded up."""
         return torch.cat(list(self.mono_pieces(sample_rate)))
 
     def mono_pieces(self, sample_rate: int) -> Iterator[Tensor]:
         """The same, some seconds (n,) at a time."""
-        mixed = (piece.mean(0, keepdim=True) for piece in self.pieces())
+        mixdown = Mixdown(self.sample_rate)
+        mixed = (mixdown.mixed(piece) for piece in self.pieces())
         for piece in resampled_pieces(mixed, self.sample_rate, sample_rate):
             yield piece[0]
 
@@ -99,18 +105,19 @@ class AudioFile(Audio):
     """
 
     path: Path
+    _track: SoundTrack
     _channels: int
     _samples: int
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        rate, channels, samples = _rate(path), 0, 0
-        for piece in _decoded(path):
-            Audio(piece, rate)  # refuses what is no sound
+        track, channels, samples = _track_of(Path(path)), 0, 0
+        for piece in track.pieces(is_told=True):
+            Audio(piece, track.sample_rate)  # refuses what is no sound
             channels, samples = piece.shape[0], samples + piece.shape[1]
         if not samples:
             raise ValueError(f"The sound track of {path} is empty.")
-        known = {"path": Path(path), "sample_rate": rate, "_channels": channels, "_samples": samples}
-        for name, value in known.items():
+        known = {"path": Path(path), "sample_rate": track.sample_rate, "_track": track}
+        for name, value in (known | {"_channels": channels, "_samples": samples}).items():
             object.__setattr__(self, name, value)
 
     @property
@@ -130,7 +137,7 @@ class AudioFile(Audio):
 
     def pieces(self) -> Iterator[Tensor]:
         """See `Audio`."""
-        return _decoded(self.path)
+        return self._track.pieces()
 
 
 class Resampler:
@@ -218,59 +225,44 @@ class ArrivingAudio:
 
 
 def load_audio(path: str | os.PathLike[str]) -> Audio:
-    """The first sound track of a sound or video file, with its own rate and channels.
+    """The sound of a sound or video file, with its own rate and channels.
+
+    A video's sound begins with its first picture: one that begins later has silence in front.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: the file cannot be read or has no sound.
     """
-    rate, pieces = _rate(path), list(_decoded(path))
-    if not pieces:
+    audio = audio_of(_track_of(Path(path)))
+    if audio is None:
         raise ValueError(f"The sound track of {path} is empty.")
-    return Audio(torch.cat(pieces, 1), rate)
+    return audio
 
 
-def _rate(path: str | os.PathLike[str]) -> int:
-    with _opened(path) as container:
-        return container.streams.audio[0].rate
+def audio_of(track: SoundTrack) -> Audio | None:
+    """A whole sound track; None where nothing of it lies beside the pictures."""
+    pieces = [piece for piece in track.pieces(is_told=True) if piece.shape[1]]
+    return Audio(torch.cat(pieces, 1), track.sample_rate) if pieces else None
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> "Iterator[InputContainer]":
-    """A file that has sound."""
+def _track_of(path: Path) -> SoundTrack:
+    """The sound of a file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file cannot be read or has no sound.
+    """
     import av
 
-    if not os.path.isfile(path):
+    if not path.is_file():
         raise FileNotFoundError(f"There is no sound file {path}.")
     try:
-        with av.open(os.fspath(path)) as container:
-            if not container.streams.audio:
-                raise ValueError(f"{path} has no sound track; give a sound file, or a video with sound.")
-            yield container
+        film = film_of(path)
+        track = sound_track(film)
     except av.FFmpegError as error:
         raise ValueError(f"Cannot read the sound of {path}: {error.strerror}. Is it a sound file?") from error
-
-
-def _decoded(path: str | os.PathLike[str]) -> Iterator[Tensor]:
-    """The samples (channels, n) of a file, some seconds at a time."""
-    import av
-
-    with _opened(path) as container:
-        stream = container.streams.audio[0]
-        # To float only; rate and channels stay. Interleaved: PyAV 18 crashes on planar sound of eight channels.
-        interleaved = av.AudioResampler(format="flt")
-        frames = chain(container.decode(stream), [None])
-        blocks = (block.to_ndarray() for frame in frames for block in interleaved.resample(frame))
-        pending, samples = [], 0
-        for block in blocks:
-            pending.append(block.reshape(-1, stream.channels))
-            samples += len(pending[-1])
-            if samples >= PIECE_SECONDS * stream.rate:
-                yield _channels_first(pending)
-                pending, samples = [], 0
-        if pending:
-            yield _channels_first(pending)
-
-
-def _channels_first(blocks: list[np.ndarray]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.concatenate(blocks).T))
+    if film.audio is None:
+        raise ValueError(f"{path} has no sound track; give a sound file, or a video with sound.")
+    if track is None:
+        raise ValueError(f"Cannot read the sound of {path}: nothing in it can be decoded. Is it a sound file?")
+    return track

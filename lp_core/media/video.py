@@ -1,27 +1,52 @@
 """Video in, frame by frame: memory does not grow with length. Writing it is in encoding.py."""
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .audio import Audio, load_audio
-from .encoding import BT709, VideoOptions, write_video
-from .rates import frame_rate
+from .audio import Audio, audio_of
+from .clock import LONGEST_GAP, Film, Track
+from .decoding import decoded, film_of
+from .encoding import VideoOptions, write_video
+from .rates import frames_at, rate_of_times
+from .shown import View, deinterlaced
+from .sound import sound_track
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from av.container import InputContainer
 
 __all__ = ["Video", "VideoOptions", "read_video", "write_video"]
 
-HD_HEIGHT = 720  # pixels; untagged pictures at least so high are taken for BT.709, smaller ones for BT.601
+WHITE = np.float32(255)
+DEINTERLACING_LEAD = 2  # frames
+
+
+@dataclass(frozen=True, eq=False)
+class _Pictures:
+    """How the frames of a video are found in its file.
+
+    Attributes:
+        film: the file's streams.
+        track: its pictures.
+        view: what is seen of a frame.
+        shown: (frames,) int64 continuous ticks of the stored frame that is shown in each place, ascending.
+        lead: frames before one that must be decoded to show it, beside those since the keyframe.
+    """
+
+    film: Film
+    track: Track
+    view: View
+    shown: np.ndarray
+    lead: int
 
 
 @dataclass(frozen=True)
@@ -30,10 +55,10 @@ class Video:
 
     Attributes:
         path: the file.
-        fps: exact frames a second, the mean of a variable rate.
-        width: pixels, upright as the file asks to be shown.
+        fps: exact frames a second: the base rate of its times, or their mean.
+        width: pixels, upright and square as the file asks to be shown.
         height: the same.
-        frame_count: how many frames the file says it has; None when it does not say.
+        frame_count: how many frames there are at that rate; None when the file has no times.
         metadata: texts the file carries.
     """
 
@@ -43,45 +68,51 @@ class Video:
     height: int
     frame_count: int | None
     metadata: Mapping[str, str]
+    _pictures: _Pictures = field(repr=False, compare=False)
 
-    def frames(self, batch_size: int = 16) -> Iterator[Tensor]:
+    def frames(self, batch_size: int = 16, alpha: bool = False) -> Iterator[Tensor]:
         """Batches of frames (B, H, W, 3) float32 in 0…1, decoded as they are asked for, frame n at second n / fps.
 
+        Args:
+            batch_size: the largest B.
+            alpha: give (B, H, W, 4) with the opacity of each pixel; else transparent ones are laid over white.
+
         Raises:
-            ValueError: the file is damaged.
+            ValueError: the file cannot be read any more.
         """
-        held: list[Tensor] = []
-        for pixels in self._even():
-            held.append(pixels)
-            if len(held) == batch_size:
-                yield torch.stack(held).float().div_(255.0)
-                held = []
+        batch, held = torch.empty(0), 0
+        for number, pixels in enumerate(self._even(0, alpha=alpha)):
+            if not held:
+                batch = torch.empty(max(min(batch_size, len(self._pictures.shown) - number), 1), *pixels.shape)
+            np.divide(pixels.numpy(), WHITE, out=batch[held].numpy(), dtype=np.float32)
+            held += 1
+            if held == len(batch):
+                yield batch
+                held = 0
         if held:
-            yield torch.stack(held).float().div_(255.0)
+            yield batch[:held]
 
     def stretch(self, start: int, stop: int) -> Tensor:
-        """Frames start … stop as bytes (N, H, W, 3); what comes before them is decoded too."""
-        return torch.stack(list(islice(self._even(), start, stop)))
+        """Frames start … stop as bytes (N, H, W, 3); decoding begins at the keyframe before them."""
+        return torch.stack(list(islice(self._even(start, stop), stop - start)))
 
     def audio(self) -> Audio | None:
-        """The first sound track, or None when there is none."""
-        with _reading(self.path) as container:
-            silent = not container.streams.audio
-        return None if silent else load_audio(self.path)
+        """The sound from the first frame on, or None when there is none."""
+        track = sound_track(self._pictures.film)
+        return None if track is None else audio_of(track)
 
-    def _even(self) -> Iterator[Tensor]:
-        """Frames as bytes (H, W, 3) at an even rate: one that comes late is held, one too many is left out."""
-        with _reading(self.path) as container:
-            frames = _decoded(container, self.path)
-            first = next(frames)
-            held, given = _rgb(first), 1
-            yield held
-            for frame in frames:
-                due = given if frame.time is None else round((frame.time - (first.time or 0.0)) * self.fps)
-                yield from [held] * (due - given)
-                if due >= given:
-                    held, given = _rgb(frame), due + 1
-                    yield held
+    def _even(self, start: int, stop: int | None = None, alpha: bool = False) -> Iterator[Tensor]:
+        """Frames as bytes (H, W, 3 or 4) at an even rate: late ones are held, ones too many left out."""
+        pictures = self._pictures
+        with _telling_failures(self.path):
+            seek = int(pictures.shown[max(start - pictures.lead, 0)]) if start else None
+            frames = _whole_frames(pictures.film, pictures.track, seek, is_told=not start)
+            shown = _evened(frames, pictures.shown[start:stop].tolist(), pictures.track.stamped_by != "order")
+            seen, pixels = None, torch.empty(0)
+            for frame in shown:
+                if frame is not seen:
+                    seen, pixels = frame, pictures.view.pixels(frame, alpha)
+                yield pixels
 
 
 def read_video(path: str | os.PathLike[str]) -> Video:
@@ -91,55 +122,72 @@ def read_video(path: str | os.PathLike[str]) -> Video:
         FileNotFoundError: no such file.
         ValueError: the file cannot be read or has no pictures.
     """
-    with _reading(Path(path)) as container:
-        first = next(_decoded(container, Path(path)), None)
-        if first is None:
-            raise ValueError(f"The video {path} has no frames that can be decoded; export it again.")
-        stream = container.streams.video[0]
-        upright = _rgb(first)
-        return Video(
-            path=Path(path),
-            fps=frame_rate(stream.average_rate or stream.guessed_rate or 25),
-            width=upright.shape[1],
-            height=upright.shape[0],
-            frame_count=stream.frames or None,
-            metadata=dict(container.metadata),
-        )
+    file = Path(path)
+    with _telling_failures(file):
+        film = film_of(file)
+        if film.video is None:
+            raise ValueError(f"{path} has no pictures, only sound; give a video file.")
+        first = next(decoded(file, film.video, "video", is_told=False), None)
+    if first is None:
+        raise ValueError(f"The video {path} has no frames that can be decoded; export it again.")
+    view = View(first.frame, film.pixel_aspect)
+    fps, shown = _even_rate(film.video, film.rate, first.time)
+    lead = DEINTERLACING_LEAD if first.frame.interlaced_frame else 0
+    pictures = _Pictures(film, film.video, view, shown, lead)
+    return Video(file, fps, view.width, view.height, len(shown), film.metadata, pictures)
 
 
-def _reading(path: Path) -> "InputContainer":
-    """The opened file, to be closed by the caller."""
+def _even_rate(track: Track, stored: Fraction | None, first: int | None) -> tuple[Fraction, np.ndarray]:
+    """The rate of a track, and the time of the stored frame that is shown in each place, from a first frame on."""
+    times = track.times if first is None else track.times[np.searchsorted(track.times, first) :]
+    seconds = (times - times[0]) * float(track.time_base)
+    fps = rate_of_times(seconds, float(track.time_base), stored)
+    last = min(float(track.last_duration * track.time_base), LONGEST_GAP)
+    return fps, times[frames_at(seconds, fps, last)]
+
+
+def _whole_frames(
+    film: Film, track: Track, start: int | None, is_told: bool = True
+) -> "Iterator[tuple[int | None, VideoFrame]]":
+    """The frames of a film from the keyframe before a time on, deinterlaced, with their times in ticks."""
+    frames: Any = (timed[:2] for timed in decoded(film.path, track, "video", start, is_told))
+    return deinterlaced(frames, track.time_base)
+
+
+def _evened(
+    frames: "Iterable[tuple[int | None, VideoFrame]]", wanted: list[int], is_filled: bool
+) -> "Iterator[VideoFrame]":
+    """The latest frame at each of the wanted times, ascending; where none came yet, the first.
+
+    Args:
+        frames: with their times, None for the next wanted one.
+        wanted: the times.
+        is_filled: whether the last frame is given until the wanted times end.
+    """
+    place, latest, before = 0, None, None
+    for stamp, frame in frames:
+        time = wanted[min(place, len(wanted) - 1)] if stamp is None else stamp
+        if before is not None and time < before:
+            continue
+        while latest is not None and place < len(wanted) and wanted[place] < time:
+            yield latest
+            place += 1
+        latest, before = frame, time
+        while place < len(wanted) and wanted[place] <= time:
+            yield latest
+            place += 1
+    if latest is not None and is_filled:
+        yield from [latest] * (len(wanted) - place)
+
+
+@contextmanager
+def _telling_failures(path: Path) -> Iterator[None]:
+    """FFmpeg's errors in a sentence."""
     import av
 
     if not path.is_file():
         raise FileNotFoundError(f"There is no video file {path}.")
     try:
-        return av.open(os.fspath(path))
+        yield
     except av.FFmpegError as error:
         raise ValueError(f"Cannot read the video {path}: {error.strerror}. Is it a video file?") from error
-
-
-def _decoded(container: "InputContainer", path: Path) -> "Iterator[VideoFrame]":
-    import av
-
-    if not container.streams.video:
-        raise ValueError(f"{path} has no pictures, only sound; give a video file.")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    try:
-        yield from container.decode(stream)
-    except av.FFmpegError as error:
-        raise ValueError(f"The video {path} is damaged: {error.strerror}. Export it again.") from error
-
-
-def _rgb(frame: "VideoFrame") -> Tensor:
-    """A frame as RGB bytes (H, W, 3), upright, by the colour matrix its file names."""
-    from av.video.reformatter import Colorspace
-
-    wide = getattr(Colorspace, "BT2020", Colorspace.ITU709)  # PyAV before 18 has no name for it
-    known = {BT709: Colorspace.ITU709, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 9: wide}
-    guess = Colorspace.ITU709 if frame.height >= HD_HEIGHT else Colorspace.ITU601
-    rgb = frame.reformat(format="rgb24", src_colorspace=known.get(int(frame.colorspace), guess))
-    pixels = torch.from_numpy(rgb.to_ndarray())
-    turns = getattr(frame, "rotation", 0) // 90  # degrees counter-clockwise; PyAV before 14 does not tell
-    return torch.rot90(pixels, turns) if turns else pixels

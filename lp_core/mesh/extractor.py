@@ -4,24 +4,23 @@ Convention: rotation, scale and translation are those of mesh.renderer.rest_fram
 clip, as LivePortrait's driving crop is (its spec, section 5): the neck is the origin that a rotation turns about.
 """
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 
 import torch
 from torch import Tensor
 
-from ..faces.crop import CROP_SIZE, CropOptions, crop_to_picture, invert_affine
+from ..faces.crop import CROP_SIZE, CropOptions, invert_affine, steady_crop
 from ..faces.face_model import FacePose, face_model, fit_pose
-from ..faces.faces import FaceFinder, NoFaceError
+from ..faces.faces import FaceFinder
 from ..faces.finder import UPRIGHT, BuiltinFinder
 from ..faces.tracking import track
-from ..media.rates import frame_rate
 from ..motion.controls import Controls, to_expression
 from ..motion.keypoints import rotation_degrees
+from ..motion.retarget import calmest_frame
 from ..motion.sequence import MotionFrame, MotionSequence
 from ..motion.smoothers import gaussian
-from ..render.extractor import Extraction
+from ..render.extractor import ClipPictures, Extraction, MotionExtractor
 from .measures import MEASURES, controls_of_measures, measure
 from .renderer import UNITS_PER_EYE_DISTANCE
 from .rig import NECK
@@ -29,20 +28,18 @@ from .rig import NECK
 DRIVER_FRAMING = CropOptions(scale=2.2, shift_y=-0.1, upright=False)
 SMOOTHING = 0.028  # seconds, standard deviation of the Gaussian over landmarks
 
-# What counts as one step away from rest when the neutral frame is chosen, in eye distances and degrees.
-GAP_STEP, WIDTH_STEP, EYE_STEP, TURN_STEP = 0.05, 0.03, 0.03, 10.0
 OPEN_EYE = 0.8  # the quantile of a clip's eye openings that counts as open
 
 WINK = 0.5  # difference of the two eyes' blinks from which it is believed; below half of it, both blink alike
 CLOSED = 0.4  # blink from which the gaze cannot be seen
 
-GAP, WIDTH = MEASURES.index("gap"), MEASURES.index("width")
+GAP = MEASURES.index("gap")
 EYES = [MEASURES.index("eye_left"), MEASURES.index("eye_right")]
 GAZE = [MEASURES.index("gaze_x"), MEASURES.index("gaze_y")]
 
 
-class LandmarkExtractor:
-    """Reads motion from clips by tracking landmarks (implements lp_core.extractor.MotionExtractor).
+class LandmarkExtractor(MotionExtractor):
+    """Reads motion from clips by tracking landmarks, which are all that is kept of the frames.
 
     Args:
         finder: who finds the face before it is tracked; the built-in finder, for upright and tilted
@@ -52,47 +49,12 @@ class LandmarkExtractor:
     def __init__(self, finder: FaceFinder | None = None) -> None:
         self.finder = finder or BuiltinFinder(UPRIGHT)
 
-    def extract(
-        self,
-        frames: Iterable[Tensor],
-        fps: float | Fraction,
-        neutral: int | None = None,
-        on_frames: Callable[[int], None] | None = None,
-    ) -> Extraction:
-        """The motion of the face in a clip; see lp_core.extractor.MotionExtractor.
-
-        Of the frames only their landmarks are kept, so memory does not grow with the pictures.
-        """
-        rate = frame_rate(fps)
-        clip = _Clip(frames, on_frames)
-        seen = list(track(clip.pictures(), self.finder))
-        if neutral is not None and not 0 <= neutral < len(seen):
-            raise ValueError(f"The neutral frame {neutral} is outside the clip's frames 0 … {len(seen) - 1}.")
-        if clip.first is None:
-            raise ValueError("The driving clip has no frames.")
-        faceless = tuple(index for index, landmarks in enumerate(seen) if landmarks is None)
-        if len(faceless) == len(seen):
-            raise NoFaceError(f"No face was found in any of the clip's {len(seen)} frames.", clip.first)
-        landmarks = gaussian(filled(seen), SMOOTHING * float(rate))
-        motion, chosen = motion_of(landmarks, rate, neutral)
+    def _extracted(self, clip: ClipPictures, fps: Fraction, neutral: int | None) -> Extraction:
+        seen = list(track(iter(clip), self.finder))
+        faceless = clip.check(seen, neutral)
+        landmarks = gaussian(filled(seen), SMOOTHING * float(fps))
+        motion, chosen = motion_of(landmarks, fps, neutral)
         return Extraction(motion, chosen, faceless)
-
-
-class _Clip:
-    """The pictures of a clip one by one, its first kept for an error's sake."""
-
-    def __init__(self, frames: Iterable[Tensor], on_frames: Callable[[int], None] | None) -> None:
-        self._frames, self._on_frames = frames, on_frames
-        self.first: Tensor | None = None
-
-    def pictures(self) -> Iterator[Tensor]:
-        for batch in self._frames:
-            if batch.ndim != 4 or batch.shape[-1] != 3:
-                raise ValueError(f"Frames come as batches (B, H, W, 3); got {tuple(batch.shape)}.")
-            self.first = batch[0] if self.first is None else self.first
-            yield from batch
-            if self._on_frames is not None:
-                self._on_frames(len(batch))
 
 
 def filled(seen: list[Tensor | None]) -> Tensor:
@@ -128,17 +90,9 @@ def motion_of(landmarks: Tensor, fps: Fraction, neutral: int | None = None) -> t
 
 
 def neutral_frame(measures: Tensor, degrees: Tensor) -> int:
-    """The frame nearest to rest, of measures (T, 16) and rotations (T, 3) in degrees.
-
-    Mouth closed, width and eyes as usual in the clip, head least turned from how it is usually held.
-    """
-    eyes = measures[:, EYES].mean(1)
-    away = (measures[:, GAP] / GAP_STEP).abs() + (
-        (measures[:, WIDTH] - measures[:, WIDTH].median()) / WIDTH_STEP
-    ).abs()
-    away = away + ((eyes - eyes.median()) / EYE_STEP).abs()
-    turned = (degrees - degrees.median(0).values).norm(dim=1)
-    return int((away + turned / TURN_STEP).argmin())
+    """The frame nearest to rest, of measures (T, 16) and rotations (T, 3) in degrees; see `calmest_frame`."""
+    from_any, _ = expressions(measures, usual_measures(measures, 0))
+    return calmest_frame(from_any, degrees)
 
 
 def usual_measures(measures: Tensor, neutral: int) -> Tensor:
@@ -194,7 +148,7 @@ def _bridged(values: Tensor, known: Tensor) -> Tensor:
 
 def in_driver_crop(pose: FacePose, landmarks: Tensor) -> tuple[Tensor, Tensor]:
     """Scale (T, 1) and translation (T, 3) of poses in the crop that frames the face over the whole clip."""
-    to_picture = torch.stack([crop_to_picture(points, DRIVER_FRAMING) for points in landmarks]).mean(0)
+    to_picture = steady_crop(list(landmarks), DRIVER_FRAMING)
     to_crop, half = invert_affine(to_picture), CROP_SIZE / 2
     pixel = torch.linalg.det(to_crop[:, :2]).sqrt()
     neck = pose.to_picture(landmarks.new_tensor(NECK).expand(len(landmarks), 1, 3))[:, 0]

@@ -19,7 +19,7 @@ from .controls import (
     from_expression,
     to_expression,
 )
-from .keypoints import KEYPOINTS, REGION_KEYPOINTS, rotation_degrees, rotation_matrix
+from .keypoints import KEYPOINTS, REGION_KEYPOINTS, mean_rotation, rotation_degrees, rotation_matrix
 from .sequence import MotionSequence
 from .smoothers import Smoother, gaussian
 
@@ -142,7 +142,7 @@ def smooth_with(motion: MotionSequence, smoother: Smoother) -> MotionSequence:
     """Motion through a smoother of curves; rotations as vectors from their mean, so they stay rotations."""
     if len(motion) == 1:
         return motion
-    middle = rotation_matrix(_mean_rotation(motion.rotation))
+    middle = mean_rotation(motion.rotation).to(motion.rotation)
     around = _rotation_vectors(rotation_matrix(motion.rotation) @ middle.mT)
     return replace(
         motion,
@@ -246,11 +246,3 @@ def _rotations(vectors: Tensor) -> Tensor:
     from scipy.spatial.transform import Rotation
 
     return torch.from_numpy(Rotation.from_rotvec(vectors.double().cpu().numpy()).as_matrix()).to(vectors)
-
-
-def _mean_rotation(rotation: Tensor) -> Tensor:
-    """The mean (3,) of rotations (T, 3), in degrees, in the least-squares sense of their matrices."""
-    from scipy.spatial.transform import Rotation
-
-    mean = Rotation.from_matrix(rotation_matrix(rotation.double()).cpu().numpy()).mean().as_matrix()
-    return rotation_degrees(torch.from_numpy(mean)).to(rotation)

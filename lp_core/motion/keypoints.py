@@ -97,6 +97,23 @@ def rotation_degrees(matrix: Tensor) -> Tensor:
     return torch.rad2deg(torch.stack([pitch, yaw, roll], -1))
 
 
+def nearest_rotation(matrices: Tensor) -> Tensor:
+    """The rotations (..., 3, 3) nearest to matrices (..., 3, 3) in the least-squares sense.
+
+    Kabsch (1976); of the mean of rotations it is their mean (Moakher 2002, "Means and averaging in the group of
+    rotations").
+    """
+    left, _, right = torch.linalg.svd(matrices)
+    handedness = torch.ones_like(matrices[..., 0])
+    handedness[..., 2] = torch.det(left @ right)
+    return left @ (handedness[..., None] * right)
+
+
+def mean_rotation(rotation: Tensor) -> Tensor:
+    """The mean, a float64 matrix (3, 3), of rotations (T, 3) in degrees, in the least-squares sense."""
+    return nearest_rotation(rotation_matrix(rotation.double()).mean(0))
+
+
 def transform(
     keypoints: Tensor, expression: Tensor, rotation: Tensor, scale: Tensor, translation: Tensor
 ) -> Tensor:

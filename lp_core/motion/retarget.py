@@ -10,6 +10,8 @@ from torch import Tensor
 from .controls import from_expression
 from .keypoints import (
     expressive,
+    mean_rotation,
+    nearest_rotation,
     neutral_expression,
     region_values,
     rotation_degrees,
@@ -22,7 +24,7 @@ Moving = TypeVar("Moving", MotionFrame, MotionSequence)
 
 OBSERVATION_VARIANCE = 3e-7  # of a driving clip's motion when a clip is driven; larger is smoother
 
-# How far a frame may be from rest before it counts as much as another kind of distance, for `nearest_to_rest`.
+# How far a frame may be from rest before it counts as much as another kind of distance, for `calmest_frame`.
 MOUTH_UNIT, BROW_UNIT, LID_UNIT, TURN_UNIT = 0.05, 0.05, 0.25, 5.0  # eye distances, same, closures, degrees
 CLOSED_SHARE, OPEN_SHARE = 0.05, 0.25  # quantiles of a clip that stand for a closed mouth and open eyes
 
@@ -119,14 +121,6 @@ def smoothed(motion: MotionSequence, observation_variance: float) -> MotionSeque
     )
 
 
-def nearest_rotation(matrices: Tensor) -> Tensor:
-    """The rotations (..., 3, 3) nearest to matrices in the least-squares sense."""
-    left, _, right = torch.linalg.svd(matrices)
-    handedness = torch.ones_like(matrices[..., 0])
-    handedness[..., 2] = torch.det(left @ right)
-    return left @ (handedness[..., None] * right)
-
-
 def measured_from(motion: MotionSequence, frame: int | None = None) -> MotionSequence:
     """The same motion measured from one of its own frames: the one given, or the one nearest to rest.
 
@@ -153,9 +147,14 @@ def nearest_to_rest(motion: MotionSequence) -> int:
 
     Closed, open and calm are judged within the clip, since every face has its own expression at rest.
     """
-    typical = motion.expression.median(0).values
-    controls = from_expression(motion.expression - typical)
-    turns = _turns_from_middle(motion.rotation)
+    return calmest_frame(motion.expression, motion.rotation)
+
+
+def calmest_frame(expression: Tensor, rotation: Tensor) -> int:
+    """The index of the frame that `nearest_to_rest` describes, of expressions (T, 21, 3) and degrees (T, 3)."""
+    typical = expression.median(0).values
+    controls = from_expression(expression - typical)
+    turns = _turns_from_middle(rotation)
     distance = (turns / TURN_UNIT).square()
     for mouth in ("wide", "smile", "pout"):
         distance += (getattr(controls, mouth) / MOUTH_UNIT).square()
@@ -207,7 +206,6 @@ def _rest_of(rest: MotionFrame | MotionSequence) -> MotionFrame:
 
 def _turns_from_middle(rotation: Tensor) -> Tensor:
     """Degrees (T,) between rotations (T, 3) and their mean."""
-    matrices = rotation_matrix(rotation.double())
-    way = nearest_rotation(matrices.mean(0)).mT @ matrices
+    way = mean_rotation(rotation).mT @ rotation_matrix(rotation.double())
     cosine = (way.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
     return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1))).to(rotation)

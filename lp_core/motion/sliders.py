@@ -5,16 +5,13 @@ numbers by heart (LivePortrait's spec, section 4). The named controls of control
 they say more, in units of the face.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from .controls import Direction, X, Y, Z
 from .keypoints import KEYPOINTS
-from .sequence import MotionSequence
-
-BROWS_WITH_BLINK: Direction = ((1, Y, -0.00025), (2, Y, 0.00025))  # AdvancedLivePortrait's blink moves them too
 
 
 @dataclass(frozen=True)
@@ -76,43 +73,12 @@ _TWO_WAYS: dict[str, tuple[Direction, Direction]] = {
 }
 DIRECTIONS = {name: (way, way) for name, way in _ONE_WAY.items()} | _TWO_WAYS
 
-# Degrees pitch, yaw, roll per unit, which AdvancedLivePortrait adds so that the head goes along.
-TURNS = {"lip_open": (-0.05, 0.0, 0.0), "wink": (0.0, -0.1, -0.1)}
 
-
-def slider_expression(sliders: Sliders, brows_with_blink: bool = False) -> Tensor:
-    """The change of expression (21, 3), crop units before scaling, that the sliders ask for.
-
-    Args:
-        sliders: the amounts.
-        brows_with_blink: the brows move with blinks, vertical gaze included, as in AdvancedLivePortrait.
-    """
+def slider_expression(sliders: Sliders) -> Tensor:
+    """The change of expression (21, 3), crop units before scaling, that the sliders ask for."""
     change = torch.zeros(KEYPOINTS, 3, dtype=torch.float64)
     for field in fields(sliders):
         amount = getattr(sliders, field.name)
         for keypoint, axis, per_unit in DIRECTIONS[field.name][0 if amount > 0 else 1]:
             change[keypoint, axis] += amount * per_unit
-    if brows_with_blink:
-        for keypoint, axis, per_unit in BROWS_WITH_BLINK:
-            change[keypoint, axis] += (sliders.blink - sliders.gaze_y / 2) * per_unit
     return change.float()
-
-
-def slider_rotation(sliders: Sliders) -> Tensor:
-    """Degrees (3,) pitch, yaw, roll by which AdvancedLivePortrait lets the head go along with the sliders."""
-    turn = torch.zeros(3, dtype=torch.float64)
-    for name, degrees in TURNS.items():
-        turn += getattr(sliders, name) * torch.tensor(degrees, dtype=torch.float64)
-    return turn.float()
-
-
-def slide(motion: MotionSequence, sliders: Sliders, head_goes_along: bool = False) -> MotionSequence:
-    """Motion with the sliders' change on every frame.
-
-    Args:
-        motion: what is edited.
-        sliders: the amounts.
-        head_goes_along: brows and head take part as in AdvancedLivePortrait.
-    """
-    changed = replace(motion, expression=motion.expression + slider_expression(sliders, head_goes_along))
-    return replace(changed, rotation=changed.rotation + slider_rotation(sliders)) if head_goes_along else changed

@@ -1,13 +1,15 @@
-"""Motion out of a clip: who does it, and what comes of it."""
+"""The seam for readers of motion from clips: what every extractor takes and returns."""
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from ..faces.faces import NoFaceError
+from ..media.rates import frame_rate
 from ..motion.sequence import MotionSequence
 
 
@@ -35,29 +37,78 @@ class Extraction:
         return self.motion.at(seen[latest], self.motion.fps)
 
 
-class MotionExtractor(Protocol):
-    """Something that reads motion from clips: the built-in landmark extractor, or LivePortrait's network."""
+OnFrames = Callable[[int], None]
+"""Called after each batch of a clip with its number of frames; may raise to stop."""
+
+
+class ClipPictures:
+    """The pictures of a clip one by one, read once, of which only the first is kept, for an error's sake.
+
+    Raises:
+        ValueError: while reading, a batch of another shape, or with NaN or infinite pixels.
+    """
+
+    def __init__(self, batches: Iterable[Tensor], on_frames: OnFrames | None) -> None:
+        self._batches, self._on_frames = batches, on_frames
+        self.first: Tensor | None = None
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for batch in self._batches:
+            if batch.ndim != 4 or batch.shape[-1] != 3:
+                raise ValueError(f"Frames come as batches (B, H, W, 3); got {tuple(batch.shape)}.")
+            if not torch.isfinite(batch).all():
+                raise ValueError("The driving clip holds NaN or infinite pixels; mend what made it.")
+            if self.first is None and len(batch):
+                self.first = batch[0]
+            yield from batch.float()
+            if self._on_frames is not None:
+                self._on_frames(len(batch))
+
+    def check(self, seen: Sequence[object | None], neutral: int | None) -> tuple[int, ...]:
+        """The indices of frames without a face, when all is read; `seen` holds None for those.
+
+        Raises:
+            ValueError: no frames, or a neutral frame that the clip does not have.
+            NoFaceError: no frame has a face.
+        """
+        if self.first is None:
+            raise ValueError("The driving clip has no frames.")
+        if neutral is not None and not 0 <= neutral < len(seen):
+            raise ValueError(f"The neutral frame {neutral} is outside the clip's frames 0 … {len(seen) - 1}.")
+        faceless = tuple(index for index, face in enumerate(seen) if face is None)
+        if len(faceless) == len(seen):
+            raise NoFaceError(f"No face was found in any of the clip's {len(seen)} frames.", self.first)
+        return faceless
+
+
+class MotionExtractor(ABC):
+    """A reader of motion from clips, which overrides `_extracted` alone."""
 
     def extract(
         self,
         frames: Iterable[Tensor],
         fps: float | Fraction,
         neutral: int | None = None,
-        on_frames: Callable[[int], None] | None = None,
+        on_frames: OnFrames | None = None,
     ) -> Extraction:
         """The motion of the face in a clip.
 
         Args:
-            frames: batches (B, H, W, 3) in 0…1, read once, in order, as they come.
+            frames: batches (B, H, W, 3) in 0…1, read once, in order; none is kept.
             fps: frames per second of the clip.
             neutral: index of the frame in which the face is at rest; chosen when None.
             on_frames: called after each batch with its number of frames; may raise to stop.
 
         Raises:
-            ValueError: no frames, or a neutral frame that the clip does not have.
+            ValueError: no frames, frames of another shape or with NaN, or a neutral frame that the clip does not
+                have.
             NoFaceError: no frame has a face.
         """
-        ...
+        return self._extracted(ClipPictures(frames, on_frames), frame_rate(fps), neutral)
+
+    @abstractmethod
+    def _extracted(self, clip: ClipPictures, fps: Fraction, neutral: int | None) -> Extraction:
+        """The motion of a clip; calls `clip.check` when it has read all of it."""
 
 
 def frame_ranges(frames: Sequence[int]) -> str:

@@ -4,11 +4,11 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from .registry import HUB, PublishedFile, State, WeightEntry, check, incompleteness, sha256_of
+from .registry import HUB, PublishedFile, WeightEntry, incompleteness, sha256_of
 
 Report = Callable[[int, int | None], None]
 """Told the bytes that have arrived and the bytes in all (None: not known). May raise, to stop the download."""
@@ -16,30 +16,6 @@ Report = Callable[[int, int | None], None]
 
 class DownloadError(OSError):
     """A file could not be fetched; the message says which, why and what to do."""
-
-
-def fetch_missing(
-    entries: Iterable[WeightEntry],
-    folders: Sequence[Path],
-    *,
-    endpoint: str | None = None,
-    offline: bool | None = None,
-    report: Report | None = None,
-) -> list[Path]:
-    """One whole file for every entry, downloading only those that are missing or damaged.
-
-    Downloads go to the first folder. The other arguments are those of `download`.
-
-    Raises:
-        DownloadError: a file is missing and cannot be fetched.
-    """
-    findings = [check(entry, folders) for entry in entries]
-    return [
-        finding.path
-        if finding.path and finding.state is State.PRESENT
-        else download(finding.entry, folders[0], endpoint=endpoint, offline=offline, report=report)
-        for finding in findings
-    ]
 
 
 def download(

@@ -53,6 +53,32 @@ class WeightEntry:
     """Where in a models folder the file may lie, best first; the first is where a download goes."""
 
 
+def hub_entry(
+    family: str,
+    name: str,
+    purpose: str,
+    licence: str,
+    published: PublishedFile,
+    folder: str | None = None,
+    others: tuple[str, ...] = (),
+) -> WeightEntry:
+    """An entry for commercial use whose file lies as the Hub's repository has it, or by itself.
+
+    Args:
+        family: whose networks these are; begins the entry's name.
+        name: of the entry within the family.
+        purpose: what it is for, in one line.
+        licence: its short name.
+        published: the file on the Hub.
+        folder: within a models folder, of all of the repository's files; `family` when None.
+        others: more places in a models folder, after those.
+    """
+    path = published.path
+    file = path.rsplit("/", 1)[-1]
+    places = (f"{folder or family}/{path}", path, file, *others)
+    return WeightEntry(f"{family}/{name}", purpose, licence, True, (published,), places)
+
+
 class State(Enum):
     """How a set of weights stands on this machine."""
 
@@ -122,7 +148,29 @@ def first_file(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
 
 def lacking(entries: Iterable[WeightEntry], folders: Sequence[Path]) -> str:
     """Which entries are missing or damaged in the models folders, as a phrase; empty when all are there."""
-    findings = (check(entry, folders) for entry in entries)
+    return _unusable(check(entry, folders) for entry in entries)
+
+
+def whole_files(entries: Sequence[WeightEntry], folders: Sequence[Path], whose: str, advice: str) -> list[str]:
+    """The files of all entries in the models folders.
+
+    Args:
+        entries: what is needed.
+        folders: models folders, best first.
+        whose: weights, as an error names them: "Ditto's".
+        advice: what an error tells the user to do.
+
+    Raises:
+        FileNotFoundError: a file is missing or damaged; the message names each.
+    """
+    findings = [check(entry, folders) for entry in entries]
+    unusable = _unusable(findings)
+    if unusable:
+        raise FileNotFoundError(f"{whose} weights are not complete in {searched(folders)}: {unusable}. {advice}")
+    return [str(found.path) for found in findings]
+
+
+def _unusable(findings: Iterable[Finding]) -> str:
     return "; ".join(_told(found) for found in findings if found.state is not State.PRESENT)
 
 

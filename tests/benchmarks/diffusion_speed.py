@@ -33,11 +33,13 @@ from talking_head.diffpose.diffusion.normalise import JoyvasaSpace
 from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions, guided, sample, seeded_noise
 from talking_head.diffpose.diffusion.schedule import Schedule
 from talking_head.diffpose.diffusion.windows import LIVE, LIVE_ON_CPU, WindowPlan, trained_plan
+from talking_head.diffpose.motion_generator import MotionRequest
 from talking_head.diffpose.speech.encoder import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, SpeechEncoder, speech_encoder
 from talking_head.diffpose.speech.incremental import IncrementalFeatures
 from talking_head.diffpose.speech.streaming import StreamingFeatures, WindowedFeatures
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.steering.style import Style
+from talking_head.lp_core.compute.compute import Compute
 from talking_head.lp_core.media.audio import Audio, load_audio
 
 HUBERT_BASE = {"hidden": 768, "layers": 12, "feed_forward": 3072, "channels": 512, "taps": 128, "groups": 16}
@@ -59,7 +61,7 @@ def published_sizes(device: torch.device) -> tuple[DiffusionModel, SpeechEncoder
     template = {"mean_exp": torch.zeros(63), "std_exp": torch.full((63,), 0.01)}
     for name, size in POSE_SIZES.items():
         template |= {f"min_{name}": torch.full((size,), -1.0), f"max_{name}": torch.full((size,), 1.0)}
-    return model, speech_encoder(tensors, device=device), JoyvasaSpace.from_template(template)
+    return model, speech_encoder(tensors, compute=Compute(device)), JoyvasaSpace.from_template(template)
 
 
 def median_ms(action, device: torch.device, repeats: int = REPEATS) -> float:
@@ -117,6 +119,7 @@ def stages(
 ) -> list[Figure]:
     """What offline generation spends on each stage, of a window of four seconds."""
     sound = Audio(0.1 * torch.randn(1, 4 * SAMPLE_RATE), SAMPLE_RATE)
+    request = MotionRequest(sound, Fraction(FPS), MotionOptions(), 0, Style())
     vectors = torch.randn(HEARD, model.card.layout.motion_dims)
     motion = space.motion(vectors, Fraction(FPS))
     ready, sampling = sampling_ms(model, device)
@@ -126,7 +129,7 @@ def stages(
         "sampling in 10 steps": sampling,
         "vectors to motion": median_ms(lambda: space.motion(vectors, Fraction(FPS)), device),
         "strengths, silence, small expressions": median_ms(
-            lambda: as_wanted(motion, sound, FPS, MotionOptions(), Style().gains(), 0), device
+            lambda: as_wanted(motion, request, request.gains), device
         ),
     }
     return [Figure(f"offline stage: {name}", value / 4000, FACTOR) for name, value in spent.items()]
@@ -215,7 +218,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     device = torch.device(given.device)
-    networks = load_installed(tuple(given.folders), device) if given.folders else published_sizes(device)
+    networks = load_installed(tuple(given.folders), Compute(device)) if given.folders else published_sizes(device)
     figures = measured(*networks, device) + (differences(*networks) if given.folders else [])
     report(__file__, figures, given.save, given.device)
 

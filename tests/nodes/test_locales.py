@@ -160,7 +160,7 @@ def test_the_scripts_own_sentences_have_chinese_ones():
     scripts = {path.name: path.read_text(encoding="utf-8") for path in files}
     words = scripts.pop("words.mjs").partition("const CHINESE_PARTS")[0]
     known = dict(re.findall(r'^  "(.+?)":\s+"(.+)",$', words, re.MULTILINE))
-    said = {sentence for text in scripts.values() for sentence in re.findall(r'\bsay\("(.+?)"\)', text)}
+    said = {sentence for text in scripts.values() for sentence in re.findall(r'\bsay\(\s*"(.+?)",?\s*\)', text)}
     for name, table in (("pad", "CALLED"), ("presets", "OURS"), ("timeline", "EASINGS")):
         said |= words_of(scripts[f"expression_{name}.mjs"], table)
     curves = motion_curves(MotionSequence.still(1, 25))

@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 import re
+import sys
 import types
 from datetime import datetime
 from fractions import Fraction
@@ -94,7 +95,6 @@ def pack_module(name: str) -> types.ModuleType:
 
 motion_module = pack_module("lp_core.motion.sequence")
 video_module = pack_module("lp_core.media.video")
-render_module = pack_module("nodes.render")
 
 
 @pytest.fixture(autouse=True)
@@ -180,19 +180,30 @@ def test_every_output_is_named_and_explained(node_id):
     assert all(tooltip.endswith(".") for tooltip in node.OUTPUT_TOOLTIPS)
 
 
+def inputs_for_options(node) -> set[str]:
+    """The inputs that a node's module turns into values of options dataclasses, which `run` takes as `**`."""
+    module = vars(sys.modules[node.__module__])
+    tables = [value.fields for value in module.values() if type(value).__name__ == "OptionInputs"]
+    makers = [module[name]() for name in ("drawing_inputs", "region_switches", "file_inputs") if name in module]
+    return {name for names in (*tables, *makers) for name in names}
+
+
 @pytest.mark.parametrize("node_id", NODES)
 def test_run_takes_exactly_the_inputs(node_id):
     node = NODES[node_id]
-    described = node.INPUT_TYPES()
+    described = {section: list(inputs) for section, inputs in node.INPUT_TYPES().items()}
     parameters = dict(inspect.signature(node.run).parameters)
     del parameters["self"]
-    if parameters.pop("drawing", None):  # what is passed on to `drawing_options`
-        drawing = render_module.drawing_inputs()
-        assert list(inspect.signature(render_module.drawing_options).parameters) == ["portrait", "mask", *drawing]
-        described["required"] = {k: v for k, v in described["required"].items() if k not in drawing}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        parameters.popitem()
+        passed_on = inputs_for_options(node) - set(parameters)
+        assert passed_on & set(described["required"])
+        described = {
+            section: [name for name in names if name not in passed_on] for section, names in described.items()
+        }
     required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
-    assert required == list(described["required"])
-    assert list(parameters)[len(required) :] == [*described.get("optional", {}), *described.get("hidden", {})]
+    assert required == described["required"]
+    assert list(parameters)[len(required) :] == [*described.get("optional", []), *described.get("hidden", [])]
 
 
 @pytest.mark.parametrize("node_id", NODES)

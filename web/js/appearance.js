@@ -4,7 +4,13 @@ import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { sayNotice } from "./words.mjs";
 
-const TYPES = { PORTRAIT: "#e8a87c", MOTION: "#5ad1a4", STYLE: "#b28dff", SPEAKER: "#ff8fa3", TALKER_OPTIONS: "#7fb3ff" };
+const TYPES = {
+  PORTRAIT: "#e8a87c",
+  MOTION: "#5ad1a4",
+  STYLE: "#b28dff",
+  SPEAKER: "#ff8fa3",
+  TALKER_OPTIONS: "#7fb3ff",
+};
 const NOTICES = "TalkingHead.Notices";
 const SEEN = "TalkingHead.SeenNotices"; // hidden: sentences that the user has been shown
 
@@ -62,7 +68,9 @@ app.registerExtension({
     for (const table of [LGraphCanvas.link_type_colors, app.canvas.default_connection_color_byType])
       for (const [type, colour] of Object.entries(TYPES)) giveColour(table, type, colour);
     const variables = Object.entries(TYPES).map(([type, colour]) => `--color-datatype-${type}: ${colour};`);
-    document.head.append(Object.assign(document.createElement("style"), { textContent: `:root { ${variables.join(" ")} }` }));
+    document.head.append(
+      Object.assign(document.createElement("style"), { textContent: `:root { ${variables.join(" ")} }` }),
+    );
     api.addEventListener("talking_head.notice", ({ detail }) => notify(detail));
   },
 });

@@ -1,7 +1,12 @@
 /** What our widgets share: a panel in a node that both renderers show, and a canvas that is sharp on every screen. */
 
 export const COLOURS = {
-  back: "#1d1f24", line: "#3c4048", text: "#b8bcc6", accent: "#5ad1a4", warm: "#f2b45c", bright: "#ffffff",
+  back: "#1d1f24",
+  line: "#3c4048",
+  text: "#b8bcc6",
+  accent: "#5ad1a4",
+  warm: "#f2b45c",
+  bright: "#ffffff",
 };
 
 /**
@@ -16,6 +21,12 @@ export function addPanel(node, name, element, height) {
   return widget;
 }
 
+/** Takes a panel out of its node again. */
+export function removePanel(node, widget) {
+  widget.onRemove?.();
+  node.widgets.splice(node.widgets.indexOf(widget), 1);
+}
+
 /** An element with CSS and children. */
 export function element(tag, style, ...children) {
   const made = document.createElement(tag);
@@ -25,8 +36,13 @@ export function element(tag, style, ...children) {
 }
 
 const CONTROL = {
-  background: "var(--comfy-input-bg)", color: "var(--input-text)", border: "1px solid var(--border-color)",
-  borderRadius: "4px", padding: "2px 6px", cursor: "pointer", fontSize: "12px",
+  background: "var(--comfy-input-bg)",
+  color: "var(--input-text)",
+  border: "1px solid var(--border-color)",
+  borderRadius: "4px",
+  padding: "2px 6px",
+  cursor: "pointer",
+  fontSize: "12px",
 };
 
 /** A button with a text. */
@@ -147,6 +163,8 @@ export function drawHint(context, width, height, sentence) {
   context.font = "13px system-ui, sans-serif";
   context.textAlign = "center";
   const lines = sentence.split("\n");
-  lines.forEach((line, index) => context.fillText(line, width / 2, height / 2 + (index - (lines.length - 1) / 2) * 18));
+  for (const [index, line] of lines.entries()) {
+    context.fillText(line, width / 2, height / 2 + (index - (lines.length - 1) / 2) * 18);
+  }
   context.textAlign = "start";
 }

@@ -6,7 +6,15 @@ import { expressionPad } from "./expression_pad.mjs";
 import { presetRow } from "./expression_presets.mjs";
 import { expressionTimeline } from "./expression_timeline.mjs";
 import { livePicture } from "./live_picture.mjs";
-import { onChanged, readAmounts, setExpression, setWidget, sliderWidgets, widgetNamed, writeAmounts } from "./sliders.mjs";
+import {
+  onChanged,
+  readAmounts,
+  setExpression,
+  setWidget,
+  sliderWidgets,
+  widgetNamed,
+  writeAmounts,
+} from "./sliders.mjs";
 import { say } from "./words.mjs";
 
 const SHOWN = "talking_head_expression"; // key of what the node shows after a run
@@ -21,7 +29,9 @@ function addEditor(node) {
 
   const read = () => readAmounts(node);
   const pad = expressionPad({ read, write: (amounts) => writeAmounts(node, amounts) });
-  const ask = livePicture(pad.show, (sentence, isGone) => (isGone ? pad.forget(wrapped(say(sentence))) : pad.say(say(sentence))));
+  const ask = livePicture(pad.show, (sentence, isGone) =>
+    isGone ? pad.forget(wrapped(say(sentence))) : pad.say(say(sentence)),
+  );
   const see = (wish) => {
     const preview = node.properties[PREVIEW];
     if (preview && app.extensionManager.setting.get(LIVE) !== false) ask({ preview, ...wish });
@@ -37,7 +47,15 @@ function addEditor(node) {
   });
   const presets = presetRow({ read, apply: (amounts) => setExpression(node, amounts) });
 
-  const style = { display: "flex", flexDirection: "column", gap: "4px", height: "100%", width: "100%", minHeight: `${HEIGHT}px`, fontSize: "12px" };
+  const style = {
+    display: "flex",
+    flexDirection: "column",
+    gap: "4px",
+    height: "100%",
+    width: "100%",
+    minHeight: `${HEIGHT}px`,
+    fontSize: "12px",
+  };
   const panel = element("div", style, pad.canvas, ...timeline.elements, presets);
   panel.dataset.talkingHead = "expression";
   panel.addEventListener("pointerdown", (event) => event.stopPropagation());

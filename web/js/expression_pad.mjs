@@ -17,8 +17,16 @@ const GRIPS = {
   nose: { right: { rotate_yaw: 35 }, down: { rotate_pitch: 35 } },
 };
 const CALLED = {
-  left_pupil: "gaze", right_pupil: "gaze", left_lid: "left lid", right_lid: "right lid", left_brow: "brows",
-  right_brow: "brows", left_corner: "smile, wide", right_corner: "smile, wide", lips: "mouth, jaw", nose: "turn the head",
+  left_pupil: "gaze",
+  right_pupil: "gaze",
+  left_lid: "left lid",
+  right_lid: "right lid",
+  left_brow: "brows",
+  right_brow: "brows",
+  left_corner: "smile, wide",
+  right_corner: "smile, wide",
+  lips: "mouth, jaw",
+  nose: "turn the head",
   tilt: "tilt the head",
 };
 const REACH = 14; // pixels around a handle
@@ -36,7 +44,9 @@ export function expressionPad({ read, write }) {
   let held = null;
 
   const { canvas, redraw } = drawnCanvas(draw, { flex: "1 1 auto", minHeight: "0", cursor: "grab" });
-  canvas.title = say("Drag the head, pupils, lids, brows, lips or mouth corners; drag beside the head to tilt it; double click resets a part.");
+  canvas.title = say(
+    "Drag the head, pupils, lids, brows, lips or mouth corners; drag beside the head to tilt it; double click resets a part.",
+  );
 
   function square(width = canvas.offsetWidth, height = canvas.offsetHeight) {
     const side = Math.min(width, height);
@@ -45,7 +55,8 @@ export function expressionPad({ read, write }) {
 
   function places() {
     const { left, top, side } = square();
-    const unit = Math.hypot(handles.right_pupil[0] - handles.left_pupil[0], handles.right_pupil[1] - handles.left_pupil[1]) * side;
+    const unit =
+      Math.hypot(handles.right_pupil[0] - handles.left_pupil[0], handles.right_pupil[1] - handles.left_pupil[1]) * side;
     const at = Object.entries(handles).map(([name, [x, y]]) => {
       const lift = name.endsWith("_lid") ? LID_LIFT * unit : 0;
       return [name, { x: left + x * side, y: top + y * side - lift }];
@@ -56,9 +67,9 @@ export function expressionPad({ read, write }) {
   function gripAt(place) {
     const { unit, at } = places();
     const near = Object.entries(at)
-      .map(([name, { x, y }]) => [name, Math.hypot(place.x - x, place.y - y)])
-      .sort((one, other) => one[1] - other[1])[0];
-    if (near[1] <= REACH) return near[0];
+      .map(([name, { x, y }]) => ({ name, far: Math.hypot(place.x - x, place.y - y) }))
+      .sort((one, other) => one.far - other.far)[0];
+    if (near.far <= REACH) return near.name;
     return Math.hypot(place.x - at.nose.x, place.y - at.nose.y) < FACE * unit ? "nose" : "tilt";
   }
 
@@ -155,6 +166,9 @@ export function expressionPad({ read, write }) {
 
 /** Amounts that a drag adds, by slider. */
 function added({ right, down }, x, y) {
-  const by = [...Object.entries(right).map(([name, rate]) => [name, rate * x]), ...Object.entries(down).map(([name, rate]) => [name, rate * y])];
+  const by = [
+    ...Object.entries(right).map(([name, rate]) => [name, rate * x]),
+    ...Object.entries(down).map(([name, rate]) => [name, rate * y]),
+  ];
   return Object.fromEntries(by);
 }

@@ -36,8 +36,14 @@ export function presetRow({ read, apply }) {
   choice.addEventListener("pointerdown", list);
 
   function fill(value = "") {
-    const groups = [["saved", saved], ["built in", Object.keys(OURS)]].filter(([, names]) => names.length);
-    choice.replaceChildren(new Option(say("expressions …"), ""), ...groups.map(([label, names]) => optionGroup(label, names)));
+    const groups = [
+      ["saved", saved],
+      ["built in", Object.keys(OURS)],
+    ].filter(([, names]) => names.length);
+    choice.replaceChildren(
+      new Option(say("expressions …"), ""),
+      ...groups.map(([label, names]) => optionGroup(label, names)),
+    );
     choice.value = value;
   }
 
@@ -50,7 +56,10 @@ export function presetRow({ read, apply }) {
 
   async function list() {
     const files = await api.listUserDataFullInfo(FOLDER).catch(() => []);
-    const names = files.map(({ path }) => path).filter((path) => path.endsWith(".json")).map((path) => path.slice(0, -5));
+    const names = files
+      .map(({ path }) => path)
+      .filter((path) => path.endsWith(".json"))
+      .map((path) => path.slice(0, -5));
     if (names.join() === saved.join()) return;
     saved = names;
     fill(choice.value);
@@ -67,10 +76,15 @@ export function presetRow({ read, apply }) {
   }
 
   async function saveAs() {
-    const given = await app.extensionManager.dialog.prompt({ title: say("Save expression"), message: say("Name of the expression:") });
+    const given = await app.extensionManager.dialog.prompt({
+      title: say("Save expression"),
+      message: say("Name of the expression:"),
+    });
     const name = given?.replace(/[^\p{L}\p{N} _-]/gu, "").trim();
     if (!name) return;
-    await api.storeUserData(fileOf(name), read(), { overwrite: true, stringify: true, throwOnError: true }).catch((problem) => warn(problem.message));
+    await api
+      .storeUserData(fileOf(name), read(), { overwrite: true, stringify: true, throwOnError: true })
+      .catch((problem) => warn(problem.message));
     await list();
     fill(`saved/${name}`);
   }
@@ -90,4 +104,5 @@ export function presetRow({ read, apply }) {
 
 const fileOf = (name) => `${FOLDER}/${name}.json`;
 const split = (value) => [value.slice(0, value.indexOf("/")), value.slice(value.indexOf("/") + 1)];
-const warn = (detail) => app.extensionManager.toast.add({ severity: "warn", summary: "Talking Head", detail, life: 6000 });
+const warn = (detail) =>
+  app.extensionManager.toast.add({ severity: "warn", summary: "Talking Head", detail, life: 6000 });

@@ -26,9 +26,22 @@ export function expressionTimeline({ keyframes, write, length, amounts, onKey, o
   const add = textButton(say("◆ Set"), say("Set a keyframe here, with the sliders as they stand"), () => setKey());
   const remove = textButton(say("Remove"), say("Remove the chosen keyframe"), () => removeKey());
   const play = textButton("▶", say("Play the keyframes"), () => (playing ? stop() : start()));
-  const easing = choiceOf(say("How the chosen keyframe goes on to the next one"), EASINGS.map((name) => new Option(say(name), name)));
-  easing.addEventListener("change", () => chosenKey() && save(replaced(chosen, { ...chosenKey(), easing: easing.value })));
-  const buttons = element("div", { display: "flex", gap: "4px", alignItems: "center", flexWrap: "wrap" }, play, add, remove, easing);
+  const easing = choiceOf(
+    say("How the chosen keyframe goes on to the next one"),
+    EASINGS.map((name) => new Option(say(name), name)),
+  );
+  easing.addEventListener(
+    "change",
+    () => chosenKey() && save(replaced(chosen, { ...chosenKey(), easing: easing.value })),
+  );
+  const buttons = element(
+    "div",
+    { display: "flex", gap: "4px", alignItems: "center", flexWrap: "wrap" },
+    play,
+    add,
+    remove,
+    easing,
+  );
 
   /** The keyframes in order of time; null when the text is none of ours. */
   function keys() {
@@ -37,14 +50,19 @@ export function expressionTimeline({ keyframes, write, length, amounts, onKey, o
     try {
       const listed = JSON.parse(text);
       const isKey = (key) => Number.isFinite(key?.seconds) && typeof key.amounts === "object" && key.amounts !== null;
-      return Array.isArray(listed) && listed.every(isKey) ? listed.sort((one, other) => one.seconds - other.seconds) : null;
+      return Array.isArray(listed) && listed.every(isKey)
+        ? listed.sort((one, other) => one.seconds - other.seconds)
+        : null;
     } catch {
       return null;
     }
   }
 
   const chosenKey = () => keys()?.find((key) => key.seconds === chosen);
-  const replaced = (seconds, key) => [...keys().filter((other) => other.seconds !== seconds && other.seconds !== key.seconds), key];
+  const replaced = (seconds, key) => [
+    ...keys().filter((other) => other.seconds !== seconds && other.seconds !== key.seconds),
+    key,
+  ];
 
   function save(list) {
     write(list.length ? JSON.stringify(list.sort((one, other) => one.seconds - other.seconds)) : "");
@@ -143,7 +161,8 @@ export function expressionTimeline({ keyframes, write, length, amounts, onKey, o
     }
     context.strokeStyle = COLOURS.bright;
     line(context, placeOf(now), 0, height - 12);
-    for (const { seconds } of list) diamond(context, placeOf(seconds), 11, seconds === chosen ? COLOURS.warm : COLOURS.accent);
+    for (const { seconds } of list)
+      diamond(context, placeOf(seconds), 11, seconds === chosen ? COLOURS.warm : COLOURS.accent);
   }
 
   return { elements: [canvas, buttons], redraw, stop };

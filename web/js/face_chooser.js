@@ -2,7 +2,7 @@
 
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { COLOURS, addPanel, drawHint, drawnCanvas, element, onShown, pointerPlace } from "./canvas_panel.mjs";
+import { addPanel, COLOURS, drawHint, drawnCanvas, element, onShown, pointerPlace } from "./canvas_panel.mjs";
 import { onChanged, setWidget, widgetNamed } from "./sliders.mjs";
 import { say } from "./words.mjs";
 

@@ -1,7 +1,7 @@
 /** Nodes that make motion show its curves: mouth, blinks, gaze and head, over the sound. */
 
 import { app } from "../../scripts/app.js";
-import { COLOURS, addPanel, drawHint, drawnCanvas, element, onShown, pointerPlace } from "./canvas_panel.mjs";
+import { addPanel, COLOURS, drawHint, drawnCanvas, element, onShown, pointerPlace } from "./canvas_panel.mjs";
 import { say } from "./words.mjs";
 
 const SHOWN = "talking_head_curves";
@@ -87,7 +87,9 @@ function drawPanel(context, name, curves, width, height) {
   curves.forEach((curve, index) => {
     context.strokeStyle = context.fillStyle = LINES[index % LINES.length];
     context.beginPath();
-    curve.values.forEach((value, at) => context.lineTo(((at + 0.5) / curve.values.length) * width, y(value)));
+    for (const [at, value] of curve.values.entries()) {
+      context.lineTo(((at + 0.5) / curve.values.length) * width, y(value));
+    }
     context.stroke();
     context.fillText(say(curve.name), x, 11);
     x += context.measureText(say(curve.name)).width + 8;

@@ -3,7 +3,8 @@
 import { app } from "../../scripts/app.js";
 
 const CHINESE = {
-  "Run the workflow once:\nthe portrait appears here and can be dragged.": "运行一次工作流：\n人像会出现在这里，可以拖动。",
+  "Run the workflow once:\nthe portrait appears here and can be dragged.":
+    "运行一次工作流：\n人像会出现在这里，可以拖动。",
   "Drag the head, pupils, lids, brows, lips or mouth corners; drag beside the head to tilt it; double click resets a part.":
     "拖动头部、瞳孔、眼睑、眉毛、嘴唇或嘴角；在头旁边拖动可使头倾斜；双击可复位某一部位。",
   "Expressions": "表情",
@@ -29,8 +30,10 @@ const CHINESE = {
   "Run again for this face.": "再次运行以使用这张脸。",
   "Run the workflow to see the motion.": "运行工作流以查看动作。",
   "This expression could not be read:": "无法读取此表情：",
+  "The demo files could not be copied.": "无法复制示例文件。",
   // What the server answers.
-  "This portrait is not kept any more; run the workflow to see it again.": "此人像已不再保留；\n运行工作流即可再次看到它。",
+  "This portrait is not kept any more; run the workflow to see it again.":
+    "此人像已不再保留；\n运行工作流即可再次看到它。",
   "The server is at work on earlier requests.": "服务器正在处理先前的请求。",
   // Parts of the face under the pointer.
   "gaze": "视线",

@@ -1,7 +1,5 @@
-import itertools
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,12 +11,9 @@ from talking_head.diffpose.pose_sources import (
     EASINGS,
     Keyframe,
     cached_motion,
-    constant_speed,
     keyframe_pose,
-    mixed_pose,
     reference_pose,
 )
-from talking_head.diffpose.talker.blinks import blink_waits, closedness, eye_openings
 from talking_head.diffpose.talker.synthetic_pose import (
     Sway,
     SyntheticPoseOptions,
@@ -27,8 +22,7 @@ from talking_head.diffpose.talker.synthetic_pose import (
     sway_degrees,
     synthetic_pose,
 )
-from talking_head.lp_core.motion.edits import mix
-from talking_head.lp_core.motion.keypoints import LIPS, rotation_matrix
+from talking_head.lp_core.motion.keypoints import rotation_matrix
 from talking_head.lp_core.motion.retarget import relative_to
 from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.motion.smoothers import kalman
@@ -85,30 +79,6 @@ def test_a_longer_clip_begins_like_a_shorter_one_without_jitter():
     options = SyntheticPoseOptions(jitter=0.0)
     short, long = synthetic_pose(talking(80), 3, options), synthetic_pose(talking(200), 3, options)
     assert_near(long.rotation[:70], short.rotation[:70], 1e-4)
-
-
-def test_blinks_equal_the_originals():
-    stored = golden("lpt_controls")
-    starts = stored["blink_starts"].tolist()
-    opening = stored["eye_close_ratio"][0, 0].item()
-    assert_near(eye_openings(55, starts, opening), stored["lp_blink_T55"][:, 0], 1e-6)
-    starts = stored["blink120_starts"].tolist()
-    assert_near(closedness(120, starts), stored["blink120_sd"][:, 0], 1e-6)
-    assert_near(eye_openings(120, starts, 0.31), stored["blink120_lp"][:, 0], 1e-6)
-    # Pitfall 4: the right eye's columns, which nothing uses, have the larger of both eyes' openings.
-    assert_near(eye_openings(120, starts, 0.27), stored["blink120_lp"][:, 2], 1e-6)
-
-
-@pytest.mark.parametrize("frames", [1, 20, 21, 22, 200])
-def test_blinks_fit_clips_of_any_length(frames):
-    """Pitfall 6: at 21 frames the original draws from an empty range."""
-    curve = closedness(frames, blink_waits(frames, 0))
-    assert len(curve) == frames
-    assert curve[-1] == 0
-    assert bool(curve.any()) == (frames >= 22)
-    if frames == 21:
-        with pytest.raises(ValueError, match="low >= high"):
-            next(blink_waits(frames, 0))
 
 
 def test_ping_pong_equals_appending_the_reversed_clip():
@@ -190,30 +160,3 @@ def test_easings_differ_half_way():
 def test_key_poses_need_times_of_their_own(wrong):
     with pytest.raises(ValueError, match="each at a time of its own"):
         keyframe_pose(wrong, 5, 25)
-
-
-def test_constant_speed_equals_sadtalkers_free_view():
-    stored = golden("sadtalker_audio2pose")
-    assert_near(constant_speed(stored["campose.in"].tolist(), 60), stored["campose.out_T60"], 1e-5)
-    assert_near(constant_speed([12.0], 7), stored["campose.single"], 0)
-    assert len(constant_speed([0.0, 5.0], 1)) == 1
-
-
-def test_poses_mix_by_weight_with_any_driver():
-    left = keyframe_pose([Keyframe(0, yaw=20)], 10, 25)
-    right = keyframe_pose([Keyframe(0, yaw=-10)], 10, 25)
-    still = MotionSequence.still(10, 25)
-    third = mixed_pose([(left, 2.0), (right, 1.0), (still, 1.0)])
-    assert_near(third.rotation[:, 1], torch.full((10,), 7.5), 1e-3)
-    driver = talking(10)
-    mixed = mix(driver, third, ("pose",))
-    assert_near(mixed.rotation, third.rotation, 1e-4)
-    assert_near(mixed.expression[:, list(LIPS)], driver.expression[:, list(LIPS)], 1e-6)
-    with pytest.raises(ValueError, match="not all 0"):
-        mixed_pose([(left, 0.0)])
-
-
-def test_waits_are_those_of_the_original_range():
-    waits = list(itertools.islice(blink_waits(60, 5), 300))
-    assert (min(waits), max(waits)) == (10, 29)
-    assert np.std(waits) > 3

@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 from talker_goldens import assert_near, filled, golden, tensors_of, waveform
 
-from talking_head.diffpose.talker.driver import TalkerOptions
+from talking_head.diffpose.talker.driver import Talker, TalkerOptions
 from talking_head.diffpose.talker.expression import ExpressionNetwork
 from talking_head.diffpose.talker.mapping import MappingNetwork
 from talking_head.diffpose.talker.pose_vae import PoseVae, blocks_of
@@ -13,9 +13,8 @@ from talking_head.diffpose.talker.reconstruction import (
     align,
     aligned_picture,
     coefficients_of,
-    five_points_of_68,
 )
-from talking_head.diffpose.talker.weights import load_from_sadtalker, load_mapping_network, load_talker
+from talking_head.diffpose.talker.weights import load_from_sadtalker, load_mapping_network
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.motion.smoothers import gaussian, savitzky_golay
 
@@ -28,6 +27,12 @@ def reconstruction():
 def lowered(points):
     """The golden's landmarks with y down from the upper edge."""
     return torch.stack([points[:, 0], 255 - points[:, 1]], 1)
+
+
+def five_points_of_68(landmarks):
+    """Eye centres, nose tip and mouth corners (5, 2) of the 68-point scheme; an eye's is between its corners."""
+    eyes = [landmarks[[inner, outer]].mean(0) for inner, outer in ((36, 39), (42, 45))]
+    return torch.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
 
 
 def test_alignment_equals_the_original():
@@ -135,6 +140,7 @@ def test_the_driver_loads_from_its_two_files(tmp_path):
     torch.save(state, tmp_path / "mappingnet_basic_64inp_onlylip.pt")
     person = golden("lpt_audio2exp")["source_coeff"]
     options = TalkerOptions(lip_reference="none", person=person)
-    talker = load_talker(sadtalker, tmp_path / "mappingnet_basic_64inp_onlylip.pt", options)
+    mapping = load_mapping_network(tmp_path / "mappingnet_basic_64inp_onlylip.pt")
+    talker = Talker(load_from_sadtalker(sadtalker, ExpressionNetwork), mapping, options)
     lips = talker.lip_deltas(waveform(35697)[: 55 * 640])
     assert_near(lips, golden("lpt_mapping")["e2e_lips"].view(-1, 6, 3), 1e-4)

@@ -184,7 +184,8 @@ def array(shape, data=b"\0" * 12, code="f4", order="<") -> bytes:
     class Array:
         def __reduce__(self):
             parts = (1, shape, np.dtype(code), False, data)
-            return np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), parts
+            reconstruct = np.empty(0).__reduce__()[0]  # in numpy.core or numpy._core, by numpy's version
+            return reconstruct, (np.ndarray, (0,), b"b"), parts
 
     return pickle.dumps({"motion": [{"exp": Array()}]}, 2)
 
