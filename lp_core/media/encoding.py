@@ -94,7 +94,7 @@ def write_video(
 
     Args:
         path: where to write; its ending is one of the format's.
-        frames: RGB in 0…1, or in 0…255 as uint8, on any device: batches (B, H, W, 3) or single frames (H, W, 3), all
+        frames: RGB in 0…1, or in 0…255 as uint8, on any device: batches (B, H, W, 3) or single frames (H, W, 3)
             of one size; (…, 4) with transparency where the format keeps it.
         fps: frames a second, made exact by `frame_rate`.
         audio: the sound track, whole or arriving before the frames that it belongs to; None for a silent video.

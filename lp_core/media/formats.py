@@ -79,7 +79,7 @@ class VideoFormat:
         in_browsers: whether pages play it.
         smallest_side: pixels that its encoder takes at least.
         few_settings: options of the encoder that take the place of others in clips of less than FEW_FRAMES.
-        shortest_frame: seconds; what is to be shown for less is shown for 0.1 s by browsers. None: there is no such.
+        shortest_frame: seconds; browsers show frames of less for 0.1 s. None: there is no such bound.
     """
 
     name: str
