@@ -1,6 +1,7 @@
 """Portrait and motion to frames: the public names."""
 
 from .choice import choose_renderer, extractor_for
+from .compute.compute import Compute
 from .faces.crop import Crop, CropOptions
 from .faces.faces import BoxFinder, Face, FaceFinder, NoFaceError
 from .faces.search import find_faces
@@ -16,6 +17,7 @@ from .motion.templates import load_motion
 from .render.extractor import Extraction, MotionExtractor
 from .render.portrait import Portrait, Renderer, RenderOptions
 from .render.render import render, render_together
+from .weights.folders import models_folders
 
 __all__ = [
     "ArrivingAudio",
@@ -23,6 +25,7 @@ __all__ = [
     "Audio",
     "AudioFile",
     "BoxFinder",
+    "Compute",
     "Controls",
     "Crop",
     "CropOptions",
@@ -56,6 +59,7 @@ __all__ = [
     "load_motion",
     "load_picture",
     "measured_latency",
+    "models_folders",
     "read_video",
     "render",
     "render_together",

@@ -13,10 +13,8 @@ from ...diffpose.talker.driver import TalkerOptions
 from ...diffpose.talker.installed import person_of
 from ...lp_core.choice import choose_renderer
 from ...lp_core.compute.compute import Compute
-from ...lp_core.faces.faces import BoxFinder, Face, NoFaceError
-from ...lp_core.faces.search import find_faces
+from ...lp_core.faces.faces import BoxFinder, NoFaceError
 from ...lp_core.media.files import appearing_whole
-from ...lp_core.media.picture import limited, load_picture
 from ...lp_core.media.video import read_video
 from ...lp_core.mesh.extractor import LandmarkExtractor
 from ...lp_core.motion.sequence import MotionSequence
@@ -29,34 +27,17 @@ USUAL_FPS = 25
 
 def portrait_of(given: argparse.Namespace) -> Portrait:
     """The portrait of the chosen face, by the chosen renderer."""
-    whole = load_picture(given.portrait)
-    picture = limited(whole, given.max_side)
-    face = _face(given, picture, len(picture) / len(whole))
-    drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
-    folders = models_folders("liveportrait", given.models)
-    return choose_renderer(drawn_by, options_from(given, Compute), folders, given.animal).portrait(picture, face)
-
-
-def _face(given: argparse.Namespace, picture: Tensor, shrunk: float) -> Face:
-    """The face that is meant, in pixels of a picture that was shrunk by a factor."""
     if given.animal and given.box is None:
         raise ValueError("An animal's face is not looked for; say where it is: --box LEFT TOP RIGHT BOTTOM.")
-    left, top, right, bottom = (value * shrunk for value in given.box or (0, 0, 0, 0))
-    box = (left, top, right, bottom) if given.box else None
+    drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
+    folders = models_folders("liveportrait", given.models)
+    renderer = choose_renderer(drawn_by, options_from(given, Compute), folders, given.animal)
+    finder = BoxFinder() if given.animal else None
     try:
-        faces = find_faces(picture, BoxFinder() if given.animal else None, box)
+        return Portrait.load(given.portrait, renderer, given.face, given.box, finder, given.max_side)
     except NoFaceError as error:
         seen = _save_beside(given.output or DEFAULT_OUTPUT, error.looked_at)
         raise ValueError(f"{error} What was looked at: {seen}") from error
-    return _chosen(faces, given.face)
-
-
-def _chosen(faces: tuple[Face, ...], index: int) -> Face:
-    if not 0 <= index < len(faces):
-        raise ValueError(
-            f"There is no face {index}: the picture has {len(faces)}, counted from 0, the largest first."
-        )
-    return faces[index]
 
 
 def _save_beside(output: Path, picture: Tensor) -> Path:
