@@ -166,7 +166,8 @@ def _opened(
     with _telling_failures(path):
         opened = Image.open(path, formats=allowed)
     with opened as image:
-        check_size(*image.size, smallest_side)
+        width, height = image.size
+        check_size(width, height, smallest_side)
         with _telling_failures(path):
             yield image
 
@@ -203,8 +204,8 @@ def _is_heif(path: str | os.PathLike[str]) -> bool:
         from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
-            f"{path} is a HEIC picture, which needs the package pillow-heif: install it (pip install pillow-heif), "
-            "or save the picture as JPEG or PNG."
+            f'{path} is a HEIC picture, which needs pillow-heif: pip install "talking-head[heic]", or '
+            "pip install pillow-heif. Or save the picture as JPEG or PNG."
         ) from error
     register_heif_opener()
     return True

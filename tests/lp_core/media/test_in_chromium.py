@@ -48,6 +48,7 @@ PLAYED = """async (name) => {
 DECODED = """async ([name, type]) => {
     const data = await (await fetch(name)).arrayBuffer();
     const decoder = new ImageDecoder({ data, type });
+    await decoder.tracks.ready;
     await decoder.completed;
     const durations = [];
     for (let index = 0; index < decoder.tracks.selectedTrack.frameCount; index++) {
