@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .animation import Animation, animation_of
 from .audio import Audio, audio_of
 from .clock import LONGEST_GAP, Film, Track
 from .decoding import decoded, film_of
@@ -68,7 +69,7 @@ class Video:
     height: int
     frame_count: int | None
     metadata: Mapping[str, str]
-    _pictures: _Pictures = field(repr=False, compare=False)
+    _pictures: _Pictures | Animation = field(repr=False, compare=False)
 
     def frames(self, batch_size: int = 16, alpha: bool = False) -> Iterator[Tensor]:
         """Batches of frames (B, H, W, 3) float32 in 0…1, decoded as they are asked for, frame n at second n / fps.
@@ -98,12 +99,17 @@ class Video:
 
     def audio(self) -> Audio | None:
         """The sound from the first frame on, or None when there is none."""
+        if isinstance(self._pictures, Animation):
+            return None
         track = sound_track(self._pictures.film)
         return None if track is None else audio_of(track)
 
     def _even(self, start: int, stop: int | None = None, alpha: bool = False) -> Iterator[Tensor]:
         """Frames as bytes (H, W, 3 or 4) at an even rate: late ones are held, ones too many left out."""
         pictures = self._pictures
+        if isinstance(pictures, Animation):
+            yield from pictures.even(start, stop, alpha)
+            return
         with _telling_failures(self.path):
             seek = int(pictures.shown[max(start - pictures.lead, 0)]) if start else None
             frames = _whole_frames(pictures.film, pictures.track, seek, is_told=not start)
@@ -123,6 +129,10 @@ def read_video(path: str | os.PathLike[str]) -> Video:
         ValueError: the file cannot be read or has no pictures.
     """
     file = Path(path)
+    animation = animation_of(file)
+    if animation is not None:
+        size = animation.width, animation.height
+        return Video(file, animation.fps, *size, len(animation.shown), {}, animation)
     with _telling_failures(file):
         film = film_of(file)
         if film.video is None:
