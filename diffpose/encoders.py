@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..lp_core.compute.device import ModelPlacement, place_permanently
+from ..lp_core.compute.compute import ON_CPU, Compute
 from ..lp_core.liveportrait.checkpoint import build_network
 from ..lp_core.media.audio import Audio
+from ..lp_core.weights.folders import models_folders
 from ..lp_core.weights.registry import first_file, searched
 from .container import read_container
 from .speech.analysis import analyse
@@ -50,18 +51,16 @@ class ProjectedEncoder(SpeechEncoder):
 def hear(
     audio: Audio,
     encoder: str,
-    folders: Sequence[Path] = (),
-    device: torch.device | str = "cpu",
-    placement: ModelPlacement = place_permanently,
+    folders: Sequence[Path] | None = None,
+    compute: Compute = ON_CPU,
 ) -> Tensor:
     """Features (T, C) float32 of a voice, by one of ENCODERS.
 
     Args:
         audio: the voice, any rate and channels.
         encoder: its name.
-        folders: models folders that its weights are in, best first.
-        device: where HuBERT computes; the others run on the CPU.
-        placement: who brings it there.
+        folders: models folders that its weights are in, best first; those of `models_folders` when None.
+        compute: device, precision and placement of HuBERT; the others run on the CPU.
 
     Raises:
         ValueError: an unknown name, or a sound too short to hear.
@@ -72,9 +71,10 @@ def hear(
     samples = audio.mono(SAMPLE_RATE)
     if encoder == MEL_ENCODER:
         return torch.from_numpy(analyse(samples).mels)
+    places = models_folders("diffpose") if folders is None else folders
     if encoder == HUBERT_ENCODER:
-        return _by_hubert(samples, folders, device, placement)
-    return (_by_apc if encoder == APC_ENCODER else _by_sadtalker)(samples, folders)
+        return _by_hubert(samples, places, compute)
+    return (_by_apc if encoder == APC_ENCODER else _by_sadtalker)(samples, places)
 
 
 def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
@@ -84,12 +84,10 @@ def _by_sadtalker(samples: Tensor, folders: Sequence[Path]) -> Tensor:
     return installed_expression(folders).audio_encoder(windows_of(samples))
 
 
-def _by_hubert(
-    samples: Tensor, folders: Sequence[Path], device: torch.device | str, placement: ModelPlacement
-) -> Tensor:
+def _by_hubert(samples: Tensor, folders: Sequence[Path], compute: Compute) -> Tensor:
     from .diffusion.installed import load_installed
 
-    model, encoder, _ = load_installed(folders, device, placement)
+    model, encoder, _ = load_installed(folders, compute)
     return encoder.utterance_units(at_level(samples[None], model.card.speech.level))[0].cpu()
 
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from ..lp_core.compute.device import ModelPlacement, choose_device, place_permanently
+from ..lp_core.compute.compute import Compute
 from ..lp_core.once import log_once
+from ..lp_core.weights.folders import models_folders
 from .diffusion.samplers import SampleOptions
 from .motion_generator import MotionGenerator
 from .steering.options import LOOKS, MAXIMUM_STRENGTH, MOODS, POSES, STRENGTHS, MotionOptions
@@ -30,14 +29,12 @@ _log = logging.getLogger(__name__)
 
 def choose_generator(
     name: str = "auto",
-    device: torch.device | str = "auto",
-    folders: Sequence[Path] = (),
+    compute: Compute | None = None,
+    folders: Sequence[Path] | None = None,
     sampling: SampleOptions | None = None,
     talker: "TalkerOptions | None" = None,
     speaker: "Projection | None" = None,
     portrait: "Portrait | None" = None,
-    placement: ModelPlacement = place_permanently,
-    precision: str = "auto",
 ) -> MotionGenerator:
     """The generator called `name`.
 
@@ -47,30 +44,29 @@ def choose_generator(
 
     Args:
         name: one of GENERATORS.
-        device: where networks compute, as `choose_device` takes it.
-        folders: models folders to look for the diffusion generator's weights in, best first.
+        compute: device, placement, and the precision of diffusion's speech encoder (sampling is done in fp32 in any
+            case); the best device when None.
+        folders: models folders to look for the networks' weights in, best first; those of `models_folders` when
+            None.
         sampling: how the diffusion generator walks from noise to motion; its usual way when None.
         talker: how the light driver's networks are run; the usual way when None.
         speaker: whose way of speaking the voice is brought to before it is heard; nobody's when None.
         portrait: who is going to speak: Ditto sets out from that face when LivePortrait's networks have read it.
-        placement: who brings networks to the device, and may take them off it.
-        precision: the number format of diffusion's speech encoder, one of device.PRECISIONS; sampling is done in
-            fp32 in any case.
 
     Raises:
-        ValueError: an unknown name, or a device that cannot be used.
+        ValueError: an unknown name, or a precision that the device cannot be used in.
         FileNotFoundError: `diffusion`, `talker` or `ditto` is asked for and its weights are not there.
     """
     from .procedural.generator import ProceduralGenerator
 
     if name not in GENERATORS:
         raise ValueError(f"There is no motion generator {name!r}; choose from {', '.join(GENERATORS)}.")
-    places = tuple(Path(folder) for folder in folders)
+    places = models_folders("diffpose") if folders is None else tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_generator(places)
         log_once(_log, why)
     if name == "diffusion":
-        return _diffusion(places, choose_device(device), sampling, speaker, portrait, placement, precision)
+        return _diffusion(places, compute or Compute(), sampling, speaker, portrait)
     if name == "talker":
         from .talker.installed import installed_talker
 
@@ -78,18 +74,16 @@ def choose_generator(
     if name == "ditto":
         from .ditto.installed import installed_ditto
 
-        return installed_ditto(places, choose_device(device), portrait, sampling, placement)
+        return installed_ditto(places, compute or Compute(), portrait, sampling)
     return ProceduralGenerator(speaker)
 
 
 def _diffusion(
     folders: tuple[Path, ...],
-    device: torch.device,
+    compute: Compute,
     sampling: SampleOptions | None,
     speaker: "Projection | None",
     portrait: "Portrait | None",
-    placement: ModelPlacement,
-    precision: str,
 ) -> MotionGenerator:
     """JoyVASA's networks; where they are not there but somebody's own DiffLiveHead is, that."""
     from .difflivehead.installed import installed_livehead, livehead_file
@@ -102,8 +96,8 @@ def _diffusion(
             raise ValueError(
                 "DiffLiveHead hears by wav2vec2, with which no speaker is built; disconnect the speaker."
             )
-        return installed_livehead(folders, device, portrait, sampling, placement, precision)
-    model, encoder, space = load_installed(folders, device, placement, precision)
+        return installed_livehead(folders, compute, portrait, sampling)
+    model, encoder, space = load_installed(folders, compute)
     heard = encoder if speaker is None else ProjectedEncoder(encoder, speaker)
     return DiffusionGenerator(model, heard, space, sampling)
 

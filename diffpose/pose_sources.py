@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..lp_core.compute.device import ModelPlacement, place_permanently
+from ..lp_core.compute.compute import ON_CPU, Compute
 from ..lp_core.media.audio import Audio
 from ..lp_core.media.rates import frame_rate
 from ..lp_core.motion.sequence import MotionFrame, MotionSequence
@@ -126,11 +126,10 @@ def learned_pose(
     model: PoseModel,
     audio: Audio,
     folders: Sequence[Path] = (),
-    device: torch.device | str = "cpu",
+    compute: Compute = ON_CPU,
     seed: int = 0,
     sigma_scale: float = SIGMA_SCALE,
     speaker: Projection | None = None,
-    placement: ModelPlacement = place_permanently,
 ) -> MotionSequence:
     """Head motion of a voice at the model's rate, from the model's own speech encoder.
 
@@ -138,17 +137,16 @@ def learned_pose(
         model: the network; its `encoder` is one of `encoders.ENCODERS`, with two features for each pose.
         audio: the voice.
         folders: models folders that the encoder's weights are in, best first.
-        device: where the encoder computes.
+        compute: device, precision and placement of the encoder.
         seed: as `autoregressive_pose`.
         sigma_scale: likewise.
         speaker: whose way of speaking the voice is brought to; nobody's when None.
-        placement: who brings the encoder to its device.
 
     Raises:
         ValueError: an unknown encoder, too short a sound, or a speaker's bank of another encoder.
         FileNotFoundError: the encoder's weights are not there.
     """
-    features = hear(audio, model.encoder, folders, device, placement)
+    features = hear(audio, model.encoder, folders, compute)
     if speaker is not None:
         features = speaker.of(features, model.encoder)
     pairs = paired(features)

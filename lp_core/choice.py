@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
-from .compute.device import ModelPlacement, choose_device, choose_dtype, place_permanently
+from .compute.compute import Compute
 from .once import log_once
 from .render.extractor import MotionExtractor
-from .render.portrait import Renderer
+from .render.portrait import Renderer, set_default_renderer
+from .weights.folders import models_folders
 
 RENDERERS = ("auto", "mesh", "liveportrait")
 
@@ -19,12 +18,9 @@ _log = logging.getLogger(__name__)
 
 def choose_renderer(
     name: str = "auto",
-    device: torch.device | str = "auto",
-    folders: Sequence[Path] = (),
+    compute: Compute | None = None,
+    folders: Sequence[Path] | None = None,
     animals: bool = False,
-    precision: str = "auto",
-    placement: ModelPlacement = place_permanently,
-    acceleration: str = "none",
 ) -> Renderer:
     """The renderer called `name`.
 
@@ -33,29 +29,25 @@ def choose_renderer(
 
     Args:
         name: one of RENDERERS.
-        device: where it draws, as `choose_device` takes it.
-        folders: models folders to look for LivePortrait's weights in, best first.
+        compute: device, precision, acceleration and placement; the best device when None.
+        folders: models folders to look for LivePortrait's weights in, best first; those of `models_folders` when
+            None.
         animals: LivePortrait's networks for animals are meant.
-        precision: of LivePortrait's warping and decoder, one of device.PRECISIONS.
-        placement: who brings networks to the device, and may take them off it.
-        acceleration: of LivePortrait's drawing, one of acceleration.ACCELERATIONS.
 
     Raises:
-        ValueError: an unknown name or acceleration, or a device or precision that cannot be used.
+        ValueError: an unknown name, or a precision that the device cannot be used in.
         FileNotFoundError: `liveportrait` is asked for and its weights are not there.
     """
     from .mesh.renderer import MeshRenderer
 
     if name not in RENDERERS:
         raise ValueError(f"There is no renderer {name!r}; choose from {', '.join(RENDERERS)}.")
-    places = tuple(Path(folder) for folder in folders)
+    places = models_folders("liveportrait") if folders is None else tuple(Path(folder) for folder in folders)
     if name == "auto":
         name, why = automatic_renderer(places, animals)
         log_once(_log, why)
-    if name == "liveportrait":
-        place = choose_device(device)
-        return _liveportrait(places, str(place), animals, choose_dtype(precision, place), placement, acceleration)
-    return MeshRenderer(choose_device(device))
+    computing = compute or Compute()
+    return _liveportrait(places, animals, computing) if name == "liveportrait" else MeshRenderer(computing.device)
 
 
 def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtractor:
@@ -76,19 +68,13 @@ def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtra
 
 
 @lru_cache(maxsize=1)
-def _liveportrait(
-    folders: tuple[Path, ...],
-    device: str,
-    animals: bool,
-    dtype: torch.dtype,
-    placement: ModelPlacement,
-    acceleration: str,
-) -> Renderer:
+def _liveportrait(folders: tuple[Path, ...], animals: bool, compute: Compute) -> Renderer:
     from .liveportrait.networks import load_landmarks, load_networks
     from .liveportrait.renderer import LivePortraitRenderer
 
-    landmarks = None if animals else load_landmarks(folders)
-    return LivePortraitRenderer(load_networks(folders, animals), device, dtype, landmarks, placement, acceleration)
+    dtype, landmarks = compute.dtype, None if animals else load_landmarks(folders)
+    networks, how = load_networks(folders, animals), compute.acceleration
+    return LivePortraitRenderer(networks, compute.device, dtype, landmarks, compute.placement, how)
 
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
@@ -99,3 +85,6 @@ def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[
     if lacking:
         return "mesh", f"Renderer: mesh, since {lacking}."
     return "liveportrait", "Renderer: liveportrait; all its weights are there."
+
+
+set_default_renderer(choose_renderer)

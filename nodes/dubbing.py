@@ -45,10 +45,17 @@ class DubVideo(ReadsClip, Node):
             "optional": {
                 "frames": FRAMES,
             },
+            "hidden": {"unique_id": "UNIQUE_ID"},
         }  # fmt: skip
 
     def run(
-        self, video: str, motion: MotionSequence, frames_fps: float, renderer: str, frames: Tensor | None = None
+        self,
+        video: str,
+        motion: MotionSequence,
+        frames_fps: float,
+        renderer: str,
+        frames: Tensor | None = None,
+        unique_id: str = "",
     ) -> tuple[Tensor, float, str]:
         """The frames (T, H, W, 3), their rate, and the indices of those without a face."""
         rate, clip = _frames(video, frames_fps, frames)
@@ -62,7 +69,8 @@ class DubVideo(ReadsClip, Node):
         def note(frame: Tensor, was_dubbed: bool) -> None:
             if not was_dubbed:
                 faceless.append(str(progress.done))
-            progress.step(1, frame)
+            progress.step(1)
+            host.show_frame(unique_id, frame)
 
         faces = clip_faces(host.stoppable(clip))
         drawn = clip[ping_pong(len(clip), len(lips))]

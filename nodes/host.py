@@ -4,6 +4,7 @@ Host modules are looked up when a function needs them, so that the nodes can be 
 """
 
 import asyncio
+import base64
 import importlib
 import json
 import logging
@@ -22,9 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from ..lp_core.choice import choose_renderer
+from ..lp_core.compute.compute import Compute
 from ..lp_core.compute.device import EnsureLoaded, choose_device, place_permanently
 from ..lp_core.compute.transfer import as_bytes
+from ..lp_core.media.jpeg import jpeg
+from ..lp_core.media.picture import limited
 from ..lp_core.render.portrait import Renderer
+from ..lp_core.weights.folders import WeightKind, models_folders
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
@@ -56,14 +61,14 @@ def folder(kind: FolderKind) -> Path:
     return place
 
 
-def model_folders(name: str) -> tuple[Path, ...]:
-    """The folders that hold models of a kind, such as "liveportrait": ComfyUI's own and those that the user added.
+def model_folders(name: WeightKind) -> tuple[Path, ...]:
+    """The folders that hold weights of a kind: ComfyUI's own and those that the user added.
 
-    Outside ComfyUI it is the folder of that name in `models` in the current folder, whether it exists or not.
+    Outside ComfyUI those of `models_folders`, as for the Python API and the command line.
     """
     paths = _module("folder_paths")
     if not paths:
-        return (Path.cwd() / "models" / name,)
+        return models_folders(name)
     paths.add_model_folder_path(name, os.path.join(paths.models_dir, name))
     return tuple(Path(place) for place in paths.get_folder_paths(name))
 
@@ -113,7 +118,7 @@ def list_files(kind: FolderKind, suffixes: tuple[str, ...]) -> list[str]:
     return sorted(path.relative_to(root).as_posix() + mark for path in found)
 
 
-def model_files(name: str, subfolder: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def model_files(name: WeightKind, subfolder: str, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """Files with one of the suffixes in a subfolder of the folders for models of a kind, by their names."""
     folders = (place / subfolder for place in reversed(model_folders(name)))
     found = (path for folder in folders if folder.is_dir() for path in folder.iterdir())
@@ -216,9 +221,14 @@ def managed(networks: nn.Module, device: torch.device) -> EnsureLoaded:
     return ensure_loaded
 
 
-def renderer(name: str, animals: bool = False, precision: str = "auto", acceleration: str = "none") -> Renderer:
-    """The renderer called so, on ComfyUI's device, with weights of its models folders, which it keeps in memory."""
-    return choose_renderer(name, device(), model_folders("liveportrait"), animals, precision, managed, acceleration)
+def compute(precision: str = "auto", acceleration: str = "none") -> Compute:
+    """ComfyUI's device and model management, with a precision and an acceleration."""
+    return Compute(device(), precision, acceleration, managed)
+
+
+def renderer(name: str, animals: bool = False, computing: Compute | None = None) -> Renderer:
+    """The renderer of that name, with weights of ComfyUI's models folders; computes as `compute` says when None."""
+    return choose_renderer(name, computing or compute(), model_folders("liveportrait"), animals)
 
 
 def result_device() -> torch.device:
@@ -273,10 +283,21 @@ class Progress:
 
 
 def watched(batches: Iterable[Tensor], total: int) -> Iterator[Tensor]:
-    """The same batches of frames (B, H, W, C), each noted on a progress bar with a picture; Stop ends them."""
+    """The same batches of frames (B, H, W, C), each noted on a progress bar with a picture; Stop ends them.
+
+    Not for nodes that show a video, written or uploaded: ComfyUI's page takes the picture for the video.
+    """
     progress = Progress(total)
     for batch in batches:
         progress.step(len(batch), batch[-1, ..., :3])
+        yield batch
+
+
+def counted(batches: Iterable[Tensor], total: int) -> Iterator[Tensor]:
+    """The same batches of frames (B, H, W, C), each noted on a progress bar without a picture; Stop ends them."""
+    progress = Progress(total)
+    for batch in batches:
+        progress.step(len(batch))
         yield batch
 
 
@@ -312,6 +333,23 @@ def notice(summary: str, detail: str, severity: Literal["info", "warn"] = "info"
     running.send_sync("talking_head.notice", {"severity": severity, "summary": summary, "detail": detail})
 
 
+def show_frame(node: str, picture: Tensor) -> None:
+    """Show a picture (H, W, 3) in a node at work, as the event `talking_head.frame`.
+
+    It goes to the page that asked for the run; nothing is sent where a program did, or outside ComfyUI.
+    """
+    running = _server()
+    page = getattr(running, "client_id", None)
+    if page is not None:
+        content = {"node": node, "picture": picture_address(limited(picture, PREVIEW_SIDE))}
+        running.send_sync("talking_head.frame", content, page)
+
+
+def picture_address(picture: Tensor) -> str:
+    """A picture (H, W, 3) in 0…1 as a JPEG file in a data: address."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(as_bytes(picture))).decode("ascii")
+
+
 class GoneError(Exception):
     """What the page asks for is not kept any more."""
 
@@ -323,6 +361,9 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
         path: such as "/talking_head/expression".
         answer: from the body to what is sent back as JSON; runs beside the server's event loop, a few at a time.
             Its ValueError is answered by 400, its GoneError by 404, with their sentence.
+
+    Only JSON is taken (else 415): a page of another site cannot post that without asking the server first, which
+    does not allow it. What a browser marks as another site's request is refused as well (403).
     """
     running = _server()
     if running is None or any(getattr(route, "path", None) == path for route in running.routes):
@@ -332,6 +373,10 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
     free = asyncio.Semaphore(POSTS_AT_ONCE)
 
     async def handle(request: web.Request) -> web.Response:
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return web.json_response({"error": "Another site's page asked."}, status=403)
+        if request.content_type != "application/json":
+            return web.json_response({"error": "Requests are JSON (Content-Type: application/json)."}, status=415)
         if free.locked():
             return web.json_response({"error": BUSY}, status=503)
         async with free:
@@ -339,6 +384,25 @@ def answer_posts(path: str, answer: Callable[[bytes], Mapping[str, object]]) -> 
             return web.json_response(content, status=status)
 
     running.routes.post(path)(handle)
+
+
+def serve_pictures(path: str, pictures: Mapping[str, Path]) -> None:
+    """Let ComfyUI's server send JPEG files; nothing outside ComfyUI.
+
+    Args:
+        path: with `{name}` for the file's name, such as "/talking_head/pictures/{name}.jpg".
+        pictures: the files by name; other names are answered by 404.
+    """
+    running = _server()
+    if running is None or any(getattr(route, "path", None) == path for route in running.routes):
+        return
+    from aiohttp import web
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        picture = pictures.get(request.match_info["name"])
+        return web.FileResponse(picture) if picture else web.Response(status=404)
+
+    running.routes.get(path)(handle)
 
 
 async def _answered(

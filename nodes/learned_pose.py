@@ -66,7 +66,7 @@ class LearnedPose(PosesHead, Node):
                 f"There is no head-pose model {model!r} in models/diffpose/{POSE_FOLDER}; put it there."
             )
         folders, network = host.model_folders("diffpose"), load_pose_model(found[model])
-        pose = learned_pose(network, audio_of(audio), folders, host.device(), seed, variety, speaker, host.managed)
+        pose = learned_pose(network, audio_of(audio), folders, host.compute(), seed, variety, speaker)
         return self.posed(motion, pose, weight)
 
 

@@ -146,9 +146,7 @@ class AudioToMotion(Node):
         )  # fmt: skip
         sampling = SampleOptions(steps=steps, guidance=Guidance(audio_guidance, style_guidance))
         folders = host.model_folders("diffpose")
-        generator = choose_generator(
-            motion, host.device(), folders, sampling, talker, speaker, portrait, host.managed
-        )
+        generator = choose_generator(motion, host.compute(), folders, sampling, talker, speaker, portrait)
         voice = audio_of(audio)
         made = generator.generate(voice, frame_rate(fps), options, seed, style)
         tell_generator(motion)

@@ -1,6 +1,6 @@
 """What nodes show on ComfyUI's page beside their results, as plain JSON: a tensor there would end the server.
 
-Keys of a node's `ui` result, each a list with one entry, and an event:
+Keys of a node's `ui` result, each a list with one entry, and events:
 
 * `talking_head_faces`, of LoadPortrait: `{"picture": {"filename", "subfolder", "type"}, "width", "height", "faces":
   [{"index", "box": [left, top, right, bottom], "landmarks": [[x, y], …]}], "chosen", "crop": [[x, y] × 4]}`.
@@ -13,6 +13,9 @@ Keys of a node's `ui` result, each a list with one entry, and an event:
 * `talking_head_expression`, of ExpressionEdit: `{"preview", "seconds"}`. The page asks preview.py's route for
   pictures by the name `preview`; the motion lasts `seconds`.
 * the event `talking_head.notice`: `{"severity": "info" or "warn", "summary", "detail"}`, for a toast.
+* the event `talking_head.frame`, of DubVideo, RenderToFile and SpeakLive while they work: `{"node", "picture"}`, a
+  JPEG as a data: address for the node of that id; ids in subgraphs are such as "8:5". In nodes that show a video,
+  the page takes ComfyUI's own previews for that video, which they are not.
 """
 
 from collections.abc import Iterable, Sequence

@@ -126,7 +126,7 @@ class LoadPortrait(Node):
         counted = _counted(faces, face_order, face_index)
         framing = CropOptions(crop_scale, crop_x, crop_y, upright)
         drawn_by = "liveportrait" if animal and renderer == "auto" else renderer
-        drawer = host.renderer(drawn_by, animal, precision, acceleration)
+        drawer = host.renderer(drawn_by, animal, host.compute(precision, acceleration))
         tell_renderer(drawn_by, animal)
         portrait = drawer.portrait(picture, counted[face_index], framing)
         preview = _crop_with_landmarks(portrait)

@@ -9,7 +9,6 @@ or with keyframes and a moment of them, `{"preview": …, "keyframes": "[…]", 
 picture is the square around the face, drawn by the built-in renderer whatever draws the portrait itself.
 """
 
-import base64
 import hashlib
 import json
 from collections import OrderedDict
@@ -22,10 +21,8 @@ import torch
 from torch import Tensor
 
 from ..diffpose.expression_keys import MAXIMUM_SECONDS, amounts_at, parse_expression_keys
-from ..lp_core.compute.transfer import as_bytes
 from ..lp_core.faces.crop import CROP_SIZE
 from ..lp_core.faces.faces import Face
-from ..lp_core.media.jpeg import jpeg
 from ..lp_core.mesh.drawing import in_square
 from ..lp_core.mesh.handles import handles
 from ..lp_core.mesh.renderer import MeshRenderer
@@ -132,6 +129,6 @@ def _drawn(sitter: Sitter, amounts: Tensor) -> dict[str, Any]:
     (frame,) = portrait.renderer.draw(portrait, own, options)
     places = {name: (place[0] / CROP_SIZE).tolist() for name, place in handles(portrait, own).items()}
     return {
-        "picture": "data:image/jpeg;base64," + base64.b64encode(jpeg(as_bytes(frame))).decode("ascii"),
+        "picture": host.picture_address(frame),
         "handles": {name: [round(x, DIGITS), round(y, DIGITS)] for name, (x, y) in places.items()},
     }

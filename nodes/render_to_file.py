@@ -1,5 +1,6 @@
 """RenderToFile: a portrait and motion straight to a video, however long."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
@@ -47,7 +48,7 @@ class RenderToFile(Node):
                 )}),
                 "mask": mask_input(),
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"},
         }  # fmt: skip
 
     def run(
@@ -65,14 +66,22 @@ class RenderToFile(Node):
         mask: Tensor | None = None,
         prompt: Any = None,
         extra_pnginfo: dict[str, Any] | None = None,
+        unique_id: str = "",
         **drawing: Any,
     ) -> dict[str, Any]:
         """The path and the video, and what the page plays."""
         sound = None if audio is None else audio_of(audio)
         if trim_to_audio and sound is not None:
             motion = motion[: frame_count(sound.samples, sound.sample_rate, motion.fps)]
-        batches = render(portrait, motion, drawing_options(portrait, mask, **drawing))
+        batches = _shown(render(portrait, motion, drawing_options(portrait, mask, **drawing)), unique_id)
         choice = FileChoice(filename_prefix, format, crf, pix_fmt, save_output)
         workflow = host.embedded_workflow(prompt, extra_pnginfo) if save_metadata else {}
-        file = write_file(choice, host.watched(batches, len(motion)), motion.fps, sound, workflow)
+        file = write_file(choice, host.counted(batches, len(motion)), motion.fps, sound, workflow)
         return {"ui": file.shown, "result": (file.path, file.video)}
+
+
+def _shown(batches: Iterator[Tensor], node: str) -> Iterator[Tensor]:
+    """The same batches of frames (B, H, W, 3); the last frame of each is shown in the node."""
+    for batch in batches:
+        host.show_frame(node, batch[-1])
+        yield batch

@@ -48,17 +48,24 @@ class SpeakLive(Node):
                 "fps": widgets.frame_rate("Frames a second.", highest=60.0),
                 "filename_prefix": prefix_input("talking_head_live"),
             },
+            "hidden": {"unique_id": "UNIQUE_ID"},
         }
 
     def run(
-        self, portrait: Portrait, audio: dict[str, Any], seed: int, fps: float, filename_prefix: str
+        self,
+        portrait: Portrait,
+        audio: dict[str, Any],
+        seed: int,
+        fps: float,
+        filename_prefix: str,
+        unique_id: str = "",
     ) -> dict[str, Any]:
         """The file, its video, and how it went."""
         voice = audio_of(audio).resampled(RATE)
         head, still = _head(portrait, voice, seed, fps), picture_bytes(portrait.picture)
         height, width, _ = still.shape
         place = host.save_place(filename_prefix, ".mp4", "output", (width, height))
-        tally, seen = Tally(), _Seen(voice, head.schedule.fps)
+        tally, seen = Tally(), _Seen(voice, head.schedule.fps, unique_id)
         recording = Recording(place.path, still, head.schedule.fps, voice.sample_rate, len(voice.waveform))
         with LiveSession(head, [tally, seen, recording]) as session:
             for piece in at_its_pace(voice.waveform, voice.sample_rate):
@@ -78,9 +85,10 @@ def _head(portrait: Portrait, voice: Audio, seed: int, fps: float) -> LiveHead:
 
 
 class _Seen:
-    """An audience that keeps the newest frame for the node's preview, which the run's own thread sends."""
+    """An audience that keeps the newest frame for the node's panel, which the run's own thread sends."""
 
-    def __init__(self, voice: Audio, fps: Fraction) -> None:
+    def __init__(self, voice: Audio, fps: Fraction, node: str) -> None:
+        self._node = node
         self._progress = host.Progress(frame_count(voice.samples, voice.sample_rate, fps))
         self._newest: LiveFrame | None = None
 
@@ -101,4 +109,5 @@ class _Seen:
         if frame is None or frame.picture is None:
             host.stop_if_asked()
         else:
-            self._progress.step(frame.index + 1 - self._progress.done, frame.picture.float() / 255)
+            self._progress.step(frame.index + 1 - self._progress.done)
+            host.show_frame(self._node, frame.picture.float() / 255)

@@ -57,7 +57,7 @@ class BuildSpeaker(Node):
         self, audio: dict[str, Any], encoder: str, strength: float, neighbours: int, distance: float, limit: int
     ) -> tuple[Projection, int]:
         """The speaker, and how many sounds were kept."""
-        heard = hear(audio_of(audio), encoder, host.model_folders("diffpose"), host.device(), host.managed)
+        heard = hear(audio_of(audio), encoder, host.model_folders("diffpose"), host.compute())
         bank = build_bank(heard, encoder, distance, limit)
         return Projection(bank, strength, neighbours), len(bank.features)
 

@@ -123,4 +123,4 @@ def _order(count: int, pingpong: bool, repeats: int) -> Tensor:
 def _played(stack: Tensor, order: Tensor, alpha: bool) -> Iterator[Tensor]:
     """The frames (B, H, W, 3 or 4) of a stack in the given order, a few at once, with progress and Stop."""
     batches = (frames_of(stack[part], alpha) for part in order.split(FRAMES_AT_ONCE))
-    return host.watched(batches, len(order))
+    return host.counted(batches, len(order))

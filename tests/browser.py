@@ -47,17 +47,18 @@ FIT = """(id) => {
 }"""
 RUN = """() => new Promise((resolve) => {
     const api = app.api ?? window.comfyAPI.api.api, shown = {}, kinds = {};
+    const counted = ["progress", "b_preview", "b_preview_with_metadata", "talking_head.frame"];
     const count = (event) => { kinds[event.type] = (kinds[event.type] ?? 0) + 1; };
     const hear = ({ detail }) => { shown[detail.node] = detail.output; };
     const ends = ["execution_success", "execution_error", "execution_interrupted"];
     const end = (event) => {
         api.removeEventListener("executed", hear);
-        for (const name of ["progress", "b_preview"]) api.removeEventListener(name, count);
+        for (const name of counted) api.removeEventListener(name, count);
         for (const name of ends) api.removeEventListener(name, end);
         resolve({ status: event.type.slice(10), detail: event.detail, shown, kinds });
     };
     api.addEventListener("executed", hear);
-    for (const name of ["progress", "b_preview"]) api.addEventListener(name, count);
+    for (const name of counted) api.addEventListener(name, count);
     for (const name of ends) api.addEventListener(name, end);
     app.queuePrompt(0, 1);
 })"""
@@ -104,6 +105,7 @@ POLLS = 5  # looks at a picture, a fifth of a second apart, until it counts as s
 SIDE = 256  # pixels of pictures that are compared
 LIVE_PICTURE = "/talking_head/expression"
 SECONDS = 60  # until a test gives up waiting
+SOUND_SECONDS = 0.4  # of the demo sounds: enough to see that all is there
 
 
 def pixels_of(picture: bytes) -> torch.Tensor:

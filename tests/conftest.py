@@ -38,6 +38,11 @@ def _seeded():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _no_weights_of_the_users_own(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("TALKING_HEAD_MODELS", str(tmp_path_factory.getbasetemp() / "no_models"))
+
+
 @pytest.fixture
 def any_cpu_has_bfloat16(monkeypatch):
     """CPUs without it emulate it, which small networks can bear."""

@@ -1,10 +1,11 @@
 """Core's nodes of a text-to-image graph, as far as their sockets and widgets go.
 
-No picture is made of words here: whatever is asked, VAEDecode gives the picture `demo_portrait.jpg` of the input
-folder at the size of the empty latent. So a workflow with these nodes is tested from the decoded picture on.
+No picture is made of words here: whatever is asked, VAEDecode gives the pack's demo portrait at the size of the
+empty latent. So a workflow with these nodes is tested from the decoded picture on.
 """
 
 import torch.nn.functional as F
+from conftest import ROOT
 
 CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"  # what ComfyUI's own first workflow asks for
 
@@ -81,9 +82,9 @@ class VAEDecode:
         return {"required": {"samples": ("LATENT",), "vae": ("VAE",)}}
 
     def decode(self, samples, **_others):
-        from host import LoadImage
+        from talking_head.lp_core.media.picture import load_picture
 
-        picture, _ = LoadImage().load("demo_portrait.jpg")
+        picture = load_picture(ROOT / "workflows" / "demo_portrait.jpg")[None]
         return (F.interpolate(picture.movedim(-1, 1), size=samples["size"], mode="area").movedim(1, -1),)
 
 

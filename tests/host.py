@@ -22,6 +22,7 @@ import core_diffusion
 import torch
 from aiohttp import web
 from conftest import ROOT
+from run_messages import RunMessages
 
 WIDGET_TYPES = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 CASTS: dict[str, Callable] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
@@ -85,7 +86,13 @@ class Host:
         self.running = ""  # id of the node at work
         self.progress: list[tuple[int, int, Any]] = []
         self.sent: list[tuple[str, dict]] = []  # events of packs for the page
-        self.tell: Callable[[str, Any], None] = lambda _event, _content: None  # hears what the page is told
+        # Hears what the page is told: an event, its content, and which page is meant, None for all.
+        self.tell: Callable[[str | int, Any, str | None], None] = lambda _event, _content, _client: None
+        self.takes_metadata: Callable[[str | None], bool] = lambda _client: (
+            False
+        )  # with previews; whether a page can
+        self.server = types.SimpleNamespace(send_sync=self.send, routes=self.routes, client_id=None)
+        self.messages = self._messages_of("")
         self.arguments = types.SimpleNamespace(disable_metadata=False)
         self.classes: dict[str, Any] = {node.__name__: node for node in CORE_NODES}
         self.titles: dict[str, str] = {}
@@ -127,10 +134,16 @@ class Host:
             self.interrupted.clear()
             raise InterruptedRunError
 
-    def send(self, event: str, content: dict) -> None:
-        """What the server's `send_sync` does, which takes JSON only."""
+    def send(self, event: str, content: dict, sid: str | None = None) -> None:
+        """What the server's `send_sync` does, which takes JSON only; `sid` names a page, None means all."""
         self.sent.append((event, json.loads(json.dumps(content))))
-        self.tell(*self.sent[-1])
+        self.tell(*self.sent[-1], sid)
+
+    def _messages_of(self, prompt_id: str) -> RunMessages:
+        client = self.server.client_id
+        return RunMessages(
+            lambda event, content: self.tell(event, content, client), prompt_id, self.takes_metadata(client)
+        )
 
     # ------------------------------------------------------------------ descriptions and prompts
 
@@ -189,7 +202,7 @@ class Host:
         unknown = {i: f"no node {node['class_type']}" for i, node in prompt.items() if not self._class(node)}
         if unknown:
             return unknown
-        if not any(getattr(self._class(node), "OUTPUT_NODE", False) for node in prompt.values()):
+        if not any(self._is_end(node) for node in prompt.values()):
             return {"": "Prompt has no outputs"}
         faults = {i: "; ".join(self._faults(node, prompt)) for i, node in prompt.items()}
         return {i: fault for i, fault in faults.items() if fault}
@@ -232,8 +245,17 @@ class Host:
 
     # ------------------------------------------------------------------ execution
 
-    def run(self, prompt: dict[str, dict], extra_pnginfo: dict | None = None) -> Outcome:
-        """Validate and run a prompt under inference mode, taking unchanged nodes from the cache."""
+    def run(
+        self,
+        prompt: dict[str, dict],
+        extra_pnginfo: dict | None = None,
+        prompt_id: str = "",
+        client: str | None = None,
+    ) -> Outcome:
+        """Validate and run a prompt under inference mode, taking unchanged nodes from the cache.
+
+        `client` is the page that asks for it; other programs may give none.
+        """
         errors = self.validate(prompt)
         if errors:
             return Outcome("rejected", errors=errors)
@@ -243,9 +265,10 @@ class Host:
         self._results = {key: value for key, value in self._results.items() if key in signatures.values()}
         outcome.cached = [i for i in prompt if signatures[i] in self._results]
         self.interrupted.clear()
-        self.tell("execution_start", {})
-        self.tell("execution_cached", {"nodes": outcome.cached})
-        ends = [i for i, node in prompt.items() if getattr(self._class(node), "OUTPUT_NODE", False)]
+        self.running, self.server.client_id = "", client
+        self.messages = self._messages_of(prompt_id)
+        self.messages.begin(outcome.cached)
+        ends = [i for i, node in prompt.items() if self._is_end(node)]
         try:
             with torch.inference_mode():
                 for end in ends:
@@ -266,27 +289,33 @@ class Host:
 
     def _show_again(self, prompt: dict[str, dict], signatures: dict[str, tuple], outcome: Outcome) -> None:
         """Nodes in mid-graph that were taken from the cache and ask for it show their result again."""
-        for i in set(outcome.cached) - set(outcome.shown):
+        for i in outcome.cached:
             _, shown = self._results[signatures[i]]
-            if shown and getattr(self._class(prompt[i]), "HAS_INTERMEDIATE_OUTPUT", False):
+            is_asked = getattr(self._class(prompt[i]), "HAS_INTERMEDIATE_OUTPUT", False)
+            if i not in outcome.shown and is_asked:
                 self._show(i, shown, outcome)
 
-    def _show(self, i: str, shown: dict, outcome: Outcome) -> None:
-        outcome.shown[i] = shown
-        self.tell("executed", {"node": i, "display_node": i, "output": shown})
+    def _show(self, i: str, shown: dict | None, outcome: Outcome) -> None:
+        if shown:
+            outcome.shown[i] = shown
+        self.messages.show(i, shown)
 
     def _tell_end(self, prompt: dict[str, dict], outcome: Outcome) -> None:
-        at = {"node_id": self.running, "node_type": prompt[self.running]["class_type"]} if self.running else {}
+        details: dict[str, Any] = {}
+        if outcome.status != "success":
+            details = {"node_id": self.running, "node_type": prompt[self.running]["class_type"]}
+            details["executed"] = outcome.executed
         if outcome.status == "error":
-            said = {"exception_message": outcome.errors[self.running], "exception_type": "Error", "traceback": []}
-            at |= said | {"executed": outcome.executed, "current_inputs": {}, "current_outputs": []}
-        self.tell(f"execution_{outcome.status}", at)
-        self.tell("executing", {"node": None})
+            details |= {"exception_message": outcome.errors[self.running], "exception_type": "Error"}
+            details |= {"traceback": [], "current_inputs": {}, "current_outputs": []}
+        self.messages.end(outcome.status, details)
 
     def _need(self, i, prompt, signatures, outcome, extra) -> tuple:
+        """The values of a node, which runs if it has not; of kept ones the page hears at the ends only."""
         if i in outcome.values:
             return outcome.values[i]
-        if signatures[i] not in self._results:
+        is_kept = signatures[i] in self._results
+        if not is_kept:
             given = {
                 name: self._need(value[0], prompt, signatures, outcome, extra)[value[1]]
                 if is_link(value)
@@ -295,11 +324,15 @@ class Host:
             }
             self._results[signatures[i]] = self._execute(i, prompt, given, extra)
             outcome.executed.append(i)
-        values, shown = self._results[signatures[i]]
-        if shown:
-            self._show(i, shown, outcome)
-        outcome.values[i] = values
-        return values
+        outcome.values[i], shown = self._results[signatures[i]]
+        if not is_kept or self._is_end(prompt[i]):
+            if shown or is_kept:
+                self._show(i, shown, outcome)
+            self.messages.leave(i)
+        return outcome.values[i]
+
+    def _is_end(self, node: dict) -> bool:
+        return getattr(self._class(node), "OUTPUT_NODE", False)
 
     def _execute(self, i, prompt, given, extra) -> tuple[tuple, dict | None]:
         node_class = self._class(prompt[i])
@@ -307,7 +340,7 @@ class Host:
         wanted = node_class.INPUT_TYPES().get("hidden", {})
         node = self._objects.setdefault((i, node_class.__name__), node_class())
         self.running = i
-        self.tell("executing", {"node": i, "display_node": i})
+        self.messages.enter(i)
         self.stop_when_asked()
         result = getattr(node, node_class.FUNCTION)(
             **given, **{name: hidden[kind] for name, kind in wanted.items()}
@@ -373,9 +406,7 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
         def update_absolute(self, value: int, total: int | None = None, preview: Any = None) -> None:
             host.stop_when_asked()
             host.progress.append((value, total or self.total, preview))
-            host.tell("progress", {"value": value, "max": total or self.total, "node": host.running})
-            if preview is not None:
-                host.tell("preview", preview)
+            host.messages.progress(host.running, value, total or self.total, preview)
 
     cpu = torch.device("cpu")
     folders = {kind: str(path) for kind, path in host.folders.items()}
@@ -403,11 +434,7 @@ def _fake_modules(host: Host) -> dict[str, types.ModuleType]:
         "nodes": {"NODE_CLASS_MAPPINGS": host.classes},
         "comfy_api": {},
         "comfy_api.latest": {"InputImpl": types.SimpleNamespace(VideoFromFile=VideoFromFile)},
-        "server": {
-            "PromptServer": types.SimpleNamespace(
-                instance=types.SimpleNamespace(send_sync=host.send, routes=host.routes)
-            )
-        },
+        "server": {"PromptServer": types.SimpleNamespace(instance=host.server)},
     }
     modules = {name: types.ModuleType(name) for name in contents}
     for name, module in modules.items():

@@ -1,7 +1,8 @@
 """ComfyUI's real page (comfyui-frontend-package), served over the stand-in of host.py, for tests in a browser.
 
 As with host.py this is not ComfyUI: it answers what the page asks for as far as workflows, runs, settings and user
-files go. Accounts, queues of several prompts, models and the like are answered by nothing being there.
+files go. Accounts, queues of several prompts, models and the like are answered by nothing being there. Where its
+messages differ from a real server's is said in test_messages.py.
 """
 
 import asyncio
@@ -15,14 +16,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
+import template_routes
 from aiohttp import WSMsgType, web
 from conftest import ROOT
 from host import Host, load_as_comfyui
+from PIL import ImageOps
+from run_messages import PREVIEW, PREVIEW_WITH_METADATA
 
 SILENT_ANSWERS: dict[str, Any] = {
     "/features": {"max_upload_size": 1 << 27}, "/users": {"storage": "server", "migrated": True},
-    "/global_subgraphs": {}, "/node_replacements": {}, "/experiment/models": [], "/workflow_templates": {},
+    "/global_subgraphs": {}, "/node_replacements": {}, "/experiment/models": [],
     "/embeddings": [], "/models": [], "/queue": {"queue_running": [], "queue_pending": []},
     "/jobs": {"jobs": [], "pagination": {"offset": 0, "limit": 0, "total": 0, "has_more": False}},
     "/internal/folder_paths": {}, "/history": {},
@@ -33,7 +38,11 @@ SETTINGS = {
     "Comfy.Workflow.Persist": False,
     "Comfy.RightSidePanel.IsOpen": False,
 }
-JPEG_PREVIEW = struct.pack(">II", 1, 1)  # a binary message: event 1, a picture; format 1, JPEG
+FEATURES = {  # of the server, told to each page that tells its own
+    "supports_preview_metadata": True, "max_upload_size": 1 << 27, "extension": {"manager": {"supports_v4": True}},
+    "node_replacements": True, "assets": False,
+}  # fmt: skip
+PREVIEW_QUALITY = 95  # of JPEG
 EXTENSIONS = "/extensions/talking_head"
 
 
@@ -55,9 +64,9 @@ class PageServer:
         self.url = ""
         self._users = base / "user"
         self._settings = dict(SETTINGS)
-        self._sockets: list[web.WebSocketResponse] = []
+        self._sockets: dict[str, web.WebSocketResponse] = {}
+        self._features: dict[str, dict[str, Any]] = {}  # what each page can do
         self._prompts = 0
-        self._prompt_id = ""
         self._busy = asyncio.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -68,6 +77,9 @@ class PageServer:
         pack = load_as_comfyui()  # here, so that it finds a server to answer for
         self.host.add(pack)
         self.host.tell = self._tell
+        self.host.takes_metadata = lambda page: bool(
+            self._features.get(page or "", {}).get("supports_preview_metadata")
+        )
         self._web = ROOT / pack.WEB_DIRECTORY
         self._thread.start()
         self._runner: web.AppRunner = self._in_loop(self._start())
@@ -111,12 +123,13 @@ class PageServer:
         table.post("/prompt")(self._queue)
         table.post("/interrupt")(self._interrupt)
         table.get("/view")(self._view)
+        template_routes.add_to(table)
         table.get("/userdata")(self._list_files)
         table.get("/userdata/{file}")(self._get_file)
         table.post("/userdata/{file}")(self._put_file)
         table.delete("/userdata/{file}")(self._delete_file)
         app = web.Application(client_max_size=1 << 27)
-        for route in (*table, *self.host.routes):
+        for route in (*self.host.routes, *table):  # packs come first, as in ComfyUI, and may answer in core's place
             assert isinstance(route, web.RouteDef)
             app.router.add_route(route.method, route.path, route.handler)
             app.router.add_route(route.method, "/api" + route.path, route.handler)
@@ -192,31 +205,33 @@ class PageServer:
     # ------------------------------------------------------------------ runs, and what the page hears of them
 
     async def _listen(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
+        socket, page = web.WebSocketResponse(), request.rel_url.query.get("clientId") or uuid4().hex
         await socket.prepare(request)
-        await socket.send_json({"type": "status", "data": {**self._status(), "sid": "page"}})
-        self._sockets.append(socket)
+        self._sockets[page], self._features[page] = socket, {}
+        await socket.send_json({"type": "status", "data": {**self._status(), "sid": page}})
         async for message in socket:
-            if message.type == WSMsgType.TEXT and json.loads(message.data).get("type") == "feature_flags":
-                await socket.send_json({"type": "feature_flags", "data": {}})
-        self._sockets.remove(socket)
+            if message.type == WSMsgType.TEXT:
+                said = json.loads(message.data)
+                if said.get("type") == "feature_flags":
+                    self._features[page] = said["data"]
+                    await socket.send_json({"type": "feature_flags", "data": FEATURES})
+        if self._sockets.get(page) is socket:  # and not one that has come back
+            del self._sockets[page], self._features[page]
         return socket
 
     def _status(self) -> dict[str, Any]:
         return {"status": {"exec_info": {"queue_remaining": int(self._busy.locked())}}}
 
-    def _tell(self, event: str, content: Any) -> None:
-        """Send an event to every page; called from the thread that runs a prompt."""
-        if event == "preview":
-            file = BytesIO()
-            content[1].save(file, "JPEG")
-            self._in_loop(self._send(JPEG_PREVIEW + file.getvalue()))
-        else:
-            message = {"type": event, "data": {**content, "prompt_id": self._prompt_id}}
-            self._in_loop(self._send(json.dumps(message)))
+    def _tell(self, event: str | int, content: Any, page: str | None) -> None:
+        """Send an event to a page, or to all; called from the thread that runs a prompt."""
+        self._in_loop(self._send(_message(event, content), page))
 
-    async def _send(self, message: str | bytes) -> None:
-        for socket in self._sockets:
+    async def _tell_status(self) -> None:
+        await self._send(_message("status", self._status()), None)
+
+    async def _send(self, message: str | bytes, page: str | None) -> None:
+        sockets = self._sockets if page is None else {page} & self._sockets.keys()
+        for socket in [self._sockets[name] for name in sockets]:
             with contextlib.suppress(ConnectionError):
                 await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
 
@@ -229,22 +244,44 @@ class PageServer:
                 {"error": error | {"details": "", "extra_info": {}}, "node_errors": {}}, status=400
             )
         self._prompts += 1
-        name = body.get("prompt_id") or f"prompt-{self._prompts}"
-        task = asyncio.create_task(self._run(name, body["prompt"], body["extra_data"].get("extra_pnginfo")))
+        name = body.get("prompt_id") or str(uuid4())
+        task = asyncio.create_task(self._run(name, body))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return web.json_response({"prompt_id": name, "number": self._prompts, "node_errors": {}})
 
-    async def _run(self, name: str, prompt: dict, extra: dict | None) -> None:
+    async def _run(self, name: str, body: dict[str, Any]) -> None:
+        extra, page = body.get("extra_data", {}).get("extra_pnginfo"), body.get("client_id")
         async with self._busy:
-            self._prompt_id = name
-            await self._send(json.dumps({"type": "status", "data": self._status()}))
-            await asyncio.to_thread(self.host.run, prompt, extra)
-        await self._send(json.dumps({"type": "status", "data": self._status()}))
+            for _ in ("queued", "taken from the queue"):
+                await self._tell_status()
+            await asyncio.to_thread(self.host.run, body["prompt"], extra, name, page)
+        await self._tell_status()
+        if page is not None:
+            await self._send(_message("executing", {"node": None, "prompt_id": name}), page)
 
     async def _interrupt(self, _request: web.Request) -> web.Response:
         self.host.interrupted.set()
         return web.Response()
+
+
+def _message(event: str | int, content: Any) -> str | bytes:
+    """An event as it is sent: as JSON; a preview as its number, what is known of it, and the picture."""
+    if event == PREVIEW:
+        return struct.pack(">II", 1, 1) + _preview_bytes(content)  # event 1, a picture; format 1, JPEG
+    if event == PREVIEW_WITH_METADATA:
+        preview, metadata = content
+        described = json.dumps({**metadata, "image_type": "image/jpeg"}).encode()
+        return struct.pack(">II", event, len(described)) + described + _preview_bytes(preview)
+    return json.dumps({"type": event, "data": content})
+
+
+def _preview_bytes(preview: tuple[str, Any, int | None]) -> bytes:
+    form, picture, side = preview
+    file = BytesIO()
+    shown = picture if side is None else ImageOps.contain(picture, (side, side))
+    shown.save(file, form, quality=PREVIEW_QUALITY)
+    return file.getvalue()
 
 
 def _always(content: Any) -> Any:

@@ -21,6 +21,7 @@ LAYERS = {
 }
 ROOMS = (  # from the roof down: each imports only those after it
     "apps.cli",
+    "apps.animation",
     "apps.live",
     "diffpose.training",
     "diffpose.live",
@@ -51,6 +52,7 @@ ROOMS = (  # from the roof down: each imports only those after it
     "lp_core.media",
     "lp_core.compute",
     "lp_core.once",
+    "lp_core.options",
 )
 HOST_MODULES = {"folder_paths", "comfy", "comfy_api", "server", "execution", "nodes"}
 HEAVY = {"librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}

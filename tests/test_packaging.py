@@ -85,10 +85,12 @@ def test_the_registry_s_archive_holds_what_runs_and_no_more():
     if not every:
         pytest.skip("not a git checkout")
     packed = every - left_out
-    assert {name.split("/")[0] for name in left_out} == {".ci", ".comfyignore", ".gitignore", "tests"}
+    assert {name.split("/")[0] for name in left_out} == {
+        ".ci", ".comfyignore", ".gitignore", "docs", "examples", "mkdocs.yml", "tests",
+    }  # fmt: skip
     assert {name.split("/")[0] for name in packed} == {
-        "LICENSE", "README.md", "__init__.py", "__main__.py", "apps", "diffpose", "locales", "lp_core", "nodes",
-        "pyproject.toml", "requirements.txt", "web", "workflows",
+        "LICENSE", "README.md", "__init__.py", "__main__.py", "apps", "diffpose", "example_workflows", "locales",
+        "lp_core", "nodes", "py.typed", "pyproject.toml", "requirements.txt", "web", "workflows",
     }  # fmt: skip
     assert sum((ROOT / name).stat().st_size for name in packed) < LARGEST_ARCHIVE
 

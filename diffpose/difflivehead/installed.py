@@ -10,9 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
-from ...lp_core.compute.device import ModelPlacement, place_permanently
+from ...lp_core.compute.compute import ON_CPU, Compute
 from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights.registry import first_file, searched
 from ..container import read_container
@@ -34,21 +32,17 @@ def livehead_file(folders: Sequence[Path]) -> Path | None:
 
 def installed_livehead(
     folders: Sequence[Path],
-    device: torch.device,
+    compute: Compute = ON_CPU,
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
-    placement: ModelPlacement = place_permanently,
-    precision: str = "auto",
 ) -> LiveHeadGenerator:
     """DiffLiveHead's generator of the files in the models folders; its networks are kept for later calls.
 
     Args:
         folders: models folders, best first, that `livehead_file` finds the network in.
-        device: where the networks compute.
+        compute: device and placement of the networks, precision of the speech encoder.
         portrait: who is going to speak; only LivePortrait's networks read a face as it knows it.
         options: how windows are sampled.
-        placement: who brings networks to the device.
-        precision: the number format of the speech encoder, one of device.PRECISIONS.
 
     Raises:
         FileNotFoundError: the speech encoder is not there.
@@ -60,14 +54,12 @@ def installed_livehead(
             f"hazard-10's DiffLiveHead needs {NETWORKS[0]} and, from https://huggingface.co/facebook/"
             f"wav2vec2-base-960h, {ENCODERS[0]} in {searched(folders)}."
         )
-    model, hearing = _loaded(str(network), str(encoder), str(device), placement, precision)
+    model, hearing = _loaded(str(network), str(encoder), compute)
     return LiveHeadGenerator(model, hearing, LiveHeadPerson(DittoSource.of(portrait).keypoints), options)
 
 
 @lru_cache(maxsize=1)
-def _loaded(
-    network: str, encoder: str, device: str, placement: ModelPlacement, precision: str
-) -> tuple[DiffusionModel, SpeechEncoder]:
+def _loaded(network: str, encoder: str, compute: Compute) -> tuple[DiffusionModel, SpeechEncoder]:
     model, tensors = load_diffusion(network), read_container(encoder).tensors
-    hearing = speech_encoder(tensors, model.card.speech.encoder, None, device, placement, precision)
-    return replace(model, ensure_loaded=placement(model.denoiser, torch.device(device))), hearing
+    hearing = speech_encoder(tensors, model.card.speech.encoder, None, compute)
+    return replace(model, ensure_loaded=compute.placed(model.denoiser)), hearing

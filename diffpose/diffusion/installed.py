@@ -5,9 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
-from ...lp_core.compute.device import ModelPlacement, place_permanently
+from ...lp_core.compute.compute import ON_CPU, Compute
 from ...lp_core.motion.sequence import MotionSequence
 from ...lp_core.weights.registry import PublishedFile, check, first_file, hub_entry, lacking, whole_files
 from ..speech.encoder import FPS, SpeechEncoder, speech_encoder
@@ -52,18 +50,13 @@ def unusable_weights(folders: Sequence[Path]) -> str:
 
 
 def load_installed(
-    folders: Sequence[Path],
-    device: torch.device | str = "cpu",
-    placement: ModelPlacement = place_permanently,
-    precision: str = "auto",
+    folders: Sequence[Path], compute: Compute = ON_CPU
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     """The denoiser, its speech encoder and the meaning of its vectors; kept for later calls.
 
     Args:
         folders: models folders, best first.
-        device: where the networks compute.
-        placement: who brings them there.
-        precision: the number format of the speech encoder, one of device.PRECISIONS.
+        compute: device and placement of the networks, precision of the speech encoder.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
@@ -75,7 +68,7 @@ def load_installed(
         "none."
     )
     generator, template = whole_files(DIFFUSION, folders, "The diffusion generator's", advice)
-    return _loaded(generator, template, str(device), placement, precision)
+    return _loaded(generator, template, compute)
 
 
 def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, JoyvasaSpace] | None:
@@ -117,13 +110,11 @@ def installed_style(motion: MotionSequence, folders: Sequence[Path], strength: f
 
 
 @lru_cache(maxsize=1)
-def _loaded(
-    generator: str, template: str, device: str, placement: ModelPlacement, precision: str
-) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
+def _loaded(generator: str, template: str, compute: Compute) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
     model = load_diffusion(generator)
     if not model.encoder:
         raise ValueError(f"{generator} carries no speech encoder (audio_encoder.*); use the published file.")
     speech = model.card.speech
-    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, device, placement, precision)
-    model = replace(model, ensure_loaded=placement(model.denoiser, torch.device(device)))
+    encoder = speech_encoder(model.encoder, speech.encoder, speech.heads or None, compute)
+    model = replace(model, ensure_loaded=compute.placed(model.denoiser))
     return model, encoder, load_joyvasa_space(template)

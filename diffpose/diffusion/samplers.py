@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from ...lp_core.options import check_options, option
 from .denoiser import Condition
 from .schedule import Schedule
 
@@ -21,6 +22,9 @@ Network = Callable[[Tensor, int], Tensor]
 NoiseSource = Callable[[], Tensor]
 GuidanceMode = Literal["incremental", "independent", "independent_compat"]
 GUIDANCE_MODES = ("incremental", "independent", "independent_compat")
+SampleMethod = Literal["ancestral", "ddim"]
+METHODS = ("ancestral", "ddim")
+STYLE_GUIDANCE = 1.0  # the scale of a style where a user has not chosen one
 
 
 @dataclass(frozen=True)
@@ -57,25 +61,40 @@ class Guidance:
     A scale of 1 is the plain conditional prediction; None leaves a condition unguided (it is then always on).
 
     Attributes:
-        audio: scale of the speech.
-        style: scale of the style code.
         mode: "incremental" adds style on top of audio, "independent" measures each against nothing, and
             "independent_compat" is what DiffPoseTalk computes under that name (each scale moves on from the
             result of the one before).
         threshold: limits every prediction before they are combined; None is off.
     """
 
-    audio: float | None = 2.0
-    style: float | None = None
-    mode: GuidanceMode = "incremental"
+    audio: float | None = option(
+        2.0,
+        "How closely diffusion follows the voice: 1 plainly, more exaggerates.",
+        minimum=0.0,
+        maximum=10.0,
+        step=0.1,
+        label="audio guidance",
+        optional=True,
+    )
+    style: float | None = option(
+        None,
+        "How closely diffusion follows a learned style, times the style's strength.",
+        minimum=0.0,
+        maximum=10.0,
+        step=0.1,
+        label="style guidance",
+        optional=True,
+    )
+    mode: GuidanceMode = option(  # noqa: RUF009 makes a dataclasses.field
+        "incremental",
+        "How the scales of two conditions are combined.",
+        choices=GUIDANCE_MODES,
+        label="guidance mode",
+    )
     threshold: DynamicThreshold | None = None
 
     def __post_init__(self) -> None:
-        if self.mode not in GUIDANCE_MODES:
-            raise ValueError(f"Unknown guidance {self.mode!r}; known are {', '.join(GUIDANCE_MODES)}.")
-        for name, scale in (("audio", self.audio), ("style", self.style)):
-            if scale is not None and not math.isfinite(scale):
-                raise ValueError(f"The {name} guidance scale must be a finite number; got {scale}.")
+        check_options(self)
 
     @property
     def scales(self) -> tuple[tuple[Condition, float], ...]:
@@ -165,33 +184,41 @@ class SampleOptions:
     """How to walk from noise to motion.
 
     Attributes:
-        method: "ancestral" visits every step; "ddim" may skip.
-        steps: how many evaluations; None visits every step of training.
-        eta: DDIM's share of fresh noise: 0 none, 1 as much as ancestral sampling.
-        flexibility: ancestral noise between the posterior's deviation (0) and √β (1).
-        start_step: begin at this step instead of T, from unit noise all the same (hazard-10); None is T.
         guidance: classifier-free guidance.
     """
 
-    method: Literal["ancestral", "ddim"] = "ddim"
-    steps: int | None = 10
-    eta: float = 1.0
-    flexibility: float = 0.0
-    start_step: int | None = None
+    method: SampleMethod = option(  # noqa: RUF009 makes a dataclasses.field
+        "ddim", "ancestral visits every step; ddim may skip.", choices=METHODS, label="sampling method"
+    )
+    steps: int | None = option(
+        10,
+        "Denoising steps of diffusion: 10 is quick, 50 fine; never more than it was trained with.",
+        minimum=1,
+        maximum=1000,
+        label="number of steps",
+        optional=True,
+    )
+    eta: float = option(
+        1.0, "Share of fresh noise in DDIM: 0 none, 1 as much as ancestral sampling.", minimum=0.0, maximum=1.0
+    )
+    flexibility: float = option(
+        0.0,
+        "Ancestral noise between the posterior's deviation (0) and the square root of β (1).",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    start_step: int | None = option(
+        None,
+        "Begins at this step instead of the last one, from unit noise all the same (hazard-10).",
+        minimum=1,
+        optional=True,
+    )
     guidance: Guidance = Guidance()
 
     def __post_init__(self) -> None:
-        if self.method not in ("ancestral", "ddim"):
-            raise ValueError(f"Unknown sampling method {self.method!r}; known are ancestral and ddim.")
+        check_options(self)
         if self.method == "ancestral" and self.steps is not None:
             raise ValueError("Ancestral sampling visits every step: leave steps empty or choose ddim.")
-        for name in ("steps", "start_step"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"Sampling needs {name.replace('_', ' ')} of at least 1; got {value}.")
-        for name in ("eta", "flexibility"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in 0 … 1; got {getattr(self, name)}.")
 
     def guided_by_style(self, scale: float | None) -> "SampleOptions":
         """The same with another scale of the style; None where a network knows none."""

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
-from ...lp_core.compute.device import EnsureLoaded, ModelPlacement, place_permanently
+from ...lp_core.compute.compute import ON_CPU, Compute
+from ...lp_core.compute.device import EnsureLoaded
 from ...lp_core.render.portrait import Portrait
 from ...lp_core.weights.registry import PublishedFile, hub_entry, whole_files
 from ..diffusion.samplers import SampleOptions
@@ -41,19 +40,17 @@ DITTO = (NETWORK, HEARING)
 
 def installed_ditto(
     folders: Sequence[Path],
-    device: torch.device | str = "cpu",
+    compute: Compute = ON_CPU,
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
-    placement: ModelPlacement = place_permanently,
 ) -> DittoGenerator:
     """Ditto's generator of the files in the models folders; its networks are kept for later calls.
 
     Args:
         folders: models folders, best first.
-        device: where the denoiser computes.
+        compute: device and placement of the denoiser.
         portrait: who is going to speak; only LivePortrait's networks read a face as Ditto knows it.
         options: how windows are sampled.
-        placement: who brings the denoiser to its device.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
@@ -64,15 +61,11 @@ def installed_ditto(
         f"Fetch them by `talking-head models --download ditto` from https://huggingface.co/{_REPOSITORY}, or "
         "choose another motion."
     )
-    network, encoder, ensure_loaded = _loaded(
-        *whole_files(DITTO, folders, "Ditto's", advice), str(device), placement
-    )
+    network, encoder, ensure_loaded = _loaded(*whole_files(DITTO, folders, "Ditto's", advice), compute)
     return DittoGenerator(network, encoder, DittoSource.of(portrait), options, ensure_loaded)
 
 
 @lru_cache(maxsize=1)
-def _loaded(
-    network: str, encoder: str, device: str, placement: ModelPlacement
-) -> tuple[Lmdm, ChunkEncoder, EnsureLoaded]:
+def _loaded(network: str, encoder: str, compute: Compute) -> tuple[Lmdm, ChunkEncoder, EnsureLoaded]:
     denoiser = load_lmdm(network)
-    return denoiser, onnx_encoder(encoder), placement(denoiser, torch.device(device))
+    return denoiser, onnx_encoder(encoder), compute.placed(denoiser)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ...lp_core.compute.compute import ON_CPU, Compute
 from ...lp_core.compute.device import ModelPlacement, choose_dtype, place_permanently
 from ...lp_core.compute.half_precision import keep_wrong_layers_single
 from .settings import Halving, Level
@@ -186,9 +187,7 @@ def speech_encoder(
     tensors: Mapping[str, Tensor],
     name: EncoderName = "hubert",
     heads: int | None = None,
-    device: torch.device | str = "cpu",
-    placement: ModelPlacement = place_permanently,
-    precision: str = "auto",
+    compute: Compute = ON_CPU,
 ) -> SpeechEncoder:
     """A speech encoder from its tensors, in the names of transformers, sizes read off their shapes.
 
@@ -197,9 +196,7 @@ def speech_encoder(
             and the parts for pre-training left out).
         name: architecture; base-sized HuBERT and wav2vec2 compute the same from the same tensors.
         heads: attention heads; None is one per 64 dimensions.
-        device: where it runs.
-        placement: who brings it there.
-        precision: its number format, as `hearing_dtype` takes it.
+        compute: device, placement and precision, which `hearing_dtype` takes.
 
     Raises:
         ValueError: tensors of something else.
@@ -222,7 +219,8 @@ def speech_encoder(
     missing = [key for key in problems.missing_keys if key != "masked_spec_embed"]
     if missing or problems.unexpected_keys:
         raise ValueError(f"The speech encoder lacks {missing[:4]} and has unknown {problems.unexpected_keys[:4]}.")
-    return SpeechEncoder(network, device, placement, hearing_dtype(precision, torch.device(device)))
+    dtype = hearing_dtype(compute.precision, compute.torch_device)
+    return SpeechEncoder(network, compute.device, compute.placement, dtype)
 
 
 def _mend_half_precision(network: nn.Module) -> None:

@@ -15,6 +15,7 @@ from ...lp_core.media.rates import frame_count
 from ...lp_core.motion.edits import shift
 from ...lp_core.motion.keypoints import LIPS
 from ...lp_core.motion.sequence import MotionSequence
+from ...lp_core.options import check_options, option
 from ..motion_generator import MotionGenerator, MotionRequest
 from ..procedural.generator import ProceduralGenerator
 from ..speech.manifold import SADTALKER_ENCODER, Projection
@@ -47,32 +48,36 @@ class TalkerOptions:
     """How the networks are run.
 
     Attributes:
-        window: 28 frames as LivePortraitTalker runs its MappingNet, or 29 as it was trained.
-        lip_reference: what lip motion is measured from: the lips of silence, those of the first frame (as
-            LivePortraitTalker does; a clip that begins inside a vowel is then biased by it), their mean (not in a
-            stream), or none.
-        ahead: frames after the present one that the MappingNet may hear, 0 … 14; each is 40 ms of latency. 13 is
-            all that a window of 28 frames reaches.
         gain: of the lips' x, y and z; 1 keeps it.
         person: (64,) expression coefficients of the portrait (see `reconstruction`), which the networks hear the
             voice with; the mean face's when None.
     """
 
-    window: int = SHORT_WINDOW
-    lip_reference: LipReference = "silence"
-    ahead: int = SHORT_WINDOW - CONTEXT_FRAMES - 1
+    window: int = option(
+        SHORT_WINDOW,
+        "Frames that are seen at once: 28 as published, 29 as the network was trained.",
+        choices=(SHORT_WINDOW, TRAINED_WINDOW),
+        unit="frames",
+    )
+    lip_reference: LipReference = option(  # noqa: RUF009 makes a dataclasses.field
+        "silence",
+        "What lip motion is measured from: the networks' silent lips, those of the first frame as in the original, "
+        "their mean over the clip, or nothing.",
+        choices=LIP_REFERENCES,
+    )
+    ahead: int = option(
+        SHORT_WINDOW - CONTEXT_FRAMES - 1,
+        "Frames of the voice that are heard ahead, 40 ms each; 13 is all that a window of 28 takes in.",
+        minimum=0,
+        maximum=CONTEXT_FRAMES,
+        unit="frames",
+        label="look-ahead",
+    )
     gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
     person: Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.window not in (SHORT_WINDOW, TRAINED_WINDOW):
-            raise ValueError(f"The window is {self.window} frames; expected {SHORT_WINDOW} or {TRAINED_WINDOW}.")
-        if self.lip_reference not in LIP_REFERENCES:
-            raise ValueError(
-                f"The lip reference is {self.lip_reference!r}; choose from {', '.join(LIP_REFERENCES)}."
-            )
-        if not 0 <= self.ahead <= CONTEXT_FRAMES:
-            raise ValueError(f"The look-ahead is {self.ahead} frames; expected 0 … {CONTEXT_FRAMES}.")
+        check_options(self)
         if self.person is not None and (self.person.ndim != 1 or len(self.person) < COEFFICIENTS):
             raise ValueError(
                 f"A person is {COEFFICIENTS} expression coefficients; got shape {tuple(self.person.shape)}."

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...lp_core.motion.sequence import MotionSequence
+from ...lp_core.options import check_options, option
 
 SPEAKING_KEYPOINTS = (19, 20)  # lower and upper lip
 
@@ -21,25 +22,36 @@ class SyntheticPoseOptions:
     """How the head moves.
 
     Attributes:
-        degrees: 0 … 30, the greatest amplitude drawn.
-        frequency: Hz, range of the frequencies drawn.
-        jitter: of the amplitude, white noise from frame to frame; 0 is none.
+        frequency: Hz, range of the frequencies drawn, within 0 … 10.
         window: odd number of frames over which silence is averaged.
         threshold: change from frame to frame, as a share of the lips' whole range, below which they rest.
         whole_seconds: the clock runs to the last whole second in all frames, as the original's: clips under a
             second have jitter only.
     """
 
-    degrees: float = 3.0
+    degrees: float = option(
+        3.0,
+        "The greatest turn about each axis.",
+        minimum=0.0,
+        maximum=30.0,
+        step=0.5,
+        unit="degrees",
+        label="head's amplitude",
+    )
     frequency: tuple[float, float] = (0.5, 1.5)
-    jitter: float = 0.05
+    jitter: float = option(
+        0.05,
+        "Unrest from frame to frame, as a share of the turn; LivePortraitTalker has 0.05.",
+        minimum=0.0,
+        maximum=0.5,
+        step=0.01,
+    )
     window: int = 7
     threshold: float = 0.02
     whole_seconds: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.degrees <= 30:
-            raise ValueError(f"The head's amplitude is {self.degrees} degrees; give 0 … 30.")
+        check_options(self)
         if not 0 <= self.frequency[0] <= self.frequency[1] <= 10:
             raise ValueError(f"The head's frequencies are {self.frequency} Hz; give a range within 0 … 10.")
         if self.window < 1 or self.window % 2 == 0:

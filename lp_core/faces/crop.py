@@ -8,11 +8,13 @@ middle (half a pixel beyond the true one), to the middle of the framed square.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..options import check_options, option
 from .layouts import LAYOUTS, layout_of
 
 CROP_SIZE = 512  # pixels a side
@@ -21,29 +23,29 @@ BLEND_RAMP = 16  # pixels over which a pasted crop fades into the picture
 LEFT_EYE, RIGHT_EYE, MOUTH = LAYOUTS[478].left_eye, LAYOUTS[478].right_eye, LAYOUTS[478].mouth
 
 
+def _shift(default: float, help: str, label: str) -> Any:
+    """A move of the square, in sides."""
+    return option(default, help, minimum=-1.0, maximum=1.0, step=0.005, unit="sides", label=label)
+
+
 @dataclass(frozen=True)
 class CropOptions:
-    """How the crop frames the face (the defaults are LivePortrait's for a source picture).
+    """How the crop frames the face (the defaults are LivePortrait's for a source picture)."""
 
-    Attributes:
-        scale: side of the square over the larger side of the face's box.
-        shift_x: centre moved right, in sides; negative is left.
-        shift_y: centre moved down, in sides; negative is up.
-        upright: the crop turns with the eyes, so that the face stands upright in it.
-    """
-
-    scale: float = 2.3
-    shift_x: float = 0.0
-    shift_y: float = -0.125
-    upright: bool = True
+    scale: float = option(
+        2.3,
+        "Side of the square around the face, in face sizes. More takes in more hair and shoulders.",
+        minimum=1.0,
+        maximum=8.0,
+        step=0.05,
+        label="crop scale",
+    )
+    shift_x: float = _shift(0.0, "Moves the square right, in its sides; below zero left.", "crop's shift right")
+    shift_y: float = _shift(-0.125, "Moves the square down, in its sides; below zero up.", "crop's shift down")
+    upright: bool = option(True, "Turns the square with the eyes, so that a tilted head stands upright in it.")
 
     def __post_init__(self) -> None:
-        if not 1.0 <= self.scale <= 8.0:
-            raise ValueError(f"The crop scale is {self.scale}; give 1.0 … 8.0 (2.3 is usual).")
-        if max(abs(self.shift_x), abs(self.shift_y)) > 1.0:
-            raise ValueError(
-                f"The crop is shifted by ({self.shift_x}, {self.shift_y}) of its side; give -1 … 1 each."
-            )
+        check_options(self)
 
 
 @dataclass(frozen=True, eq=False)

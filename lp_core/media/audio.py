@@ -48,6 +48,11 @@ class Audio:
         if not torch.isfinite(self.waveform).all():
             raise ValueError("The sound holds NaN or infinite samples; export it again from its source.")
 
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "Audio":
+        """The first sound track of a sound or video file, held in memory; see `load_audio`."""
+        return load_audio(path)
+
     @property
     def samples(self) -> int:
         """Samples in each channel."""

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..compute.alongside import alongside
 from ..compute.transfer import as_bytes, on_host
+from ..options import check_options, option
 from .audio import ArrivingAudio, Audio, resampled_pieces
 from .files import appearing_whole
 from .formats import FEW_FRAMES, PRESETS, WORST_CRF, SoundCodec, VideoFormat, format_of
@@ -46,24 +47,31 @@ class VideoOptions:
     """How a video is encoded.
 
     Attributes:
-        crf: quality on x264's scale, 1 (nearly lossless) … 51 (worst); 18 is hard to tell from the frames.
-        preset: x264's speed, one of PRESETS: slower makes smaller files of the same quality.
         metadata: texts kept in the file under their own names, such as ComfyUI's `workflow`.
         format: the kind of file; None takes the one that the file's name asks for.
         pixel_format: FFmpeg's name of how pixels are kept; None takes the format's usual one.
     """
 
-    crf: int = 18
-    preset: str = "veryfast"
+    crf: int = option(
+        18,
+        "Quality: lower is better and larger; 18 is hard to tell from the frames, 23 is usual. Formats that lose "
+        "nothing do without.",
+        minimum=1,
+        maximum=WORST_CRF,
+        label="video quality (crf)",
+    )
+    preset: str = option(
+        "veryfast",
+        "Speed of x264: slower presets make smaller files of the same quality.",
+        choices=PRESETS,
+        label="encoder preset",
+    )
     metadata: Mapping[str, str] = field(default_factory=dict)
     format: VideoFormat | None = None
     pixel_format: str | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.crf <= WORST_CRF:
-            raise ValueError(f"The video quality (crf) is {self.crf}; give 1 (best) … {WORST_CRF}, 18 is usual.")
-        if self.preset not in PRESETS:
-            raise ValueError(f"The encoder preset is {self.preset!r}; give one of {', '.join(PRESETS)}.")
+        check_options(self)
         if self.format is not None:
             self.format.pixel_format(self.pixel_format, alpha=False)
 

@@ -1,11 +1,13 @@
 """The motion filter: smoothing, gain by axis, lips that do not cross, and a shift in time, in this order."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..options import check_options, option
 from .edits import shift, smooth_with
 from .keypoints import LIPS, rotation_degrees, rotation_matrix
 from .sequence import MotionSequence
@@ -16,6 +18,13 @@ LOWER_LIP, UPPER_LIP = 19, 20  # keypoints
 LOWER_LIPS = (6, 12, 19)  # the lip keypoints that move with the jaw
 NEUTRAL_GAIN = (1.0, 1.0, 1.0)
 MAXIMUM_GAIN = 5.0
+LEAST_VARIANCE = 1e-7
+
+
+def _gains(what: str) -> Any:
+    """Factors by axis."""
+    text = f"Factors on {what}: 1 keeps it, 0 takes it away."
+    return option(NEUTRAL_GAIN, text, minimum=-MAXIMUM_GAIN, maximum=MAXIMUM_GAIN, step=0.05)
 
 
 @dataclass(frozen=True)
@@ -23,42 +32,46 @@ class FilterOptions:
     """What the filter does; the defaults change nothing.
 
     Attributes:
-        smoothing: one of SMOOTHINGS; rotations are smoothed as rotations. "exponential" calms the head alone, as
-            JoyVASA does.
-        width: seconds: the Gaussian's standard deviation, half the Savitzky-Golay filter's window, or the time the
-            exponential filter takes to follow (4 is JoyVASA's).
-        observation: variance the Kalman smoother takes for noise; 3e-7 is next to none, 1e-4 is strong.
-        lip_gain: of the lips' motion along x, y and z.
-        lower_lip_gain: the same, once more for the lower lip and jaw alone.
-        overshoot: what is added of each frame's change from the one before, to the lips; 0.5 is brisk.
-        pose_gain: of pitch, yaw and roll from the rest pose.
-        uncross: lips are not let through each other.
         closed: lip opening (y of keypoint 19 less y of 20, crop units, against rest) at which the lips meet; 0 for
             a rest face with closed lips, below zero for an open mouth.
-        delay: seconds that everything comes later; below zero earlier.
     """
 
-    smoothing: str = "none"
-    width: float = 0.06
-    observation: float = OBSERVATION_VARIANCE
-    lip_gain: tuple[float, float, float] = NEUTRAL_GAIN
-    lower_lip_gain: tuple[float, float, float] = NEUTRAL_GAIN
-    overshoot: float = 0.0
-    pose_gain: tuple[float, float, float] = NEUTRAL_GAIN
-    uncross: bool = False
+    smoothing: str = option(
+        "none",
+        "Which smoother; rotations are smoothed as rotations. exponential calms the head alone, as JoyVASA does.",
+        choices=SMOOTHINGS,
+    )
+    width: float = option(
+        0.06,
+        "Seconds the gaussian and savitzky-golay smoothers reach, or the exponential one lags; more is calmer.",
+        minimum=0.0,
+        maximum=5.0,
+        step=0.01,
+        unit="s",
+        label="smoothing's width",
+    )
+    observation: float = option(
+        OBSERVATION_VARIANCE,
+        "Variance the kalman smoother takes for noise; more is calmer.",
+        minimum=LEAST_VARIANCE,
+        maximum=1.0,
+        step=1e-7,
+        label="observation variance",
+    )
+    lip_gain: tuple[float, float, float] = _gains("the lips' motion along x, y and z")
+    lower_lip_gain: tuple[float, float, float] = _gains("the lower lip's and jaw's motion, once more")
+    overshoot: float = option(
+        0.0, "Share of each frame's change from the one before that is added to the lips; 0.5 is brisk."
+    )
+    pose_gain: tuple[float, float, float] = _gains("pitch, yaw and roll from the rest pose")
+    uncross: bool = option(
+        False, "Does not let the lips pass through each other; for portraits with a closed mouth."
+    )
     closed: float = 0.0
-    delay: float = 0.0
+    delay: float = option(0.0, "Seconds that everything comes later; below zero earlier.", unit="s")
 
     def __post_init__(self) -> None:
-        if self.smoothing not in SMOOTHINGS:
-            raise ValueError(f"The smoothing is {self.smoothing!r}; choose from {', '.join(SMOOTHINGS)}.")
-        if not 0 <= self.width <= 5:
-            raise ValueError(f"The smoothing's width is {self.width} s; give 0 … 5 seconds.")
-        if not 0 < self.observation <= 1:
-            raise ValueError(f"The observation variance is {self.observation}; give more than 0, 1 at most.")
-        for name in ("lip_gain", "lower_lip_gain", "pose_gain"):
-            if not all(-MAXIMUM_GAIN <= gain <= MAXIMUM_GAIN for gain in getattr(self, name)):
-                raise ValueError(f"The {name} is {getattr(self, name)}; give three numbers of -5 … 5.")
+        check_options(self)
 
 
 def filter_motion(motion: MotionSequence, options: FilterOptions) -> MotionSequence:

@@ -1,5 +1,6 @@
 """The portrait (one face of one picture, prepared once and asked for many frames) and who prepares and draws it."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,56 +10,74 @@ import torch
 from torch import Tensor
 
 from ..faces.crop import Crop, CropOptions, Pasting
-from ..faces.faces import Face
+from ..faces.faces import Face, FaceFinder
+from ..faces.search import find_faces
+from ..media.picture import limited, load_picture
 from ..motion.keypoints import KEYPOINTS, REGIONS
 from ..motion.sequence import MotionFrame, MotionSequence
+from ..options import check_options, option
+
+LONGEST_SIDE = 1280  # pixels of a loaded picture, as LivePortrait prepares sources
 
 
 @dataclass(frozen=True)
 class RenderOptions:
     """How frames are drawn; the defaults are neutral.
 
+    From `multiplier` on, options are of the LivePortrait renderer; the mesh renderer has no use for them.
+
     Attributes:
-        batch_size: frames drawn at once, 1…64.
-        paste_back: frames are the whole picture; otherwise the 512 crop alone.
-        relative: motion is added to the portrait's own pose and expression; otherwise it replaces them.
-        regions: what of the driver's motion is taken, any of keypoints.REGIONS together.
-        keep_identity: with `relative` off, the expression values that tell whose face it is stay the portrait's.
         mask: (H, W) in 0…1 on the picture, where a face that is pasted back may show; everywhere when None.
-
-    The others are of the LivePortrait renderer; the mesh renderer has no use for them.
-
-        multiplier: factor on the way of the keypoints from the portrait's own, 0…3; 1 is as the driver moves.
-        stitching: the shoulders are kept where they are, so that the pasted face joins the picture.
-        close_mouth: the portrait's own mouth is closed first, where it stands open and motion is relative.
-        eye_opening: 0…1, the lid opening over eye width that the portrait's own eyes are brought to; None leaves
-            them.
-        anchored: with `relative` off, keypoints move from the driver's rest frame on and by the size of the
-            portrait's face, which suits faces unlike the driver's (the original's way with animals).
     """
 
-    batch_size: int = 8
-    paste_back: bool = True
-    relative: bool = True
-    regions: tuple[str, ...] = ("all",)
-    keep_identity: bool = True
+    batch_size: int = option(
+        8,
+        "Frames drawn at once: more is faster on a GPU and takes more memory.",
+        minimum=1,
+        maximum=64,
+        unit="frames",
+    )
+    paste_back: bool = option(True, "Frames are the whole picture; off: the square around the face alone, 512×512.")
+    relative: bool = option(
+        True, "Motion is added to the portrait's own pose and expression; off: it replaces them."
+    )
+    regions: tuple[str, ...] = option(
+        ("all",),
+        "What of the motion is taken: all, or any of expression, lips, eyes, brows, pose together.",
+        choices=REGIONS,
+    )
+    keep_identity: bool = option(True, "With relative off: what tells whose face it is stays the portrait's.")
     mask: Tensor | None = field(default=None, compare=False)
-    multiplier: float = 1.0
-    stitching: bool = True
-    close_mouth: bool = False
-    eye_opening: float | None = None
-    anchored: bool = False
+    multiplier: float = option(
+        1.0,
+        "Factor on all motion: 1 keeps it, 0 takes it away. LivePortrait only.",
+        minimum=0.0,
+        maximum=3.0,
+        step=0.01,
+    )
+    stitching: bool = option(
+        True, "Keeps the shoulders where they are, so that the face joins the picture. LivePortrait only."
+    )
+    close_mouth: bool = option(
+        False, "Closes the portrait's own mouth first, where it stands open. LivePortrait only."
+    )
+    eye_opening: float | None = option(
+        None,
+        "Lid opening over eye width that the portrait's own eyes are brought to: 0 closed. LivePortrait only.",
+        minimum=0.0,
+        maximum=1.0,
+        optional=True,
+    )
+    anchored: bool = option(
+        False,
+        "With relative off: moves from the driver's rest on, by the size of the portrait's face; for faces unlike "
+        "the driver's. LivePortrait only.",
+    )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.batch_size <= 64:
-            raise ValueError(f"The batch size is {self.batch_size}; give 1 … 64 frames.")
-        unknown = set(self.regions) - set(REGIONS)
-        if unknown or not self.regions:
-            raise ValueError(f"The regions are {tuple(self.regions)}; give one or more of {', '.join(REGIONS)}.")
-        if not 0 <= self.multiplier <= 3:
-            raise ValueError(f"The multiplier is {self.multiplier}; give 0 … 3, where 1 is as the driver moves.")
-        if self.eye_opening is not None and not 0 <= self.eye_opening <= 1:
-            raise ValueError(f"The eye opening is {self.eye_opening}; give 0 (closed) … 1, or None.")
+        check_options(self)
+        if not self.regions:
+            raise ValueError(f"No regions are taken; give one or more of {', '.join(REGIONS)}.")
         if self.mask is not None and (self.mask.ndim != 2 or not torch.isfinite(self.mask).all()):
             raise ValueError(f"The paste mask is (H, W) and finite; got shape {tuple(self.mask.shape)}.")
 
@@ -90,6 +109,41 @@ class Portrait:
             raise ValueError(f"A portrait's picture is (H, W, 3); got {tuple(self.picture.shape)}.")
         if tuple(self.keypoints.shape) != (KEYPOINTS, 3):
             raise ValueError(f"A portrait has {KEYPOINTS} keypoints (21, 3); got {tuple(self.keypoints.shape)}.")
+
+    @staticmethod
+    def load(
+        path: str | os.PathLike[str],
+        renderer: "Renderer | None" = None,
+        face: int = 0,
+        box: tuple[float, float, float, float] | None = None,
+        finder: FaceFinder | None = None,
+        longest_side: int = LONGEST_SIDE,
+    ) -> "Portrait":
+        """The portrait of one face in a picture file.
+
+        Args:
+            path: a PNG, JPEG or WebP file.
+            renderer: what prepares and draws it; `choose_renderer()` when None.
+            face: index of the face, counted from 0, the largest first.
+            box: left, top, right and bottom of the face, in pixels of the file's picture; searched for when None.
+            finder: what finds faces; the built-in finder when None. `BoxFinder()` takes any box for a face.
+            longest_side: pixels; a larger picture is shrunk to it.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: the file is no picture, the box is outside it, or it has fewer faces.
+            NoFaceError: there is no face in the picture.
+        """
+        whole = load_picture(path)
+        picture = limited(whole, longest_side)
+        scale = len(picture) / len(whole)
+        inside = None if box is None else (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
+        faces = find_faces(picture, finder, inside)
+        if not 0 <= face < len(faces):
+            raise ValueError(
+                f"There is no face {face}: {path} has {len(faces)}, counted from 0, the largest first."
+            )
+        return (renderer or _default_renderer()).portrait(picture, faces[face])
 
     def pasting_within(self, mask: Tensor | None) -> Pasting:
         """How crops come back into the picture, showing in a mask (H, W) only; everywhere when None."""
@@ -131,3 +185,18 @@ class StartingRenderer(Renderer, Protocol):
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
         """Begin to draw; what is returned waits for the frames and gives what `draw` does."""
         ...
+
+
+_choices: list[Callable[[], Renderer]] = []
+
+
+def set_default_renderer(choose: Callable[[], Renderer]) -> None:
+    """Sets what `Portrait.load` takes its renderer from when it is given none.
+
+    The renderers lie above this module, so it cannot import the choice; the choice registers itself instead.
+    """
+    _choices[:] = [choose]
+
+
+def _default_renderer() -> Renderer:
+    return _choices[0]()

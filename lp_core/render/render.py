@@ -71,6 +71,35 @@ def own_motion(portrait: Portrait, motion: MotionSequence, options: RenderOption
     return transfer(motion, rest, options.relative, options.regions, options.keep_identity)
 
 
+def render_together(
+    portraits: Sequence[Portrait], motions: Sequence[MotionSequence], options: RenderOptions | None = None
+) -> Iterator[Tensor]:
+    """Batches of frames (B, H, W, 3) in which several faces of one picture move, each by its own motion.
+
+    Each face is drawn as a crop and pasted, in order, over those before it. The longest motion decides how many
+    frames there are; the others hold their last frame.
+
+    Args:
+        portraits: faces of the same picture, of any renderers.
+        motions: one for each, of one frame rate.
+        options: as for `render`; frames are always the whole picture.
+
+    Raises:
+        ValueError: no portraits, not one motion each, other pictures, or other frame rates.
+    """
+    settings = replace(options or RenderOptions(), paste_back=False)
+    _check_together(portraits, motions)
+    frames = max(len(motion) for motion in motions)
+    lengthened = [motion.resampled(motion.fps, frames) for motion in motions]
+    for start in range(0, frames, settings.batch_size):
+        drawn = portraits[0].picture[None]
+        for portrait, motion in zip(portraits, lengthened, strict=True):
+            own = own_motion(portrait, motion[start : start + settings.batch_size], settings)
+            crops = portrait.renderer.draw(portrait, own, settings)
+            drawn = paste(crops, portrait.crop.to_picture, drawn, settings.mask)
+        yield drawn
+
+
 def render_over(
     portrait: Portrait, motion: MotionSequence, background: Tensor, options: RenderOptions | None = None
 ) -> Iterator[Tensor]:
@@ -100,6 +129,15 @@ def render_over(
         places = torch.arange(done, done + len(crops)).clamp(max=len(background) - 1)
         yield paste(crops, portrait.crop.to_picture, background[places].to(crops), settings.mask)
         done += len(crops)
+
+
+def _check_together(portraits: Sequence[Portrait], motions: Sequence[MotionSequence]) -> None:
+    if not portraits or len(portraits) != len(motions):
+        raise ValueError(f"Give every portrait its motion; got {len(portraits)} portraits, {len(motions)} motions.")
+    if any(portrait.picture.shape != portraits[0].picture.shape for portrait in portraits):
+        raise ValueError("The portraits are of pictures of different sizes; prepare them from one picture.")
+    if len({motion.fps for motion in motions}) > 1:
+        raise ValueError("The motions have different frame rates; resample them to one.")
 
 
 def clip_motion(portraits: Iterable[Portrait], fps: float | Fraction) -> MotionSequence:

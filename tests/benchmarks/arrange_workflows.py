@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
 from browser import ComfyPage, chromium
 from page_server import PageServer
-from test_workflows import WORKFLOWS, prepare, read
+from test_workflows import WORKFLOWS, name_of, prepare, read
 
 GAP_X, GAP_Y = 80, 60
 TALLEST = 1300  # pixels of a column, before it becomes two
@@ -113,7 +113,7 @@ def places(workflow: dict, classic: dict[int, Size], largest: dict[int, Size]) -
 
 def main() -> None:
     """Arrange all workflows, or those named."""
-    chosen = [path for path in WORKFLOWS if not sys.argv[1:] or path.stem in sys.argv[1:]]
+    chosen = [path for path in WORKFLOWS if not sys.argv[1:] or name_of(path) in sys.argv[1:]]
     with chromium() as browser, PageServer(Path(tempfile.mkdtemp())) as server:
         pages = {}
         for name, is_vue in (("classic", False), ("vue", True)):

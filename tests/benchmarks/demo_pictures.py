@@ -20,11 +20,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "nodes"))
-from conftest import ROOT
 from host import Host, load_as_comfyui
-from test_workflows import WORKFLOWS, needs_networks, read, shipped_inputs, video_of
+from test_workflows import DEMO_FOLDER, WORKFLOWS, name_of, needs_networks, read, shipped_inputs, video_of
 
-from talking_head.__main__ import DEMO_PORTRAIT, DEMO_VOICE
+from talking_head.apps.cli.demo import DEMO_PORTRAIT, DEMO_VOICE
 from talking_head.diffpose import MotionOptions, choose_generator
 from talking_head.lp_core import (
     choose_renderer,
@@ -41,8 +40,7 @@ from talking_head.lp_core.motion.plot import plot
 from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.render.portrait import RenderOptions
 
-FOLDER = ROOT / "workflows"
-CLIP, PAIR = FOLDER / "demo_clip.mp4", FOLDER / "demo_pair.jpg"
+CLIP, PAIR = DEMO_FOLDER / "demo_clip.mp4", DEMO_FOLDER / "demo_pair.jpg"
 CLIP_SEED, CLIP_HEAD = 3, 1.6
 SIDE = 240  # pixels of a small picture
 FACE_ROWS, FACE_COLUMNS = slice(10, 270), slice(95, 355)  # of the demo portrait
@@ -75,8 +73,8 @@ def run_of(path: Path) -> Run:
     """A workflow's run on the whole bundled inputs."""
     workflow, pack = read(path), load_as_comfyui()
     with tempfile.TemporaryDirectory() as base, Host(Path(base), pack) as host:
-        for name in {*shipped_inputs(workflow), DEMO_PORTRAIT.name}:
-            (host.folders["input"] / name).write_bytes((FOLDER / name).read_bytes())
+        for name in shipped_inputs(workflow):
+            (host.folders["input"] / name).write_bytes((DEMO_FOLDER / name).read_bytes())
         outcome = host.run(host.prompt_of(workflow))
         assert outcome.status == "success", outcome.errors
         values = [value for node in outcome.executed for value in outcome.values[node]]
@@ -187,11 +185,11 @@ def curves() -> torch.Tensor:
     return torch.cat([source, plot(motion, voice, 3 * SIDE, 2 * SIDE)], 1)
 
 
-def save(picture: torch.Tensor, name: str) -> None:
-    """Keep a picture (H, W, 3) in the workflows folder."""
+def save(picture: torch.Tensor, path: Path) -> None:
+    """Keep a picture (H, W, 3)."""
     pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
-    Image.fromarray(pixels).save(FOLDER / name, quality=88, optimize=True)
-    print(f"{FOLDER / name}: {pixels.shape[1]}×{pixels.shape[0]}")
+    Image.fromarray(pixels).save(path, quality=88, optimize=True)
+    print(f"{path}: {pixels.shape[1]}×{pixels.shape[0]}")
 
 
 def make_clip() -> None:
@@ -200,7 +198,7 @@ def make_clip() -> None:
     portrait = choose_renderer("mesh").portrait(picture, find_faces(picture)[0])
     lively = choose_generator("procedural").generate(voice, 25, MotionOptions(head=CLIP_HEAD), CLIP_SEED)
     write_video(CLIP, render(portrait, lively, RenderOptions(paste_back=False)), lively.fps, voice)
-    save(torch.cat([picture, picture.flip(1)], 1), PAIR.name)
+    save(torch.cat([picture, picture.flip(1)], 1), PAIR)
 
 
 def main() -> None:
@@ -208,15 +206,16 @@ def main() -> None:
     if not sys.argv[1:]:
         make_clip()
     for path in WORKFLOWS:
-        if sys.argv[1:] and path.stem not in sys.argv[1:]:
+        name = name_of(path)
+        if sys.argv[1:] and name not in sys.argv[1:]:
             continue
-        if path.stem == "expression_editing":
+        if name == "expression_editing":
             picture = expressions()
         elif needs_networks(read(path)):
             picture = curves()
         else:
-            picture = THUMBNAILS[path.stem](run_of(path))
-        save(picture, f"{path.stem}.jpg")
+            picture = THUMBNAILS[name](run_of(path))
+        save(picture, path.with_suffix(".jpg"))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from talking_head.diffpose.speech.incremental import IncrementalFeatures
 from talking_head.diffpose.speech.streaming import StreamingFeatures, WindowedFeatures
 from talking_head.diffpose.steering.options import MotionOptions
 from talking_head.diffpose.steering.style import Style
+from talking_head.lp_core.compute.compute import Compute
 from talking_head.lp_core.media.audio import Audio, load_audio
 
 HUBERT_BASE = {"hidden": 768, "layers": 12, "feed_forward": 3072, "channels": 512, "taps": 128, "groups": 16}
@@ -60,7 +61,7 @@ def published_sizes(device: torch.device) -> tuple[DiffusionModel, SpeechEncoder
     template = {"mean_exp": torch.zeros(63), "std_exp": torch.full((63,), 0.01)}
     for name, size in POSE_SIZES.items():
         template |= {f"min_{name}": torch.full((size,), -1.0), f"max_{name}": torch.full((size,), 1.0)}
-    return model, speech_encoder(tensors, device=device), JoyvasaSpace.from_template(template)
+    return model, speech_encoder(tensors, compute=Compute(device)), JoyvasaSpace.from_template(template)
 
 
 def median_ms(action, device: torch.device, repeats: int = REPEATS) -> float:
@@ -217,7 +218,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     device = torch.device(given.device)
-    networks = load_installed(tuple(given.folders), device) if given.folders else published_sizes(device)
+    networks = load_installed(tuple(given.folders), Compute(device)) if given.folders else published_sizes(device)
     figures = measured(*networks, device) + (differences(*networks) if given.folders else [])
     report(__file__, figures, given.save, given.device)
 

@@ -31,6 +31,7 @@ from talking_head.lp_core import (
     render,
     write_video,
 )
+from talking_head.lp_core.compute.compute import ON_CPU
 
 ROOT = conftest.ROOT
 ENCODED = 64  # frames that are kept to be encoded without drawing them
@@ -56,7 +57,7 @@ def measure() -> list[Figure]:
     """Measure everything on this machine."""
     picture = load_picture(ROOT / "workflows" / "demo_portrait.jpg")
     voice = load_audio(ROOT / "workflows" / "demo_speech.wav")
-    renderer, generator = choose_renderer("mesh", "cpu"), choose_generator("procedural")
+    renderer, generator = choose_renderer("mesh", ON_CPU), choose_generator("procedural")
 
     def prepare() -> Portrait:
         return renderer.portrait(picture, find_faces(picture)[0])

@@ -8,6 +8,7 @@ copy: ComfyUI runs on a folder of its own, without a GPU.
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from conftest import ROOT
 from diffpose_goldens import write_small_diffusion
 from host import ONLY_IN_THE_PAGE, Host, load_as_comfyui
 from liveportrait_goldens import write_small_weights
-from test_workflows import WORKFLOWS, needs_networks, read, shipped_inputs, shortened
+from messages import FLAGS, heard, told_by_node
+from page_server import PageServer
+from test_workflows import WORKFLOWS, name_of, needs_networks, read, shipped_inputs, shortened, workflow_named
 
 from talking_head.lp_core.media.video import read_video
 
@@ -49,7 +52,7 @@ class ComfyUI:
         (base / "custom_nodes" / "talking_head").symlink_to(ROOT)
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        self._url, self._log = f"http://127.0.0.1:{port}", base / "log"
+        self.url, self._log = f"http://127.0.0.1:{port}", base / "log"
         self._command = [
             os.environ.get("COMFYUI_PYTHON", sys.executable), "main.py", "--cpu", "--base-directory", str(base),
             "--database-url", "sqlite:///:memory:", "--port", str(port), "--disable-auto-launch",
@@ -79,7 +82,7 @@ class ComfyUI:
     def ask(self, path: str, content: object = None) -> Any:
         """What the server answers; content is posted."""
         body = None if content is None else json.dumps(content).encode()
-        request = urllib.request.Request(self._url + path, body, {"Content-Type": "application/json"})  # noqa: S310
+        request = urllib.request.Request(self.url + path, body, {"Content-Type": "application/json"})  # noqa: S310
         with urllib.request.urlopen(request) as answer:  # noqa: S310  # our own server
             text = answer.read()
         return json.loads(text) if text else None
@@ -138,7 +141,7 @@ def test_they_describe_every_node_alike(hosts):
         assert theirs | {"python_module": ours["python_module"]} == ours
 
 
-@pytest.mark.parametrize("path", RUNNING, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUNNING, ids=name_of)
 def test_workflows_run_alike_and_are_kept_alike(hosts, path):
     real, stand_in = hosts
     prompt, extra = stand_in.prompt_of(read(path)), {"workflow": read(path)}
@@ -148,6 +151,21 @@ def test_workflows_run_alike_and_are_kept_alike(hosts, path):
     assert first == expected | {"cached": first["cached"]}
     again = real.run(prompt, extra)
     assert (again["status"], again["cached"]) == ("success", sorted(prompt))
+
+
+@pytest.mark.parametrize("flags", [FLAGS, None], ids=["new page", "old page"])
+def test_they_tell_the_page_alike(hosts, tmp_path, flags):
+    """Message by message, but for what test_messages.py names."""
+    real, stand_in = hosts
+    prompt = stand_in.prompt_of(read(next(path for path in WORKFLOWS if path.stem == "talking_portrait")))
+    with PageServer(tmp_path) as server:
+        for file in stand_in.folders["input"].iterdir():
+            if file.is_file():
+                shutil.copy(file, server.host.folders["input"])
+        real.ask("/free", {"free_memory": True})
+        time.sleep(2)
+        expected = heard(server.url, json.loads(json.dumps(prompt)), flags)
+        assert told_by_node(heard(real.url, prompt, flags)) == told_by_node(expected)
 
 
 def portrait_prompt(**changes: Any) -> dict[str, dict]:
@@ -190,7 +208,7 @@ def test_unloaded_networks_come_back(hosts):
     real, stand_in = hosts
     write_small_weights(stand_in.folders["models"] / "liveportrait")
     write_small_diffusion(stand_in.folders["models"] / "diffpose")
-    path = next(path for path in WORKFLOWS if path.stem == "talking_portrait")
+    path = workflow_named("talking_portrait")
     prompt = stand_in.prompt_of(read(path))
     ids = {node["class_type"]: i for i, node in prompt.items()}
     prompt[ids["LoadPortrait"]]["inputs"] |= {"renderer": "liveportrait", "longest_side": 256}

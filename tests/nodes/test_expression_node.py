@@ -23,8 +23,8 @@ from talking_head.lp_core.motion.expression import RANGES, Expression
 from talking_head.lp_core.motion.sequence import MotionSequence
 from talking_head.lp_core.render.portrait import RenderOptions
 from talking_head.lp_core.render.render import own_motion
+from talking_head.nodes import demo_files, preview
 from talking_head.nodes import host as our_host
-from talking_head.nodes import preview
 from talking_head.nodes.expression import ExpressionEdit
 from talking_head.nodes.page import EXPRESSION
 from talking_head.nodes.preview import KEPT, Gallery
@@ -261,8 +261,11 @@ def serving(monkeypatch):
     return start
 
 
-async def posted(session, url, data):
-    async with session.post(url, data=data) as reply:
+async def posted(session, url, data, **headers):
+    given = {"Content-Type": "application/json"} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
+    async with session.post(url, data=data, headers=given) as reply:
         return reply.status, await reply.json()
 
 
@@ -286,6 +289,25 @@ def test_the_server_answers_posts_with_the_right_status(serving, answer, data, s
     got, content = serving(answer, lambda session, url: posted(session, url, data))
     assert got == status
     assert said is None or content == said
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Type": "text/plain"}, 415),  # what a page of any site may post without asking
+        ({"Content_Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Sec_Fetch_Site": "cross-site"}, 403),
+        ({"Sec_Fetch_Site": "same-origin"}, 200),
+        ({"Content_Type": "application/json; charset=utf-8"}, 200),
+    ],
+)
+def test_the_server_answers_its_own_page_only(serving, headers, status):
+    heard = []
+    got, _ = serving(
+        lambda body: heard.append(body) or {}, lambda session, url: posted(session, url, b"{}", **headers)
+    )
+    assert got == status
+    assert heard == ([b"{}"] if status == 200 else [])
 
 
 def test_a_flood_of_requests_is_turned_away(serving):
@@ -315,4 +337,6 @@ def test_a_flood_of_requests_is_turned_away(serving):
 def test_the_pack_registers_its_route_with_the_server(tmp_path):
     with Host(tmp_path, talking_head) as host:
         load_pack("talking_head_again")
-        assert [route.path for route in host.routes if route.method == "POST"] == [preview.ROUTE]
+        assert [route.path for route in host.routes if route.method == "POST"] == [
+            preview.ROUTE, demo_files.ROUTE,
+        ]  # fmt: skip

@@ -1,7 +1,6 @@
 """The nodes with LivePortrait's networks, small and synthetic: every option, and the workflows on both sides."""
 
 import importlib
-import json
 
 import pytest
 import torch
@@ -9,6 +8,7 @@ from conftest import ROOT
 from host import Host, defaults_of, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 from synthetic_weights import GOLDEN
+from test_workflows import read, workflow_named
 
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.media.video import read_video, write_video
@@ -196,7 +196,7 @@ def test_whole_frames_need_no_face(host):
 @pytest.mark.parametrize("renderer", ["mesh", "liveportrait"])
 @pytest.mark.parametrize("name", ["talking_portrait", "video_driven_portrait"])
 def test_the_same_workflow_runs_with_either_renderer(host, name, renderer):
-    workflow = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    workflow = read(workflow_named(name))
     prompt = host.prompt_of(workflow)
     by_class = {node["class_type"]: node["inputs"] for node in prompt.values()}
     by_class["LoadPortrait"] |= {"renderer": renderer, "longest_side": 128}

@@ -1,13 +1,16 @@
 """RenderToFile: the same video as LivePortraitRender and VideoCombine, without its frames in memory."""
 
+import base64
 import importlib
 import json
 import weakref
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 import torch
 from host import InterruptedRunError, defaults_of
+from PIL import Image
 from test_nodes import NODES, host, nodding, pack_module, picture, run, small_portrait, wave  # noqa: F401 (fixtures)
 
 LOSSLESS = "video/ffv1-mkv"
@@ -96,7 +99,7 @@ def test_it_ends_with_the_sound_when_asked_to(host, small_portrait):  # noqa: F8
 def test_progress_is_seen_and_stop_leaves_no_file(host, small_portrait, monkeypatch):  # noqa: F811 (fixtures)
     run("RenderToFile", portrait=small_portrait, motion=nodding(6), batch_size=4)
     assert [(done, total) for done, total, _ in host.progress] == [(4, 6), (6, 6)]
-    assert host.progress[-1][2][1].size == (256, 256)
+    assert not any(preview for *_, preview in host.progress)  # which the page would take for the video
     (file,) = host.folders["output"].iterdir()
     file.unlink()
     bar = importlib.import_module("comfy.utils").ProgressBar
@@ -110,6 +113,18 @@ def test_progress_is_seen_and_stop_leaves_no_file(host, small_portrait, monkeypa
     with pytest.raises(InterruptedRunError):
         run("RenderToFile", portrait=small_portrait, motion=nodding(6), batch_size=4)
     assert not list(host.folders["output"].iterdir())
+
+
+def test_the_page_that_asked_is_shown_each_batch(host, small_portrait):  # noqa: F811 (fixtures)
+    run("RenderToFile", portrait=small_portrait, motion=nodding(6), batch_size=4, unique_id="8:5")
+    assert not host.sent  # no page asked
+    host.server.client_id = "a page"
+    run("RenderToFile", portrait=small_portrait, motion=nodding(6), batch_size=4, unique_id="8:5")
+    assert [(event, content["node"]) for event, content in host.sent] == [("talking_head.frame", "8:5")] * 2
+    address, _, content = host.sent[-1][1]["picture"].partition(",")
+    assert address == "data:image/jpeg;base64"
+    with Image.open(BytesIO(base64.b64decode(content))) as image:
+        assert image.size == (256, 256)
 
 
 def test_what_cannot_be_written_is_said_before_all_is_drawn(host, small_portrait):  # noqa: F811 (fixtures)

@@ -2,34 +2,49 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import core_diffusion
 import pytest
 import torch
+from api_prompts import API_FOLDER, file_of, prompt_of
 from conftest import ROOT
 from diffpose_goldens import write_small_diffusion
 from host import ONLY_IN_THE_PAGE, Host, Outcome, load_as_comfyui
 from liveportrait_goldens import write_small_weights
 from PIL import Image
 
+from talking_head.diffpose.diffusion.installed import DIFFUSION
+from talking_head.lp_core.liveportrait.entries import HUMAN
 from talking_head.lp_core.media.audio import Audio, load_audio
 from talking_head.lp_core.media.video import Video, VideoOptions, read_video, write_video
 
-FOLDER = ROOT / "workflows"
-WORKFLOWS = sorted(FOLDER.glob("*.json"))
+FOLDER, DEMO_FOLDER = ROOT / "example_workflows", ROOT / "workflows"
+WORKFLOWS = sorted(FOLDER.glob("*.json"))  # in the order of ComfyUI's template browser
 CORE = {"LoadImage", "LoadAudio"}
 CORE_IN = {"portrait_from_diffusion": CORE | {node.__name__ for node in core_diffusion.NODES}}
 PAUSE = 0.3  # seconds that Mix Voices waits between voices
 PACK = load_as_comfyui()
 HUNDREDS_OF_KILOBYTES = 300_000
 
-named = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-
 
 def read(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def name_of(path: Path) -> str:
+    """What a workflow is called in code; its file is called by its title."""
+    return read(path)["extra"]["talking_head"]["template"]
+
+
+def workflow_named(name: str) -> Path:
+    """The file of a workflow."""
+    return next(path for path in WORKFLOWS if name_of(path) == name)
+
+
+named = pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 
 
 def shipped_inputs(workflow: dict) -> list[str]:
@@ -43,23 +58,66 @@ def test_there_is_one_for_each_thing_a_user_wants():
         "talking_portrait", "liveportrait_with_diffusion", "style_from_clip", "video_driven_portrait",
         "expression_editing", "dub_video", "several_speakers", "portrait_from_diffusion", "long_speech",
     }  # fmt: skip
-    assert wanted <= {path.stem for path in WORKFLOWS}
+    assert wanted <= {name_of(path) for path in WORKFLOWS}
 
 
-def test_comfyui_finds_them_in_one_folder_only():
-    other = ("example_workflows", "example", "examples", "workflow")
-    assert not [name for name in other if (ROOT / name).exists()]
+def test_comfyui_finds_them_in_the_folder_that_it_reads_first_and_nowhere_else():
+    """Of two folders older servers list both and serve one, newer ones list every workflow twice."""
+    others = ("example", "examples", "workflow", "workflows")
+    assert not [path for name in others for path in (ROOT / name).glob("*.json")]
+
+
+def test_titles_are_in_order_and_easy_to_address():
+    """The page shows the file's name as the title, and asks for it as it stands."""
+    titles = [path.stem for path in WORKFLOWS]
+    assert [int(title[:2]) for title in titles] == list(range(1, len(titles) + 1))
+    assert name_of(WORKFLOWS[0]) == "talking_portrait"
+    for path in WORKFLOWS:
+        assert re.fullmatch("[0-9]{2} [A-Z][A-Za-z ]{5,38}", path.stem)
+        assert read(path)["extra"]["info"]["name"] == path.stem[3:]
+        assert len(read(path)["extra"]["info"]["description"]) > 30
+
+
+@named
+def test_the_page_is_told_which_demo_files_it_loads(path):
+    assert sorted(read(path)["extra"]["talking_head"]["demo_files"]) == sorted(set(shipped_inputs(read(path))))
+
+
+@named
+def test_the_folder_workflows_holds_it_as_a_prompt(path):
+    """`python tests/api_prompts.py` writes them anew."""
+    kept = json.loads(file_of(path).read_text(encoding="utf-8"))
+    assert kept == prompt_of(path, PACK)
+    assert [file.stem for file in sorted(API_FOLDER.iterdir())] == sorted(name_of(path) for path in WORKFLOWS)
+
+
+def test_links_to_published_weights_are_the_registry_s():
+    """Of the one template that needs them: in its note, and on the nodes that load them."""
+    workflow = read(workflow_named("liveportrait_with_diffusion"))
+    (note,) = (node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "MarkdownNote")
+    models = {node["type"]: node["properties"].get("models") for node in workflow["nodes"]}
+    for kind, entries, directory in (
+        ("LoadPortrait", HUMAN, "liveportrait"),
+        ("AudioToMotion", DIFFUSION, "diffpose"),
+    ):
+        assert [model["url"] for model in models[kind]] == [entry.published[0].url for entry in entries]
+        assert {model["directory"] for model in models[kind]} == {directory}
+        for model, entry in zip(models[kind], entries, strict=True):
+            assert model["name"] in entry.places
+            assert model.get("hash") == entry.published[0].sha256
+            assert f"[{model['name']}]({model['url']}) → `models/{directory}`" in note
 
 
 @named
 def test_it_needs_this_pack_and_the_core_loaders_only(path):
     types = {node["type"] for node in read(path)["nodes"]}
-    assert types <= set(PACK.NODE_CLASS_MAPPINGS) | CORE_IN.get(path.stem, CORE) | set(ONLY_IN_THE_PAGE)
+    assert types <= set(PACK.NODE_CLASS_MAPPINGS) | CORE_IN.get(name_of(path), CORE) | set(ONLY_IN_THE_PAGE)
 
 
 @named
 def test_a_note_tells_what_to_do(path):
     (note,) = (node for node in read(path)["nodes"] if node["type"] == "MarkdownNote")
+    assert note["title"] == path.stem[3:]
     assert "press Run" in note["widgets_values"][0]
     assert all(f"`{name}`" in note["widgets_values"][0] for name in shipped_inputs(read(path)))
 
@@ -74,7 +132,7 @@ def test_it_has_a_thumbnail(path):
 
 @named
 def test_it_loads_the_shipped_demo_files(path):
-    assert all((FOLDER / name).is_file() for name in shipped_inputs(read(path)))
+    assert all((DEMO_FOLDER / name).is_file() for name in shipped_inputs(read(path)))
 
 
 @named
@@ -101,7 +159,7 @@ def has(workflow: dict, *types: str) -> bool:
 
 def shortened(name: str, folder: Path, seconds: float) -> None:
     """Put the beginning of a demo file into a folder; pictures as they are."""
-    source, target = FOLDER / name, folder / name
+    source, target = DEMO_FOLDER / name, folder / name
     if source.suffix == ".mp4":
         video = read_video(source)
         first = next(video.frames(math.ceil(seconds * video.fps)))
@@ -118,8 +176,7 @@ def shortened(name: str, folder: Path, seconds: float) -> None:
 
 def prepare(workflow: dict, host: Host, seconds: float) -> None:
     """Put what a workflow loads into the stand-in's folders: short inputs, and small networks if it names some."""
-    shipped = {*shipped_inputs(workflow), "demo_portrait.jpg"}  # which the stand-in for diffusion models gives
-    for name in shipped:
+    for name in shipped_inputs(workflow):
         shortened(name, host.folders["input"], seconds)
     liveportrait, diffpose = (host.folders["models"] / name for name in ("liveportrait", "diffpose"))
     if needs_networks(workflow):
@@ -135,7 +192,7 @@ def needs_networks(workflow: dict) -> bool:
     return any("liveportrait" in node.get("widgets_values", []) for node in workflow["nodes"])
 
 
-@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.stem, scope="module")
+@pytest.fixture(params=WORKFLOWS, ids=name_of, scope="module")
 def ran(request, tmp_path_factory) -> tuple[Host, dict, Outcome, Outcome]:
     """A workflow run twice on short inputs: the stand-in, the workflow, and both outcomes."""
     workflow = read(request.param)
@@ -194,7 +251,7 @@ def test_its_face_moves_and_the_rest_stays(ran):
     assert change[40:200, 160:300].mean() > 3 * change[330:].mean()
 
 
-@pytest.mark.parametrize("ran", [FOLDER / "several_speakers.json"], indirect=True, ids=["several_speakers"])
+@pytest.mark.parametrize("ran", [workflow_named("several_speakers")], indirect=True, ids=["several_speakers"])
 def test_each_of_several_speakers_speaks_with_their_own_voice(ran):
     """While the first voice is heard the left mouth moves more than the right one, and then the other way round."""
     host, workflow, first, _ = ran

@@ -9,12 +9,12 @@ from typing import Any
 import node_texts
 import pytest
 import torch
-from browser import ComfyPage, chromium, pixels_of
+from browser import SOUND_SECONDS, ComfyPage, pixels_of
 from conftest import ROOT
 from page_server import PageServer
 from PIL import Image
 from test_nodes import OWN_TYPES
-from test_workflows import WORKFLOWS, has, prepare, read, shortened
+from test_workflows import WORKFLOWS, has, name_of, prepare, read, workflow_named
 
 from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.media.picture import load_picture
@@ -26,42 +26,10 @@ from talking_head.lp_core.render.render import render
 
 # A real browser on a busy machine does not always bring up the page in time; it is then opened anew, twice at most.
 pytestmark = pytest.mark.flaky(reruns=2, reruns_delay=2)
+pytest_plugins = ("page_fixtures",)
 
-RENDERERS = {"litegraph": False, "vue": True}  # the canvas that ComfyUI has always had, and Nodes 2.0
-SECONDS = 0.4  # of the demo sounds: enough to see that all is there
-EDITING = ROOT / "workflows" / "expression_editing.json"
+EDITING = workflow_named("expression_editing")
 NOSE, BESIDE = (0.5, 0.55), (0.06, 0.5)  # places on the demo portrait's crop
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def server(browser, tmp_path_factory):
-    with PageServer(tmp_path_factory.mktemp("comfyui")) as running:
-        for file in (ROOT / "workflows").glob("demo_*"):  # the page lists what there is when it opens
-            shortened(file.name, running.host.folders["input"], SECONDS)
-        yield running
-
-
-@pytest.fixture(scope="module", params=RENDERERS)
-def comfy(request, browser, server):
-    context = browser.new_context(viewport={"width": 1600, "height": 1200})
-    page = ComfyPage(context.new_page(), server.url)
-    context.request.post(f"{server.url}/api/settings", data={"Comfy.VueNodes.Enabled": RENDERERS[request.param]})
-    page.open()
-    yield page
-    context.close()
-
-
-@pytest.fixture(autouse=True)
-def _no_errors(comfy):
-    comfy.errors.clear()
-    yield
-    assert not comfy.errors
 
 
 @pytest.fixture
@@ -104,7 +72,7 @@ def test_chinese_users_read_chinese(in_chinese):
 def opened(comfy: ComfyPage, server: PageServer, path: Path) -> dict:
     """A workflow on the page, with all that it loads in the server's folders."""
     workflow = read(path)
-    prepare(workflow, server.host, 1.1 if has(workflow, "StyleEncode") else SECONDS)
+    prepare(workflow, server.host, 1.1 if has(workflow, "StyleEncode") else SOUND_SECONDS)
     comfy.load(workflow)
     return workflow
 
@@ -161,9 +129,13 @@ def covering(boxes: dict[int, tuple[float, float, float, float]]) -> list[tuple[
     return [pair for pair in combinations(boxes, 2) if meet(*(boxes[node] for node in pair))]
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+FAILED = """() => [...document.querySelectorAll("[data-node-id], .dom-widget")]
+    .map((shown) => shown.innerText).filter((text) => /failed to load|error loading/i.test(text))"""
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=name_of)
 def test_a_workflow_runs_its_video_plays_and_no_node_covers_another(comfy, server, path):
-    opened(comfy, server, path)
+    workflow = opened(comfy, server, path)
     assert not covering(comfy.boxes())
     outcome = comfy.run()
     assert outcome["status"] == "success", outcome["detail"]
@@ -172,10 +144,16 @@ def test_a_workflow_runs_its_video_plays_and_no_node_covers_another(comfy, serve
     playing = comfy.page.locator("video").last
     playing.wait_for(state="attached")
     comfy.until(lambda: playing.evaluate("(video) => video.readyState >= 2 && video.videoWidth"), "the video")
-    width = 1024 if path.stem == "several_speakers" else 512
+    width = 1024 if has(workflow, "MixVoices") else 512
     assert playing.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [width, 512]
     comfy.media_shown()
+    assert not comfy.js(FAILED)
     assert not covering(comfy.boxes())
+
+
+FRAMES_AT_ONCE = """([id, count]) => {
+    app.graph.getNodeById(id).widgets.find((widget) => widget.name === "batch_size").value = count;
+}"""
 
 
 def test_frames_are_seen_while_they_are_drawn(comfy, server):
@@ -187,9 +165,10 @@ def test_frames_are_seen_while_they_are_drawn(comfy, server):
     speech["widgets_values"] = kept  # another seed: nothing comes from the cache
     speech.pop("widgets_values_named", None)
     comfy.load(workflow)
+    comfy.js(FRAMES_AT_ONCE, [comfy.node("LivePortraitRender"), 3])  # of ten frames: four pictures
     events = comfy.run()["kinds"]
-    assert events["progress"] >= 3
-    assert events["b_preview"] >= 3
+    assert events["progress"] >= 4
+    assert events["b_preview"] == events["b_preview_with_metadata"] == 4
 
 
 def test_dragging_the_portrait_moves_sliders_and_the_portrait_answers(comfy, in_editor):

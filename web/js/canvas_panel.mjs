@@ -16,6 +16,12 @@ export function addPanel(node, name, element, height) {
   return widget;
 }
 
+/** Takes a panel out of its node again. */
+export function removePanel(node, widget) {
+  widget.onRemove?.();
+  node.widgets.splice(node.widgets.indexOf(widget), 1);
+}
+
 /** An element with CSS and children. */
 export function element(tag, style, ...children) {
   const made = document.createElement(tag);

@@ -1,6 +1,6 @@
 /** Pictures of a portrait from the server while somebody edits: one request under way, and the newest wish after it. */
 
-import { api } from "../../scripts/api.js";
+import { posted } from "./posted.mjs";
 
 const ROUTE = "/talking_head/expression";
 
@@ -20,7 +20,7 @@ export function livePicture(onPicture, onProblem) {
       const asked = waiting;
       waiting = null;
       try {
-        const { picture, handles } = await answerTo(asked);
+        const { picture, handles } = await posted(ROUTE, asked);
         onPicture(await decoded(picture), handles);
       } catch (problem) {
         onProblem(problem.message, problem.isGone === true);
@@ -28,13 +28,6 @@ export function livePicture(onPicture, onProblem) {
     }
     busy = false;
   };
-}
-
-async function answerTo(wish) {
-  const reply = await api.fetchApi(ROUTE, { method: "POST", body: JSON.stringify(wish) });
-  const content = await reply.json().catch(() => ({}));
-  if (reply.ok) return content;
-  throw Object.assign(new Error(content.error ?? `The server answered ${reply.status}.`), { isGone: reply.status === 404 });
 }
 
 async function decoded(address) {

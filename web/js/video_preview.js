@@ -1,7 +1,7 @@
 /** Video Combine shows GIF and WebP as the pictures they are. */
 
 import { app } from "../../scripts/app.js";
-import { onShown } from "./canvas_panel.mjs";
+import { onShown, removePanel } from "./canvas_panel.mjs";
 
 app.registerExtension({
   name: "TalkingHead.VideoPreview",
@@ -25,7 +25,6 @@ function isVideo({ images = [], animated = [] }) {
 function removePlayer(node) {
   const player = node.widgets?.find((widget) => widget.name === "video-preview");
   if (!player) return;
-  player.onRemove?.();
-  node.widgets.splice(node.widgets.indexOf(player), 1);
+  removePanel(node, player);
   node.videoContainer = undefined;
 }

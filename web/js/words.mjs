@@ -29,6 +29,7 @@ const CHINESE = {
   "Run again for this face.": "再次运行以使用这张脸。",
   "Run the workflow to see the motion.": "运行工作流以查看动作。",
   "This expression could not be read:": "无法读取此表情：",
+  "The demo files could not be copied.": "无法复制示例文件。",
   // What the server answers.
   "This portrait is not kept any more; run the workflow to see it again.": "此人像已不再保留；\n运行工作流即可再次看到它。",
   "The server is at work on earlier requests.": "服务器正在处理先前的请求。",

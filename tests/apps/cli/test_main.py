@@ -1,5 +1,3 @@
-import importlib
-import os
 import re
 import subprocess
 import sys
@@ -15,23 +13,17 @@ from synthetic_weights import GOLDEN
 from test_talker_installed import install
 from test_weights import CONTENT, entry, hub, serve  # noqa: F401 `hub` is a fixture
 
+from talking_head.apps.cli import animate, models, weights
+from talking_head.apps.cli.main import main
 from talking_head.diffpose.diffusion.installed import DIFFUSION
 from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.media.picture import load_picture
 from talking_head.lp_core.media.video import read_video, write_video
 from talking_head.lp_core.motion.sequence import MotionSequence
-from talking_head.lp_core.weights import registry as weights
 
-module = importlib.import_module("talking_head.__main__")
-main = module.main
 PORTRAIT = ROOT / "workflows" / "demo_portrait.jpg"
 VOICE = ROOT / "workflows" / "demo_speech.wav"
 QUICK = ["--quiet", "--device", "cpu", "--max-side", "256"]
-
-
-@pytest.fixture(autouse=True)
-def _no_weights_of_the_users_own(monkeypatch, tmp_path_factory):
-    monkeypatch.setenv("TALKING_HEAD_MODELS", str(tmp_path_factory.getbasetemp() / "no_models"))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +94,7 @@ def test_the_head_follows_key_poses_or_a_clip_that_is_read_once(tmp_path, voice,
     first = turned("--head-from", clip)
     assert first.abs().max() > 0.5
     assert len(list((tmp_path / "cache").rglob("*.safetensors"))) == 1
-    monkeypatch.setattr(module, "_clip_motion", None)  # the second time nothing is read
+    monkeypatch.setattr(animate, "clip_motion", None)  # the second time nothing is read
     assert torch.equal(turned("--head-from", clip), first)
 
 
@@ -271,7 +263,7 @@ def test_the_listing_tells_what_is_present_missing_and_damaged(folder, tmp_path,
 @pytest.fixture
 def one_entry(monkeypatch):
     monkeypatch.setattr(weights, "LIVEPORTRAIT", (entry("own/net"),))
-    monkeypatch.setattr(weights, "HUMAN", (entry("own/net"),))
+    monkeypatch.setattr(models, "HUMAN", (entry("own/net"),))
 
 
 @pytest.mark.parametrize("names", [[], ["own"], ["own/net"]])
@@ -314,19 +306,6 @@ def test_diffusion_without_its_weights_says_what_is_missing(tmp_path, voice, cap
     assert run("animate", PORTRAIT, voice, "-o", tmp_path / "out.mp4", "--motion", "diffusion", *QUICK) == 1
     assert "joyvasa/motion_generator is missing" in capsys.readouterr().err
     assert not (tmp_path / "out.mp4").exists()
-
-
-def test_models_folders_are_named_or_set_or_those_of_comfyui_or_the_cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("TALKING_HEAD_MODELS", f"a{os.pathsep}b")
-    assert module.models_folders([Path("c"), Path("d")]) == (Path("c"), Path("d"))
-    assert module.models_folders() == (Path("a"), Path("b"))
-    monkeypatch.delenv("TALKING_HEAD_MODELS")
-    monkeypatch.setattr(module, "ROOT", tmp_path / "custom_nodes" / "ComfyUI-TalkingHead")
-    assert module.models_folders() == (tmp_path / "models" / "liveportrait",)
-    assert module.models_folders(kind="diffpose") == (tmp_path / "models" / "diffpose",)
-    monkeypatch.setattr(module, "ROOT", tmp_path / "elsewhere")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert module.models_folders() == (tmp_path / "talking_head" / "liveportrait",)
 
 
 def test_no_face_is_told_with_what_was_looked_at(tmp_path, voice, capsys):

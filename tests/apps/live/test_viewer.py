@@ -19,7 +19,7 @@ from conftest import ROOT
 from PIL import Image
 from test_live import RATE, VOICE, no_thread_left, sitter
 
-from talking_head.__main__ import main
+from talking_head.apps.cli.main import main
 from talking_head.apps.live.viewer import (
     FRAME,
     FRAMES_WAITING,

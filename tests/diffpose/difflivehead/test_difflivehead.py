@@ -24,6 +24,7 @@ from talking_head.diffpose.diffusion.checkpoints import save_diffusion
 from talking_head.diffpose.diffusion.samplers import SampleOptions
 from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.steering.options import MotionOptions
+from talking_head.lp_core.compute.compute import ON_CPU
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import LIP_CONTROLS, from_expression
 from talking_head.lp_core.motion.keypoints import transform
@@ -123,11 +124,11 @@ def test_private_weights_are_taken_where_the_published_ones_are_not(tmp_path):
         small_model("difflivehead", **(SMALL_LIVEHEAD | {"audio": 64})), tmp_path / "difflivehead.safetensors"
     )
     with pytest.raises(FileNotFoundError, match=r"wav2vec2-base-960h/model.safetensors in "):
-        choose_generator("diffusion", "cpu", [tmp_path])
+        choose_generator("diffusion", ON_CPU, [tmp_path])
     (tmp_path / "wav2vec2-base-960h").mkdir()
     tensors = published("encoder", prefix="wav2vec2.", hidden=64)
     save_file(tensors, tmp_path / "wav2vec2-base-960h" / "model.safetensors")
-    made = choose_generator("diffusion", "cpu", [tmp_path], SampleOptions(steps=1))
+    made = choose_generator("diffusion", ON_CPU, [tmp_path], SampleOptions(steps=1))
     assert isinstance(made, LiveHeadGenerator)
     assert len(made.generate(voice(9000), 30)) == 17
 

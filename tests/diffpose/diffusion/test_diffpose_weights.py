@@ -31,7 +31,7 @@ from talking_head.diffpose.speech.encoder import speech_encoder
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 
 TINY = {"width": 16, "layers": 2}
-main = importlib.import_module("talking_head.__main__").main
+main = importlib.import_module("talking_head.apps.cli.main").main
 
 
 def tables(context, new, token, width, steps=10, time_rows=501):

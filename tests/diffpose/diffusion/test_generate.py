@@ -17,6 +17,7 @@ from talking_head.diffpose.motion_generator import MotionRequest
 from talking_head.diffpose.speech.encoder import SAMPLES_PER_FRAME, speech_encoder
 from talking_head.diffpose.steering.style import CODE_SIZE, MotionStatistics, Style
 from talking_head.diffpose.steering.subtle import mood_controls
+from talking_head.lp_core.compute.compute import Compute
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.controls import BROW_CONTROLS, EYE_CONTROLS, LIP_CONTROLS, from_expression
 from talking_head.lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
@@ -277,7 +278,7 @@ def test_style_guidance_means_nothing_to_a_network_without_style(generator, enco
 @pytest.mark.parametrize("plan", [LIVE, LIVE_ON_CPU])
 def test_an_encoder_in_half_precision_changes_little_and_nothing_else_is_halved(plan, generator):
     """The motion differs by what the features do: three percent of them, five of it (random weights)."""
-    halved = speech_encoder(small_model().encoder, heads=4, precision="bf16")
+    halved = speech_encoder(small_model().encoder, heads=4, compute=Compute("cpu", "bf16"))
     quick = DiffusionGenerator(small_model(), halved, joyvasa_space(), SampleOptions(steps=2))
     sound, wanted = [voice(16_000).waveform[0]], MotionOptions(lip_lead_ms=0, subtle=0, rest_in_silence=False)
     exact, near = (joined(made.stream(5, plan=plan, options=wanted), sound) for made in (generator, quick))

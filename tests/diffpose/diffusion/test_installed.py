@@ -19,6 +19,7 @@ from talking_head.diffpose.diffusion.samplers import Guidance, SampleOptions
 from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.procedural.generator import ProceduralGenerator
 from talking_head.diffpose.steering.style import motion_statistics
+from talking_head.lp_core.compute.compute import ON_CPU, Compute
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.once import log_once
@@ -50,7 +51,7 @@ def test_files_are_found_where_people_have_them(place, tmp_path):
 
 def test_auto_takes_the_diffusion_generator_when_it_is_there_and_says_so_once(installed, caplog):
     with caplog.at_level(logging.INFO):
-        chosen = [choose_generator("auto", "cpu", [installed]) for _ in range(2)]
+        chosen = [choose_generator("auto", ON_CPU, [installed]) for _ in range(2)]
     assert all(isinstance(made, DiffusionGenerator) for made in chosen)
     assert [record.message for record in caplog.records] == ["Motion: diffusion; all its weights are there."]
 
@@ -58,7 +59,7 @@ def test_auto_takes_the_diffusion_generator_when_it_is_there_and_says_so_once(in
 def test_auto_takes_the_procedural_one_otherwise_and_says_why(tmp_path, caplog):
     install(tmp_path, template=False)
     with caplog.at_level(logging.INFO):
-        chosen = choose_generator("auto", "cpu", [tmp_path])
+        chosen = choose_generator("auto", ON_CPU, [tmp_path])
     assert isinstance(chosen, ProceduralGenerator)
     assert [record.message for record in caplog.records] == [
         "Motion: procedural, since joyvasa/motion_template is missing."
@@ -66,14 +67,14 @@ def test_auto_takes_the_procedural_one_otherwise_and_says_why(tmp_path, caplog):
 
 
 def test_the_installed_generator_makes_motion_for_the_whole_sound(installed):
-    made = choose_generator("diffusion", "cpu", [installed], SampleOptions(steps=1))
+    made = choose_generator("diffusion", ON_CPU, [installed], SampleOptions(steps=1))
     motion = made.generate(Audio(0.1 * torch.randn(1, 12_345), 16_000), 30)
     assert len(motion) == -(-12_345 * 30 // 16_000)
 
 
 def test_missing_weights_are_named_in_a_sentence(tmp_path):
     with pytest.raises(FileNotFoundError) as raised:
-        choose_generator("diffusion", "cpu", [tmp_path])
+        choose_generator("diffusion", ON_CPU, [tmp_path])
     message = str(raised.value)
     assert str(tmp_path) in message
     assert "joyvasa/motion_generator is missing; joyvasa/motion_template is missing" in message
@@ -85,9 +86,9 @@ def test_a_download_cut_short_counts_as_damaged(tmp_path):
     install(tmp_path)
     path = tmp_path / MOTION_GENERATOR.places[0]
     path.write_bytes(path.read_bytes()[:-1000])
-    assert isinstance(choose_generator("auto", "cpu", [tmp_path]), ProceduralGenerator)
+    assert isinstance(choose_generator("auto", ON_CPU, [tmp_path]), ProceduralGenerator)
     with pytest.raises(FileNotFoundError, match="motion_generator is damaged"):
-        choose_generator("diffusion", "cpu", [tmp_path])
+        choose_generator("diffusion", ON_CPU, [tmp_path])
 
 
 def test_an_unknown_network_in_its_place_is_told_from_the_supported_ones(tmp_path):
@@ -96,7 +97,7 @@ def test_an_unknown_network_in_its_place_is_told_from_the_supported_ones(tmp_pat
         tmp_path / MOTION_GENERATOR.places[0], {"unet.weight": torch.zeros(2), "unet.bias": torch.zeros(2)}
     )
     with pytest.raises(CheckpointError, match=r"2 tensors \(unet.bias, unet.weight …\).*Supported are JoyVASA"):
-        choose_generator("diffusion", "cpu", [tmp_path])
+        choose_generator("diffusion", ON_CPU, [tmp_path])
 
 
 def test_a_motion_generator_without_speech_encoder_is_refused(tmp_path):
@@ -123,7 +124,7 @@ def test_unknown_generators_and_devices_are_refused(installed):
     with pytest.raises(ValueError, match=r"no motion generator 'magic'; .* procedural, diffusion, talker"):
         choose_generator("magic")
     with pytest.raises(ValueError, match="no kind of device called 'abacus'"):
-        choose_generator("diffusion", "abacus", [installed])
+        choose_generator("diffusion", Compute("abacus"), [installed])
 
 
 def test_a_style_has_a_code_where_an_encoder_is_installed(tmp_path):
@@ -146,5 +147,5 @@ def test_a_style_has_a_code_where_an_encoder_is_installed(tmp_path):
 def test_the_node_and_the_command_use_the_installed_networks(installed):
     """As both ask for it: with guidance for a style that JoyVASA's network does not know."""
     sampling = SampleOptions(steps=2, guidance=Guidance(2.0, 1.0))
-    made = choose_generator("diffusion", "cpu", (installed,), sampling)
+    made = choose_generator("diffusion", ON_CPU, (installed,), sampling)
     assert len(made.generate(Audio(0.1 * torch.randn(1, 9000), 16_000), 25)) == 15

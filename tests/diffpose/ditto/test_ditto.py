@@ -38,6 +38,7 @@ from talking_head.diffpose.ditto.motion import (
 from talking_head.diffpose.ditto.network import Lmdm, LmdmLayout
 from talking_head.diffpose.generator import choose_generator
 from talking_head.diffpose.steering.options import MOODS, MotionOptions
+from talking_head.lp_core.compute.compute import ON_CPU
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.motion.keypoints import transform
@@ -320,9 +321,9 @@ def test_without_onnxruntime_it_is_asked_for(monkeypatch):
 def test_the_installed_networks_make_motion(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(InferenceSession=FakeSession))
     with pytest.raises(FileNotFoundError, match="ditto/lmdm is missing; ditto/hubert is missing"):
-        choose_generator("ditto", "cpu", (tmp_path,))
+        choose_generator("ditto", ON_CPU, (tmp_path,))
     tensors = {key: weight(key, shape) for key, shape in lmdm_shapes(width=16, hidden=16, layers=1).items()}
     torch.save({"model_state_dict": tensors}, tmp_path / "lmdm_v0.4_hubert.pth")
     (tmp_path / "hubert_streaming_fix_kv.onnx").write_bytes(b"\x08\x07" + bytes(64))
-    made = choose_generator("ditto", "cpu", (tmp_path,), SampleOptions(steps=2, guidance=Guidance(2.0, 1.0)))
+    made = choose_generator("ditto", ON_CPU, (tmp_path,), SampleOptions(steps=2, guidance=Guidance(2.0, 1.0)))
     assert len(made.generate(Audio(voice(9000)[None], 16_000), 25)) == 15

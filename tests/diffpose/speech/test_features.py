@@ -19,6 +19,7 @@ from talking_head.diffpose.speech.encoder import (
     speech_encoder,
     stretched,
 )
+from talking_head.lp_core.compute.compute import Compute
 
 ONE_CALL = 2e-5
 
@@ -180,7 +181,7 @@ def test_other_tensors_are_refused():
 def test_half_precision_hears_nearly_the_same_and_gives_float32(name):
     """Three percent of the whole, as the goldens' notes allow for bfloat16."""
     sound = golden("basic", f"audio.{name}.wav")
-    encoder = speech_encoder(tiny_tensors(), name, heads=4, precision="bf16")
+    encoder = speech_encoder(tiny_tensors(), name, heads=4, compute=Compute("cpu", "bf16"))
     assert {parameter.dtype for parameter in encoder.network.parameters()} == {torch.bfloat16}
     heard, expected = encoder.units(sound), golden("basic", f"audio.{name}.last_hidden_50fps")
     assert heard.dtype == torch.float32
@@ -198,7 +199,7 @@ def test_layers_that_are_wrong_in_half_precision_are_computed_in_single(monkeypa
 
     monkeypatch.setattr(nn.Conv1d, "forward", wrong_in_groups)
     with caplog.at_level(logging.WARNING):
-        encoder = speech_encoder(tiny_tensors(), heads=4, precision="bf16")
+        encoder = speech_encoder(tiny_tensors(), heads=4, compute=Compute("cpu", "bf16"))
     assert [record.getMessage() for record in caplog.records] == [
         "This CPU computes parts of the speech encoder wrongly in half precision; "
         "encoder.pos_conv_embed.conv: in single precision."
@@ -214,6 +215,6 @@ def test_a_cpu_hears_in_single_precision_unless_it_is_asked():
     assert hearing_dtype("auto", torch.device("cuda")) == torch.float16
     assert hearing_dtype("bf16", torch.device("cuda")) == torch.bfloat16
     with pytest.raises(ValueError, match="A CPU is slower in fp16"):
-        speech_encoder(tiny_tensors(), heads=4, precision="fp16")
+        speech_encoder(tiny_tensors(), heads=4, compute=Compute("cpu", "fp16"))
     with pytest.raises(ValueError, match="no precision 'int8'"):
         hearing_dtype("int8", cpu)

@@ -22,6 +22,7 @@ from talking_head.diffpose.talker.installed import MAPPING, SADTALKER, TALKER, p
 from talking_head.diffpose.talker.mapping import MappingNetwork
 from talking_head.diffpose.talker.pose_vae import PoseVae
 from talking_head.diffpose.talker.reconstruction import FaceReconstruction
+from talking_head.lp_core.compute.compute import ON_CPU
 from talking_head.lp_core.liveportrait.checkpoint import CheckpointError
 from talking_head.lp_core.media.audio import Audio
 from talking_head.lp_core.weights.registry import State, check
@@ -62,39 +63,39 @@ def test_files_are_found_where_people_have_them(tmp_path, place):
 
 
 def test_the_driver_is_chosen_by_name_and_speaks(installed):
-    driver = choose_generator("talker", "cpu", [installed])
+    driver = choose_generator("talker", ON_CPU, [installed])
     assert isinstance(driver, Talker)
     motion = driver.generate(VOICE, 30)
     assert len(motion) == 30
     assert motion.rotation.any()
-    still = choose_generator("talker", "cpu", [installed], talker=TalkerOptions(gain=(0.0, 0.0, 0.0)))
+    still = choose_generator("talker", ON_CPU, [installed], talker=TalkerOptions(gain=(0.0, 0.0, 0.0)))
     assert not still.generate(VOICE, 30, MotionOptions(lips_only=True)).expression.any()
 
 
 def test_auto_does_not_take_it(installed):
-    assert isinstance(choose_generator("auto", "cpu", [installed]), ProceduralGenerator)
+    assert isinstance(choose_generator("auto", ON_CPU, [installed]), ProceduralGenerator)
 
 
 def test_missing_and_damaged_files_are_named(installed, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"talker/sadtalker is missing; talker/mapping is missing.*--download"
     ):
-        choose_generator("talker", "cpu", [tmp_path])
+        choose_generator("talker", ON_CPU, [tmp_path])
     whole = (installed / MAPPING.places[0]).read_bytes()
     (tmp_path / MAPPING.places[0]).write_bytes(whole[:-100])
     with pytest.raises(FileNotFoundError, match="talker/mapping is damaged"):
-        choose_generator("talker", "cpu", [installed / "nothing", tmp_path])
+        choose_generator("talker", ON_CPU, [installed / "nothing", tmp_path])
     save_file({"x": torch.zeros(1)}, tmp_path / SADTALKER.places[0])
     (tmp_path / MAPPING.places[0]).write_bytes(whole)
     with pytest.raises(CheckpointError, match="holds no expression network"):
-        choose_generator("talker", "cpu", [tmp_path])
+        choose_generator("talker", ON_CPU, [tmp_path])
 
 
 def test_a_portrait_conditions_the_networks(installed):
     person = person_of(torch.rand(96, 96, 3), mesh(), [installed])
     assert person.shape == (70,)
-    plain = choose_generator("talker", "cpu", [installed])
-    own = choose_generator("talker", "cpu", [installed], talker=TalkerOptions(person=person))
+    plain = choose_generator("talker", ON_CPU, [installed])
+    own = choose_generator("talker", ON_CPU, [installed], talker=TalkerOptions(person=person))
     assert (own.lip_deltas(VOICE.waveform[0]) - plain.lip_deltas(VOICE.waveform[0])).abs().max() > 1e-4
 
 
@@ -111,10 +112,10 @@ def test_every_encoder_without_weights_says_what_it_needs(tmp_path):
 
 def test_sadtalkers_encoder_hears_what_the_driver_hears(installed):
     heard, options = hear(VOICE, "sadtalker", [installed]), TalkerOptions(lip_reference="none")
-    driver = choose_generator("talker", "cpu", [installed], talker=options)
+    driver = choose_generator("talker", ON_CPU, [installed], talker=options)
     assert heard.shape == (25, 512)
     own = Projection(build_bank(heard, "sadtalker"), neighbours=1)
-    spoken = choose_generator("talker", "cpu", [installed], talker=options, speaker=own)
+    spoken = choose_generator("talker", ON_CPU, [installed], talker=options, speaker=own)
     assert_near(spoken.lip_deltas(VOICE.waveform[0]), driver.lip_deltas(VOICE.waveform[0]), 1e-4)
 
 

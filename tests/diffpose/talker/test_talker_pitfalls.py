@@ -183,7 +183,7 @@ def test_nobodys_weights_are_shipped_and_the_notice_stands():
     suffixes = (".safetensors", ".pkl", ".pt", ".pth", ".npy", ".npz", ".model", ".tar", ".mat")
     kept = {
         path.stem
-        for folder in ("diffpose", "lp_core", "nodes", "web", "workflows", "tests/benchmarks")
+        for folder in ("diffpose", "lp_core", "nodes", "web", "example_workflows", "workflows", "tests/benchmarks")
         for path in (ROOT / folder).rglob("*")
         if path.suffix in suffixes
     }

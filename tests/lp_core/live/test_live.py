@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from talking_head.diffpose.procedural.stream import ProceduralStream
 from talking_head.lp_core.choice import choose_renderer
+from talking_head.lp_core.compute.compute import ON_CPU
 from talking_head.lp_core.compute.transfer import as_bytes
 from talking_head.lp_core.faces.search import find_faces
 from talking_head.lp_core.live.recording import PICTURES_WAITING, Recording
@@ -45,7 +46,7 @@ RATE = VOICE.sample_rate
 def sitter() -> Portrait:
     """Somebody small; not a fixture, since hypothesis prints those."""
     picture = limited(load_picture(ROOT / "workflows" / "demo_portrait.jpg"), 160)
-    return choose_renderer("mesh", "cpu").portrait(picture, find_faces(picture)[0])
+    return choose_renderer("mesh", ON_CPU).portrait(picture, find_faces(picture)[0])
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ from talking_head.lp_core.motion.smoothers import kalman
 from talking_head.lp_core.once import log_once
 from talking_head.lp_core.render.openings import Retargeter, open_eyes_to, open_lips_to
 from talking_head.lp_core.render.portrait import RenderOptions
-from talking_head.lp_core.render.render import clip_motion, render, render_clip, render_over
+from talking_head.lp_core.render.render import clip_motion, render, render_clip, render_over, render_together
 
 TIGHT = 2e-6  # from stored motion; the goldens' README
 FROM_PIXELS = 3e-5
@@ -475,17 +475,25 @@ def test_half_precision_is_close_to_single(portrait):
     assert (halved.draw(portrait, own, options) - exact).abs().mean() < 0.02
 
 
-def test_a_second_face_of_a_picture_moves_over_frames_of_the_first(renderer, picture):
+def test_faces_of_one_picture_move_together(renderer, picture):
     wide = torch.cat([picture, picture.flip(1)], 1)
     left, right = (renderer.portrait(wide, face_in(wide, x, size=0.06)) for x in (0.25, 0.75))
     motions = moving(3), moving(2)
+    together = torch.cat(list(render_together([left, right], motions, RenderOptions(batch_size=2))))
     alone = drawn(left, motions[0])
-    together = torch.cat(list(render_over(right, motions[1], alone, RenderOptions(batch_size=2))))
     assert together.shape == (3, 120, 200, 3)
     assert_close(together[:, :, :90], alone[:, :, :90], 1e-5)
     assert (together[:, :, 110:] - wide[None, :, 110:]).abs().max() > 1e-3
+    one_by_one = torch.cat(list(render_over(right, motions[1], alone, RenderOptions(batch_size=2))))
+    assert_close(one_by_one, together, 1e-5)
     with pytest.raises(ValueError, match="same picture"):
         next(render_over(right, motions[1], alone[:, :50]))
+
+
+@pytest.mark.parametrize("motions", [0, 1])
+def test_every_portrait_needs_its_motion(portrait, motions):
+    with pytest.raises(ValueError, match="motion"):
+        next(render_together([portrait, portrait], [moving(2)] * motions))
 
 
 def test_a_clip_drives_a_clip(renderer, picture):

@@ -241,7 +241,7 @@ def unwanted():
 
 @pytest.mark.parametrize("options", [{"crf": 0}, {"crf": 52}, {"preset": "warp"}])
 def test_options_outside_their_range_are_refused(options):
-    with pytest.raises(ValueError, match="give"):
+    with pytest.raises(ValueError, match="expected"):
         VideoOptions(**options)
 
 

@@ -5,7 +5,7 @@ import json
 from conftest import ROOT
 from host import Host, load_as_comfyui
 
-from talking_head.__main__ import main
+from talking_head.apps.cli.main import main
 from talking_head.lp_core.liveportrait.entries import LIVEPORTRAIT
 from talking_head.lp_core.weights import doctor
 

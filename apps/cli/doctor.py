@@ -1,0 +1,20 @@
+"""doctor: what is installed, which weights are here, what to do."""
+
+import argparse
+
+from ...lp_core.weights.doctor import diagnosis
+from .arguments import add_models_folders
+from .weights import folders_of, published_weights
+
+HELP = "what is installed, which weights are here, what to do"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_models_folders(parser)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Print what is installed."""
+    for line in diagnosis([(entry, folders_of(entry, given)) for entry in published_weights()]):
+        print(line)  # noqa: T201 the report is what was asked for

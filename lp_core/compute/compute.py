@@ -1,0 +1,60 @@
+"""Where, how precisely and how fast networks compute, as one value."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..options import check_options, option
+from .acceleration import ACCELERATIONS
+from .device import PRECISIONS, EnsureLoaded, ModelPlacement, choose_device, choose_dtype, place_permanently
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where, how precisely and how fast networks compute.
+
+    Attributes:
+        placement: brings networks to the device, and may take them off it between calls.
+
+    Raises:
+        ValueError: an unknown device, precision or acceleration, or a device that this machine has not.
+    """
+
+    device: torch.device | str = option(  # noqa: RUF009 makes a dataclasses.field
+        "auto", "Where networks compute: auto, cpu, cuda, mps …"
+    )
+    precision: str = option(
+        "auto",
+        "Number format of LivePortrait's drawing and of speech encoders: auto is fp16 on CUDA, for drawing bf16 on "
+        "CPUs that compute in it, and fp32 elsewhere. fp32 is the most exact, and helps where fp16 overflows.",
+        choices=PRECISIONS,
+    )
+    acceleration: str = option(
+        "none",
+        "For liveportrait's drawing: compile lets torch.compile translate its networks, minutes the first time; "
+        "graphs records them as CUDA graphs. Where one cannot run, the log says why and drawing goes on without.",
+        choices=ACCELERATIONS,
+    )
+    placement: ModelPlacement = place_permanently
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        object.__setattr__(self, "device", choose_device(self.device))
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device that was chosen."""
+        return torch.device(self.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of convolutions on the device; raises as `choose_dtype`."""
+        return choose_dtype(self.precision, self.torch_device)
+
+    def placed(self, networks: nn.Module) -> EnsureLoaded:
+        """Takes networks to the device; what is returned is called right before they work."""
+        return self.placement(networks, self.torch_device)
+
+
+ON_CPU = Compute("cpu")
