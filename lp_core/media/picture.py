@@ -4,8 +4,9 @@ import os
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from ..compute.opencv import shrunk
 
 SMALLEST_SIDE = 32  # pixels: below it no face can be told
 LARGEST_SIDE = 8192  # pixels: above it a picture would fill the memory for nothing
@@ -62,8 +63,7 @@ def limited(picture: Tensor, longest_side: int, division: int = 1) -> Tensor:
     ratio = longest_side / max(height, width)
     if ratio < 1:
         height, width = max(1, round(height * ratio)), max(1, round(width * ratio))
-        shrunk = F.interpolate(picture.permute(2, 0, 1)[None], size=(height, width), mode="area")
-        picture = shrunk[0].permute(1, 2, 0).contiguous()
+        picture = shrunk(picture, height, width).contiguous()
     whole = height % division == 0 and width % division == 0
     return picture if whole else picture[: height - height % division, : width - width % division]
 
