@@ -84,17 +84,18 @@ def write_video(
     options: VideoOptions | None = None,
     appearing: Callable[[str | os.PathLike[str]], AbstractContextManager[Path]] = appearing_whole,
 ) -> int:
-    """Encode frames as they come into one file, with the sound beside them; gives the number of frames.
+    """Encode frames as they come into one file, with the sound beside them; gives the number of frames in it.
 
     Encoding has a thread of its own, so that the next frames are made in the meantime, here.
     The file appears whole or not at all. Where the pixel format needs even sides, an odd one is padded by repeating
     its last row or column, which loses nothing. The sound keeps its rate and channels; it is cut where the last
     frame ends. Rates that the sound codec lacks are resampled to the next one that it has, with a line in the log.
+    Of more frames a second than browsers play in that format (`VideoFormat.shortest_frame`), some are left out.
 
     Args:
         path: where to write; its ending is one of the format's.
-        frames: RGB in 0…1, or in 0…255 as uint8 for formats of eight bits, on any device: batches (B, H, W, 3) or
-            single frames (H, W, 3), all of one size; (…, 4) with transparency where the format keeps it.
+        frames: RGB in 0…1, or in 0…255 as uint8, on any device: batches (B, H, W, 3) or single frames (H, W, 3)
+            of one size; (…, 4) with transparency where the format keeps it.
         fps: frames a second, made exact by `frame_rate`.
         audio: the sound track, whole or arriving before the frames that it belongs to; None for a silent video.
         options: format, quality, speed and metadata.
@@ -112,11 +113,11 @@ def write_video(
         raise ValueError(f"{form.name} is written as {', '.join(form.suffixes)}; got {os.fspath(path)!r}.")
 
     def written(part: Path, arriving: Iterator[Tensor]) -> int:
-        batches = (_batch(frame, form) for frame in arriving)
+        batches = _thinned((_batch(frame, form) for frame in arriving), rate, shown_rate)
         beginning = _beginning(batches, form)
         shape = beginning[0].shape[1:]
         suited = form.for_few_frames() if sum(map(len, beginning)) < FEW_FRAMES else form
-        with _Encoder(part, shape, rate, audio, suited, chosen) as encoder:
+        with _Encoder(part, shape, shown_rate, audio, suited, chosen) as encoder:
             for batch in chain(_released(beginning), batches):
                 encoder.add(batch)
             count = encoder.finish()
@@ -124,9 +125,35 @@ def write_video(
             _complete_webp(part, chosen.metadata, shape)
         return count
 
+    shown_rate = _shown_rate(rate, form)
     kept = f"{form.pixel_format(chosen.pixel_format, alpha=False)} {form.with_alpha}"
     with appearing(path) as part:
         return alongside(on_host(frames, eight_bits="10le" not in kept), partial(written, part))
+
+
+def _shown_rate(rate: Fraction, form: VideoFormat) -> Fraction:
+    """The rate that a format's players keep to, which is lower than the wanted one where that is too fast."""
+    if form.shortest_frame is None or rate * form.shortest_frame <= 1:
+        return rate
+    shown = 1 / form.shortest_frame
+    _log.warning(
+        "%s plays at most %.4g frames a second; of %.4g some are left out, and it lasts as long.",
+        form.name, shown, rate,
+    )  # fmt: skip
+    return shown
+
+
+def _thinned(batches: Iterator[Tensor], rate: Fraction, shown_rate: Fraction) -> Iterator[Tensor]:
+    """The frames (B, H, W, C) at `rate` that are on the screen when those at the lower `shown_rate` begin."""
+    if rate == shown_rate:
+        yield from batches
+        return
+    step, first = rate / shown_rate, 0
+    for batch in batches:
+        shown = range(math.ceil(first / step), math.ceil((first + len(batch)) / step))
+        if shown:
+            yield batch[[math.floor(index * step) - first for index in shown]]
+        first += len(batch)
 
 
 def _beginning(batches: Iterator[Tensor], form: VideoFormat) -> list[Tensor]:
@@ -208,10 +235,11 @@ def _batch(frames: Tensor, form: VideoFormat | None = None) -> Tensor:
 
 
 def _pixels(frames: Tensor, bits: int) -> np.ndarray:
-    """Frames (B, H, W, C) in 0…1 as rounded integers of 8 or 16 bits."""
+    """Frames (B, H, W, C) in 0…1, or in 0…255 as uint8, as rounded integers of 8 or 16 bits."""
     if bits == 8:
         return np.ascontiguousarray((frames if frames.dtype == torch.uint8 else as_bytes(frames)).cpu().numpy())
-    scaled = frames.detach().float().mul(2**bits - 1).round_().clamp_(0, 2**bits - 1)
+    white = 255 if frames.dtype == torch.uint8 else 1
+    scaled = frames.detach().float().mul((2**bits - 1) / white).round_().clamp_(0, 2**bits - 1)
     return np.ascontiguousarray(scaled.cpu().numpy().astype(np.uint16))
 
 

@@ -7,6 +7,7 @@ Names are those that workflows keep.
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ class VideoFormat:
         in_browsers: whether pages play it.
         smallest_side: pixels that its encoder takes at least.
         few_settings: options of the encoder that take the place of others in clips of less than FEW_FRAMES.
+        shortest_frame: seconds; browsers show frames of less for 0.1 s. None: there is no such bound.
     """
 
     name: str
@@ -94,6 +96,7 @@ class VideoFormat:
     in_browsers: bool = True
     smallest_side: int = 1
     few_settings: Mapping[str, str] = field(default_factory=dict)
+    shortest_frame: Fraction | None = None
 
     def for_few_frames(self) -> "VideoFormat":
         """The format as clips of less than FEW_FRAMES want it."""
@@ -158,6 +161,7 @@ def _video_toolbox(crf: int, _preset: str) -> dict[str, str]:
 
 
 MP4_OPTIONS = {"movflags": "faststart+use_metadata_tags"}
+MATROSKA_OPTIONS = {"fflags": "bitexact"}  # else its identifiers are random, in webm too
 
 # By container: what lies on the disk is a file that can be played, whenever writing ends.
 _FRAGMENTED = {
@@ -203,6 +207,7 @@ AV1 = VideoFormat(
     ("yuv420p", "yuv420p10le"),
     sound=OPUS,
     settings=_svt_av1,
+    muxer_options=MATROSKA_OPTIONS,
     smallest_side=64,
 )
 VP9 = VideoFormat(
@@ -215,6 +220,7 @@ VP9 = VideoFormat(
     with_alpha="yuva420p",
     sound=OPUS,
     settings=_vp9,
+    muxer_options=MATROSKA_OPTIONS,
 )
 PRORES = VideoFormat(
     "video/prores-mov",
@@ -239,6 +245,7 @@ FFV1 = VideoFormat(
     with_alpha="bgra",
     sound=PCM_FLOAT,
     settings=lambda _crf, _preset: {"level": "3", "slicecrc": "1"},
+    muxer_options=MATROSKA_OPTIONS,
     in_browsers=False,
 )
 GIF = VideoFormat(
@@ -250,6 +257,7 @@ GIF = VideoFormat(
     ("pal8",),
     with_alpha="pal8",
     muxer_options={"loop": "0"},
+    shortest_frame=Fraction(2, 100),
 )
 WEBP = VideoFormat(
     "image/webp",
@@ -261,6 +269,7 @@ WEBP = VideoFormat(
     with_alpha="bgra",
     settings=_webp,
     muxer_options={"loop": "0"},
+    shortest_frame=Fraction(11, 1000),
 )
 
 SOFTWARE = (H264, H265, AV1, VP9, PRORES, FFV1, GIF, WEBP)

@@ -101,19 +101,30 @@ def animated_frames(path: str | os.PathLike[str]) -> Iterator[AnimatedFrame]:
         FileNotFoundError: no such file.
         ValueError: not a picture of ANIMATED_FORMATS, a damaged one, or one outside the sizes that are taken.
     """
-    with _opened(path, ANIMATED_FORMATS) as image:
+    for image in _pages(path):
+        yield AnimatedFrame(_upright(np.array(srgb(image)), _orientation(image)), _duration(image))
+
+
+def frame_durations(path: str | os.PathLike[str]) -> list[Fraction]:
+    """Seconds that each frame of an animated picture is shown, decoded as in `animated_frames`."""
+    return [_duration(image) for image in _pages(path)]
+
+
+def _pages(path: str | os.PathLike[str]) -> "Iterator[Image]":
+    """An animated picture, decoded at each of its frames in turn."""
+    with _opened(path, ANIMATED_FORMATS, smallest_side=1) as image:
         # An animated PNG may begin with a still for programs that know no animation.
         first = 1 if image.info.get("default_image") else 0
         for index in range(first, getattr(image, "n_frames", 1)):
             image.seek(index)
             image.load()
-            yield AnimatedFrame(_upright(np.array(srgb(image)), _orientation(image)), _duration(image))
+            yield image
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, smallest_side: int = SMALLEST_SIDE) -> None:
     """Raise ValueError for a picture outside 32 … 8192 pixels a side, or above 1 GiB in memory."""
-    if min(width, height) < SMALLEST_SIDE:
-        raise ValueError(f"The picture has {width}×{height} pixels; a face needs at least {SMALLEST_SIDE} a side.")
+    if min(width, height) < smallest_side:
+        raise ValueError(f"The picture has {width}×{height} pixels; a face needs at least {smallest_side} a side.")
     if max(width, height) > LARGEST_SIDE or width * height * BYTES_PER_PIXEL > LARGEST_BYTES:
         raise ValueError(
             f"The picture has {width}×{height} pixels; at most {LARGEST_SIDE} a side are taken. Shrink it first."
@@ -143,7 +154,9 @@ def _upright(pixels: np.ndarray, orientation: int) -> Tensor:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], formats: tuple[str, ...]) -> "Iterator[Image]":
+def _opened(
+    path: str | os.PathLike[str], formats: tuple[str, ...], smallest_side: int = SMALLEST_SIDE
+) -> "Iterator[Image]":
     """An image whose size was judged and that is not decoded yet."""
     from PIL import Image
 
@@ -153,7 +166,8 @@ def _opened(path: str | os.PathLike[str], formats: tuple[str, ...]) -> "Iterator
     with _telling_failures(path):
         opened = Image.open(path, formats=allowed)
     with opened as image:
-        check_size(*image.size)
+        width, height = image.size
+        check_size(width, height, smallest_side)
         with _telling_failures(path):
             yield image
 
@@ -190,8 +204,8 @@ def _is_heif(path: str | os.PathLike[str]) -> bool:
         from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
-            f"{path} is a HEIC picture, which needs the package pillow-heif: install it (pip install pillow-heif), "
-            "or save the picture as JPEG or PNG."
+            f'{path} is a HEIC picture, which needs pillow-heif: pip install "talking-head[heic]", or '
+            "pip install pillow-heif. Or save the picture as JPEG or PNG."
         ) from error
     register_heif_opener()
     return True

@@ -299,7 +299,7 @@ def _upper_teeth(inside: Inside, palette: Palette, gum_from: float) -> tuple[Ten
 
 @dataclass(frozen=True, eq=False)
 class ToothRow:
-    """A row of teeth, maps (B, h, w): opacity, brightness, and relief, 0 between two teeth … 1 in a tooth's middle."""
+    """A row of teeth, maps (B, h, w): opacity, brightness, and relief: 0 between teeth … 1 in a tooth's middle."""
 
     cover: Tensor
     light: Tensor
