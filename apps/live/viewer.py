@@ -104,7 +104,7 @@ class Outbox:
 
 
 class Viewer:
-    """A `live.Audience` that serves a page, from a thread of its own while the block lasts.
+    """A `live.Audience` that serves the page, in its own thread, inside a `with` block.
 
     Args:
         picture: (H, W, 3) uint8, shown until the first frame.

@@ -8,15 +8,15 @@ from torch import nn
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 FRAME_BYTES = 400 << 20  # for one frame in warping and decoder, single precision; half of it in half precision
-USABLE_SHARE = 0.6  # of the free memory that a batch may take
-LARGEST_BATCH = 16  # frames; beyond it a GPU gains nothing more
+USABLE_SHARE = 0.6  # of the free memory, for a batch
+LARGEST_BATCH = 16  # frames; larger batches are not faster on a GPU
 
 EnsureLoaded = Callable[[int], None]
 """Called right before networks run, with the bytes they will need besides their weights: moves them to their
 device if they have been moved off it."""
 ModelPlacement = Callable[[nn.Module, torch.device], EnsureLoaded]
-"""Takes charge of the placement of networks on a device and returns their `EnsureLoaded`. ComfyUI's unloads them
-when other models need the memory, so their weights may be on another device after each call of `EnsureLoaded`."""
+"""Manages the placement of networks on a device; returns their `EnsureLoaded`. ComfyUI's unloads them when other
+models need the memory, so their weights may be on another device after each call of `EnsureLoaded`."""
 
 
 def place_permanently(networks: nn.Module, device: torch.device) -> EnsureLoaded:

@@ -1,7 +1,7 @@
 """Speech that is still arriving, to frames of a portrait that speaks it, on time or dropped.
 
-    sound ─ push ─► arrived ─ hear ─► settled motion ─ draw ─► frame n, or nothing in its place
-      └───────────► audience ◄──────────────────────────────────┘
+    sound ─ push ─► arrived ─ hear ─► final motion ─ draw ─► frame n, or nothing in its place
+      └───────────► audience ◄────────────────────────────────┘
 
 The clock is the duration of the sound received, and no other until it ends. Frame n belongs to second n / fps of
 it and is due `latency` seconds of sound later. A frame that cannot be ready within one frame of its due time is
@@ -175,7 +175,7 @@ class LiveHead:
 
     @property
     def frames(self) -> int:
-        """Frames that cover the sound that has arrived."""
+        """Number of frames that cover the sound received so far."""
         return frame_count(self.sound.arrived, self.sound.sample_rate, self.schedule.fps)
 
     @property

@@ -3,7 +3,7 @@
 from ..weights.registry import PublishedFile, WeightEntry
 
 # LivePortrait. Code and weights are published under the MIT licence. The InsightFace and X-Pose models that the
-# original uses to find faces and animals allow no commercial use; nothing here needs them, so they are not listed.
+# original uses to find faces and animals forbid commercial use; they are not needed here, so they are not listed.
 # Sizes and checksums are those of the Hub's large-file records, as pinned by several public projects.
 _CONVERTED = ("Kijai/LivePortrait_safetensors", "59f30f36d7b791929c25437df7461d5b0e0010b1")
 _ORIGINAL = ("KlingTeam/LivePortrait", "82a4fa6735ca58432b6ce39301b4b9ee066dea47")

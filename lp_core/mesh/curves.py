@@ -14,7 +14,7 @@ def smoothstep(values: Tensor) -> Tensor:
 
 
 def bell(values: Tensor) -> Tensor:
-    """exp(-x²), without the underflow that makes it slow."""
+    """exp(-x²), without underflow, which would make it slow."""
     return torch.exp(-values.clamp(-4, 4).square())
 
 

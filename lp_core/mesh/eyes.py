@@ -264,7 +264,7 @@ class Lids:
     """The lids of one eye over a box of B frames, in the eye's own frame; every map is (B, h, w).
 
     Attributes:
-        along: share of the way from the outer to the inner corner.
+        along: share of the width from the outer to the inner corner.
         over: pixels above the upper lid's line; below it negative.
         between: pixels inside the opening; outside of it negative.
         lowered: pixels that the upper lid has moved down there.

@@ -99,7 +99,7 @@ class Opening:
     """The lips of B frames over a box; maps (B, h, w) in pixels of the working square.
 
     Attributes:
-        along: share of the way from the left to the right corner.
+        along: share of the width from the left to the right corner.
         below_upper: distance below the upper lip's line.
         above_lower: distance above the lower lip's line.
         width: (B,) between the corners.

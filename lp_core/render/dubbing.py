@@ -18,7 +18,7 @@ from .portrait import Renderer, RenderOptions
 # Landmarks of the 478-point mesh: outer eye corners, corners of the mouth, base of the nose, chin.
 EYE_CORNERS, MOUTH_CORNERS, NOSE_BASE, CHIN = (33, 263), (61, 291), 2, 152
 SIDE, BELOW = 0.62, 0.35  # of the distance of the eye corners: half the region's width; its depth below the chin
-FEATHER = 0.30  # of the way from the region's border to its middle
+FEATHER = 0.30  # of the distance from the region's border to its centre
 BACKWARD_BLOCK = 64  # frames in memory while a file is played backwards
 
 

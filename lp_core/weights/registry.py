@@ -16,7 +16,7 @@ LONGEST_HEADER = 100_000_000  # bytes; the safetensors library refuses longer on
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file on the Hugging Face Hub, at a fixed revision, so that its checksum stays true."""
+    """A file on the Hugging Face Hub, at a fixed revision, so that its checksum stays valid."""
 
     repository: str
     """Owner and name."""
@@ -70,7 +70,7 @@ def hub_entry(
         purpose: of the weights, in one line.
         licence: short name.
         published: the file on the Hub.
-        folder: within a models folder, of all of the repository's files; `family` when None.
+        folder: folder of the repository's files within a models folder; `family` when None.
         others: further paths within a models folder, after those.
     """
     path = published.path
