@@ -11,10 +11,7 @@ from ..motion.sequence import MotionSequence
 
 SHARE = 0.5  # of the head's translation
 CHIN, CHEEKS = 152, (234, 454)  # of the 478-point mesh
-START, RAMP = (
-    0.35,
-    0.9,
-)  # face widths below the chin: where the body begins to move, and over which the weight rises to 1
+START, RAMP = 0.35, 0.9  # face widths below the chin: where the weight starts, and over which it rises to 1
 REACH = 1.6  # face widths to either side at which the weight has fallen to 1 / e
 
 

@@ -30,7 +30,7 @@ class Extraction:
     faceless: tuple[int, ...]
 
     def held(self) -> MotionSequence:
-        """The motion with frames without a face held from the last frame with one, or, at the start, from the first."""
+        """The motion with the last frame with a face, or at the start the first, repeated in frames without one."""
         frames = torch.arange(len(self.motion))
         seen = frames[~torch.isin(frames, torch.tensor(self.faceless, dtype=frames.dtype))]
         latest = (torch.searchsorted(seen, frames, right=True) - 1).clamp(min=0)
