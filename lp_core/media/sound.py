@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
 
 PIECE_SECONDS = 10  # of a sound that is worked on at once where it is not needed whole
-SLACK_SECONDS = 0.02  # by which a frame's time may differ from the end of the one before: less is a blurred clock
+SLACK_SECONDS = 0.01  # by which a frame's time may differ from the end of the one before: less is a blurred clock
 
 _log = logging.getLogger(__name__)
 
