@@ -15,6 +15,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -41,6 +42,7 @@ from ....lp_core.faces.landmark_net import (
 from ....lp_core.faces.landmarks import LANDMARKS
 from ....lp_core.faces.refine import FaceBox, mirror
 from ....lp_core.media.tensor_files import save_tensors
+from ....lp_core.media.video import read_video
 
 STORED_SIZE = 320  # pixels a side of the stored, upright faces
 STORED_MARGIN = 2.1  # side of a stored face's picture over the larger side of its box
@@ -372,14 +374,10 @@ def label(sources: Sequence[Path]) -> Faces:
 
 def _pictures(source: Path) -> Iterator[Tensor]:
     """A still, or evenly spaced frames of a clip, as (H, W, 3) in 0…1."""
-    import av
-
-    with av.open(str(source)) as container:
-        stream = container.streams.video[0]
-        step = max(1, stream.frames // FRAMES_PER_CLIP)
-        for index, frame in enumerate(container.decode(stream)):
-            if index % step == 0:
-                yield torch.from_numpy(frame.to_ndarray(format="rgb24")).float() / 255
+    clip = read_video(source)
+    step = max(1, (clip.frame_count or 1) // FRAMES_PER_CLIP)
+    for pixels in islice(clip.pictures(), 0, None, step):
+        yield pixels.float() / 255
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
