@@ -6,6 +6,7 @@
 # so: the first frame's pts is 0 in all but the .mp3, whose audio begins at a pts of 1105 samples. And in mp4, whose
 # stream says 48000 samples, 48128 are decoded: the encoder's last frame is filled up with zeros, which are not cut.
 # Frames without a pts make an mp4 that is 1024 samples late as well.
+# PyAV 19.0.2 (FFmpeg 9.0.2) cuts the zeros in mp4 (48000 samples) and is as late in ADTS, MPEG-TS and AVI.
 #
 # Seen: mp4 0, mov 0, matroska 0, adts 1024, mpegts 1024, avi 1024, mp3 0, mp3 in avi 1105 samples late; mp4 48128 samples
 # What to do: cut what comes after the stream's duration; measure lip sync in the container that is delivered.

@@ -6,6 +6,7 @@
 # swapped. 3.0, quad and 5.1 come back in order. libsndfile 1.2.2, a decoder of its own, finds the same in the Ogg
 # file (its order is Vorbis': left, centre, right …), so it is the encoder that is wrong and not FFmpeg's decoder.
 # FFmpeg's AAC keeps the order of all five. The layout's name is right in every file.
+# PyAV 19.0.2 (FFmpeg 9.0.2) does the same by libopus.
 #
 # Seen: 5.0 [200, 300, 500, 600, 400]; libsndfile 5.0 [200, 500, 300, 600, 400]; 6.1 [200, 300, 700, 500, 400, 600, 800]
 # What to do: write 5.0 and 6.1 by AAC or FLAC, or add a silent channel and write 5.1 and 7.1.

@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from importlib import import_module
 
+import option_tables
 import pytest
 from conftest import ROOT
 
@@ -51,6 +52,11 @@ def test_names_of_the_glossary_s_meanings_exist():
 def test_what_the_api_pages_show_exists(page):
     for module, name in re.findall(r"^::: (talking_head[\w.]+)\.(\w+)$", page.read_text("utf-8"), re.MULTILINE):
         assert import_module(module).__dict__[name].__module__ == module
+
+
+def test_the_page_of_options_is_made_from_their_fields():
+    """When this fails: python tests/option_tables.py."""
+    assert option_tables.PAGE.read_text(encoding="utf-8") == option_tables.page()
 
 
 def test_the_api_pages_show_every_public_name():

@@ -55,7 +55,7 @@ ROOMS = (  # from the roof down: each imports only those after it
     "lp_core.once",
 )
 HOST_MODULES = {"folder_paths", "comfy", "comfy_api", "server", "execution", "nodes"}
-HEAVY = {"librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}
+HEAVY = {"cv2", "librosa", "transformers", "skimage", "scipy", "kornia", "mediapipe", "av", "PIL", "tqdm"}
 NEEDED_AT_ONCE = {"torch", "numpy", "safetensors"}
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 

@@ -45,6 +45,20 @@ def test_requirements_are_lower_bounds_only():
     assert PROJECT["project"]["dependencies"] == requirements()
 
 
+def test_every_requirement_is_imported():
+    modules = {"opencv-python": "cv2", "pillow": "PIL", "scikit-image": "skimage"}
+    sources = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("apps", "lp_core", "diffpose", "nodes")
+        for path in (ROOT / folder).rglob("*.py")
+        if "training" not in path.parts
+    )
+    for line in requirements():
+        module = modules.get(name := line.split(">=")[0], name)
+        statement = rf'^ *(import|from) {module}\b|import_module\("{module}"\)'
+        assert re.search(statement, sources, re.MULTILINE), f"nothing imports {module}, which {line} is for"
+
+
 def requirements() -> list[str]:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]

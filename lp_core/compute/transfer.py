@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .opencv import eight_bits
+
 SLOTS = 2  # batches that are on their way at once
 
 
@@ -161,4 +163,4 @@ def carried(batches: Iterable[Tensor], copy_stream: CopyStream, slots: int = SLO
 
 def as_bytes(frames: Tensor) -> Tensor:
     """Frames in 0…1 as rounded uint8, on their device."""
-    return frames.detach().float().mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    return eight_bits(frames)

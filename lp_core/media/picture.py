@@ -3,9 +3,9 @@
 import os
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from ..compute.opencv import shrunk
 from .picture_files import check_size, stored_picture
 
 GROUND = 1.0  # the grey level that shows through transparency: white, as in browsers and on paper
@@ -88,7 +88,6 @@ def limited(picture: Tensor, longest_side: int, division: int = 1) -> Tensor:
     ratio = longest_side / max(height, width)
     if ratio < 1:
         height, width = max(1, round(height * ratio)), max(1, round(width * ratio))
-        shrunk = F.interpolate(picture.permute(2, 0, 1)[None], size=(height, width), mode="area")
-        picture = shrunk[0].permute(1, 2, 0).contiguous()
+        picture = shrunk(picture, height, width).contiguous()
     whole = height % division == 0 and width % division == 0
     return picture if whole else picture[: height - height % division, : width - width % division]

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .clock import Film, Track
-from .decoding import Timed, decoded, first_picture_seconds
+from .clock import Film, Timed, Track
+from .decoding import decoded
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
@@ -91,8 +91,11 @@ def sound_track(film: Film) -> SoundTrack | None:
     first = next(frames, None)
     if first is None:
         return None
-    light = replace(film, video=None)  # its times are not needed any more
-    return SoundTrack(light, film.audio, first_picture_seconds(film), first.sample_rate, first.layout.name)
+    begun = None
+    if film.video is not None and film.first is not None and film.first.time is not None:
+        begun = film.first.time * film.video.time_base
+    light = replace(film, video=None, first=None)  # its times and pictures are not needed any more
+    return SoundTrack(light, film.audio, begun, first.sample_rate, first.layout.name)
 
 
 class _Converter:

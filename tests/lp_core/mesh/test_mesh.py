@@ -1,10 +1,10 @@
 """The mesh renderer on the public-domain astronaut: what must hold whatever the picture looks like."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from safetensors.torch import load_file
 from skimage import data
 
@@ -31,7 +31,7 @@ from talking_head.lp_core.motion.sequence import MotionFrame, MotionSequence
 from talking_head.lp_core.render.portrait import Portrait, RenderOptions
 from talking_head.lp_core.render.render import render
 
-GOLDEN = Path(__file__).parent / "golden" / "mesh" / "astronaut_landmarks.safetensors"
+GOLDEN = ROOT / "tests" / "golden" / "mesh" / "astronaut_landmarks.safetensors"
 EXACT = 1e-4  # brightness: float32 rounding of sample positions
 ONE_STEP = 1 / 255
 
