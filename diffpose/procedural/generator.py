@@ -138,7 +138,7 @@ def brow_drift(times: Curve, random: np.random.Generator) -> Curve:
 
 @dataclass(frozen=True)
 class BrowRise:
-    """Brows raised on an accent by a height in eye distances, 0 on most; `accent` and `known` as in pose.Nod."""
+    """Brows raised on an accent by a height in eye distances, 0 on most; `accent` and `known` as in head.Nod."""
 
     accent: float
     height: float

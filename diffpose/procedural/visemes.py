@@ -1,6 +1,6 @@
 """The mouth shapes that a voice asks for, by a small network of our own (viseme_net.safetensors).
 
-It was trained by training/visemes.py on synthesised speech with known phoneme times, in many voices; no recording
+It was trained by diffpose/training/shipped/visemes.py on synthesised speech with known phoneme times, in many voices; no recording
 of a person was used.
 """
 

@@ -1,6 +1,6 @@
 """Trains the viseme nets on synthetic speech: `python -m talking_head.diffpose.training.shipped.visemes driver`.
 
-The driver (diffpose/viseme_net.safetensors) moves the built-in generator's lips; the judge
+The driver (diffpose/procedural/viseme_net.safetensors) moves the built-in generator's lips; the judge
 (tests/benchmarks/judge_net.safetensors) measures lip sync and shares neither voices, languages nor seed with it.
 Each takes about ten minutes on one core.
 """
