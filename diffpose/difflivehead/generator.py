@@ -81,14 +81,14 @@ class LiveHeadGenerator(MotionGenerator):
 
     def _person(self) -> Person:
         """The person token's inputs, limited to those in the network's layout."""
-        told = {
+        inputs = {
             "shape": self._who.shape,
             "mouth_open_ratio": torch.tensor([self._who.mouth_open_ratio]),
             "mean_expression": self._who.mean,
         }
         like = self._model.denoiser.audio_map.weight
         sizes = self._model.card.layout.token.sizes()
-        return Person(**{name: value[None].to(like) for name, value in told.items() if name in sizes})
+        return Person(**{name: value[None].to(like) for name, value in inputs.items() if name in sizes})
 
 
 def _periods(random: np.random.Generator) -> Iterator[int]:

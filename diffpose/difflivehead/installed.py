@@ -36,10 +36,10 @@ def installed_livehead(
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
 ) -> LiveHeadGenerator:
-    """DiffLiveHead's generator of the files in the models folders; its networks are kept for later calls.
+    """DiffLiveHead's generator from the files in the models folders; its networks are cached for later calls.
 
     Args:
-        folders: models folders, best first, that `livehead_file` finds the network in.
+        folders: models folders, best first, in one of which `livehead_file` finds the network.
         compute: device and placement of the networks, precision of the speech encoder.
         portrait: the face to animate; used only when LivePortrait's networks prepared it.
         options: sampling of each window.

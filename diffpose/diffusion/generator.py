@@ -176,8 +176,8 @@ class DiffusionGenerator(MotionGenerator):
             plan: division of the voice into windows.
             options: as in `generate`; frames are held back until those that the lip lead refers to settle.
         """
-        manner, wanted = style or Style(), options or MotionOptions()
-        return self._stream(seed, manner, plan, LiveSteering(wanted, self._gains(manner), seed, plan.ahead))
+        style, options = style or Style(), options or MotionOptions()
+        return self._stream(seed, style, plan, LiveSteering(options, self._gains(style), seed, plan.ahead))
 
     def live(
         self,
@@ -195,7 +195,7 @@ class DiffusionGenerator(MotionGenerator):
         plan = LIVE_ON_CPU if self._encoder.device.type == "cpu" else LIVE
         return self.stream(seed, style, plan, options)
 
-    def _stream(self, seed: int, manner: Style, plan: WindowPlan, steering: LiveSteering | None) -> WindowStream:
+    def _stream(self, seed: int, style: Style, plan: WindowPlan, steering: LiveSteering | None) -> WindowStream:
         check_seed(seed)
         model = self._model
         features = self._features(plan)
@@ -203,9 +203,9 @@ class DiffusionGenerator(MotionGenerator):
             model,
             features,
             plan,
-            self._guided(manner),
+            self._guided(style),
             draw=seeded_noise(seed, (1, plan.frames, model.card.layout.motion_dims)),
-            person=self._person(manner),
+            person=self._person(style),
             silence=silent_context(model, self._encoder),
         )
         held_back = 0 if steering is None else steering.held_back
