@@ -34,7 +34,7 @@ def through_keys(times: Sequence[float], values: Curve, easings: Sequence[str], 
 
 
 def _eased(easing: str, progress: float) -> float:
-    """Eased progress, 0 … 1; 0 for "hold"."""
+    """Eased progress, 0 … 1; "hold" stays at 0 until the next key."""
     return {
         "linear": progress,
         "smooth": float(minimum_jerk(np.array(progress))),

@@ -44,7 +44,7 @@ DIMS = sum(SIZES)
 SMOOTHED = DIMS - SIZES[-1]  # the leading numbers: all but the expression
 EMOTIONS = ("angry", "disgusted", "afraid", "happy", "neutral", "sad", "surprised", "contemptuous")  # Ditto's order
 EMOTION_SHARPNESS = 8.0  # of the softmax over emotions
-USUAL_EYES = (0.3, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # opening of both lids over the eye's width, and position of the eyeballs
+USUAL_EYES = (0.3, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # opening of both lids over width, eyeballs
 LOOK_AHEAD = 2  # frames of sound that a frame's features need after it
 STEPS_OF_TRAINING = 1000
 LOGIT_WIDTH = 3.0  # degrees, standard deviation of the bins around a known angle
@@ -105,7 +105,7 @@ class DittoSource:
 
 
 def encoded(frame: MotionFrame) -> Tensor:
-    """The vector (265,) of a frame; each angle becomes logits of the bins around it, with the angle as their mean."""
+    """The vector (265,) of a frame; each angle becomes logits of bins that have it as their mean."""
     bins = FIRST_BIN + DEGREES_PER_BIN * torch.arange(ANGLE_BINS)
     logits = -((bins - frame.rotation[:, None]) / LOGIT_WIDTH).square() / 2
     return torch.cat((frame.scale - 1, logits.flatten(), frame.translation, frame.expression.flatten()))
