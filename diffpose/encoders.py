@@ -54,7 +54,7 @@ def hear(
     folders: Sequence[Path] | None = None,
     compute: Compute = ON_CPU,
 ) -> Tensor:
-    """Features (T, C) float32 of a voice, by one of ENCODERS.
+    """Speech features (T, C) float32 of a voice from one of ENCODERS.
 
     Args:
         audio: the voice, any rate and channels.

@@ -44,7 +44,7 @@ class DittoFeatures:
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see `hearing.mono`."""
+        """Append sound (S,), 16 kHz; see `streaming.mono`."""
         self._arrived.push(sound)
 
     def between(self, start: int, end: int) -> Tensor:

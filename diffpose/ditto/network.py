@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..transformer import WAVELENGTH, Attention, KeysValues, feed_forward
 
 TIME_TOKENS = 2
-TIME_EXPANSION = 4  # width of the projected time embedding, in multiples of the model's
+TIME_EXPANSION = 4  # width of the hidden time embedding, in multiples of the model's
 
 
 @dataclass(frozen=True)
