@@ -126,7 +126,10 @@ def _held_at_the_ends(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray
 
 
 def mel_filters() -> NDArray[np.float32]:
-    """Triangular filters (32, 257) of height 1, evenly spaced in 2595 log10(1 + f / 700) mel (O'Shaughnessy 1987)."""
+    """Triangular filters (32, 257) of height 1, evenly spaced in mel.
+
+    Source: O'Shaughnessy 1987: 2595 log10(1 + f / 700).
+    """
     import librosa
 
     low, high = MEL_RANGE

@@ -1,7 +1,7 @@
 """The light driver: lip motion of a voice on a CPU, offline or streamed.
 
-Mel windows → ExpNet → MappingNet → six lip keypoints, relative to the networks' output for silence. About 13 million
-parameters. A frame settles `TalkerOptions.latency` seconds after its moment.
+Mel windows → ExpNet → MappingNet → six lip keypoints, relative to the networks' output for silence. About 13
+million parameters. A frame settles `TalkerOptions.latency` seconds after its moment.
 """
 
 from dataclasses import dataclass, replace
@@ -177,7 +177,7 @@ class TalkerStream:
         self._samples = 0
         self._columns, self._first_column = torch.zeros(0, BANDS), 0
         self._coefficients, self._first_frame = torch.zeros(0, COEFFICIENTS), 0
-        self._given = 0  # frames
+        self._given = 0  # frames returned
         self._reference = talker.silent_lips(self.options.window) if self._measures_silence else None
 
     @property
