@@ -163,7 +163,7 @@ class Window:
 
 
 class DecoderLayer(nn.Module):
-    """Post-norm decoder layer whose cross-attention is prepared once per window."""
+    """Post-norm decoder layer with cross-attention prepared once per window."""
 
     def __init__(self, layout: DenoiserLayout) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Ditto's speech features: a HuBERT that takes sound in short chunks, and the feature stream that makes the chunks.
 
-    |--3 past--|----5 heard----|-2 ahead-|      video frames of a chunk; the next one begins five frames later
+    |--3 past--|---5 encoded---|-2 ahead-|      video frames of a chunk; the next one begins five frames later
 
 Source: diffpose spec section 6. Ditto publishes its HuBERT only as an ONNX graph, which needs onnxruntime.
 """
