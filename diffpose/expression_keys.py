@@ -73,7 +73,7 @@ def amounts_through(keys: Sequence[ExpressionKey], frames: int, fps: float | Fra
 
 
 def amounts_at(keys: Sequence[ExpressionKey], seconds: Tensor) -> Tensor:
-    """Slider values (T, sliders) at `seconds` (T,), in the order of lp_core.expression.NAMES."""
+    """Slider values (T, sliders) at `seconds` (T,), in the order of lp_core.motion.expression.NAMES."""
     values = np.array([[float(getattr(key.expression, name)) for name in NAMES] for key in keys])
     times, easings = [key.seconds for key in keys], [key.easing for key in keys]
     return torch.from_numpy(through_keys(times, values, easings, seconds.double().numpy())).float()

@@ -96,7 +96,7 @@ class DenoiserLayout:
 
     @property
     def has_token(self) -> bool:
-        """Whether a person token goes before the frames."""
+        """Whether a person token precedes the frames."""
         return bool(self.token.sizes())
 
     @property
@@ -177,7 +177,7 @@ class DecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(layout.width)
 
     def remember(self, audio: Tensor) -> LayerMemory:
-        """Prepare cross-attention to audio (N, P+L, D)."""
+        """Prepared cross-attention to audio (N, P+L, D)."""
         memory = self.cross_attention.remember(audio, audio)
         if self.mask_width == 1:
             attended = self.cross_attention.aligned(memory)

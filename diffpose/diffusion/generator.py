@@ -36,7 +36,7 @@ from .windows import (
 
 
 class WindowStream:
-    """A `lp_core.live.MotionStream` of windows: LivePortrait motion of a streamed voice, 25 frames a second.
+    """A `lp_core.live.session.MotionStream` of windows: LivePortrait motion of a streamed voice at 25 fps.
 
     Made by a generator's `stream`. All pieces are measured from one rest frame; concatenated, they do not depend on
     the division of the voice into pieces.

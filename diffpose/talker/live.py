@@ -15,7 +15,7 @@ from .spectrum import FPS
 
 
 class LiveTalker:
-    """A `lp_core.live.MotionStream` of a talker: as Talker.generate, except where that uses the whole voice.
+    """A `lp_core.live.session.MotionStream` of a talker: as Talker.generate, except where that needs all sound.
 
     Args:
         talker: the light driver.

@@ -77,7 +77,7 @@ def load_pose_model(path: str | os.PathLike[str]) -> PoseModel:
 def autoregressive_pose(
     model: PoseModel, features: Tensor, seed: int = 0, sigma_scale: float = SIGMA_SCALE
 ) -> MotionSequence:
-    """Head motion sampled pose by pose, at the model's rate; see `resampled` for other rates.
+    """Head motion sampled pose by pose, at the model's rate; see `MotionSequence.resampled`.
 
     Args:
         model: the network.

@@ -24,7 +24,7 @@ INSTALL = "install it with `pip install mediapipe==0.10.14` (Python 3.12 or olde
 
 
 class MediapipeFinder:
-    """Finds faces with MediaPipe Face Mesh (implements lp_core.face.FaceFinder).
+    """Finds faces with MediaPipe Face Mesh (implements lp_core.faces.faces.FaceFinder).
 
     Raises:
         ImportError: mediapipe is not installed, or is a version without bundled models.

@@ -1,6 +1,6 @@
 """Trains the viseme nets on synthetic speech: `python -m talking_head.diffpose.training.shipped.visemes driver`.
 
-The driver (diffpose/viseme_net.safetensors) is used by the built-in generator; the judge
+The driver (diffpose/procedural/viseme_net.safetensors) is used by the built-in generator; the judge
 (tests/benchmarks/judge_net.safetensors) measures lip sync and was trained with other voices, languages and seed.
 Each takes about ten minutes on one core.
 """
