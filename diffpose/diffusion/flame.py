@@ -85,11 +85,11 @@ class FlameGenerator:
             seed: 0 or more; the same seed gives the same motion.
             draw: source of noise (1, frames of a window, motion dims), used instead of the seed's.
         """
-        plan, who = trained_plan(self._model), speaker or Speaker()
+        plan, speaker = trained_plan(self._model), speaker or Speaker()
         noise = draw or seeded_noise(seed, (1, plan.frames, self._model.card.layout.motion_dims))
         features = self._features(audio.mono(SAMPLE_RATE), plan)
-        options = self._guided(who)
-        windows = WindowedMotion(self._model, features, plan, options, noise, self._person(who))
+        options = self._guided(speaker)
+        windows = WindowedMotion(self._model, features, plan, options, noise, self._person(speaker))
         return self._space.coefficients(windows.rest())
 
     def _features(self, sound: Tensor, plan: WindowPlan) -> SpeechFeatures:
