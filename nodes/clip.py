@@ -8,7 +8,10 @@ from .widgets import Widget, file_choice, frame_rate
 if TYPE_CHECKING:
     from ..lp_core.media.video import Video
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".ts", ".m2ts", ".mts", ".mpg", ".flv", ".3gp", ".ogv",
+    ".wmv",
+)  # fmt: skip
 FRAMES_AT_ONCE = 16
 FRAMES: Widget = ("IMAGE", {"tooltip": "The clip as pictures from another node, in place of a file."})
 FRAMES_FPS = "Frames a second of the frames input; a file tells its own."

@@ -2,14 +2,12 @@
 
     python tests/benchmarks/media_speed.py
 
-All read the same clip, in turn, in one run; medians of the rounds' ratios of CPU time (and of wall time) are
-printed. Plain PyAV decodes to RGB arrays of bytes. The door gives the same bytes, and the float batches that
-networks take, of which writing four times the memory alone takes nearly as long as decoding. It reads the file's
-times first.
+All read the same clip, in turn, in one run; medians of the rounds' ratios of CPU time are reported. Plain
+PyAV decodes to RGB arrays of bytes. The door gives the same bytes, and the float batches that networks take,
+of which writing four times the memory alone takes nearly as long as decoding. It reads the file's times
+first. Bytes are to be at least 0.9 of plain PyAV's speed.
 """
 
-import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -21,11 +19,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import conftest  # noqa: F401  the pack under its import name
+from figures import Figure, arguments, report
 
 from talking_head.lp_core.media.video import read_video
 
 WIDTH, HEIGHT, FPS = 1920, 1080, 25
-LEAST = 0.9  # of plain PyAV's speed
 
 
 def write_clip(path: Path, frames: int) -> None:
@@ -68,36 +66,44 @@ def as_floats(path: Path) -> int:
     return sum(map(len, read_video(path).frames()))
 
 
-def cpu_and_wall_seconds(read: Callable[[Path], int], path: Path, frames: int) -> tuple[float, float]:
-    """CPU and wall seconds of one reading."""
-    before, began = time.process_time(), time.perf_counter()
+def cpu_seconds(read: Callable[[Path], int], path: Path, frames: int) -> float:
+    """CPU seconds of one reading."""
+    before = time.process_time()
     if read(path) != frames:
         raise AssertionError(f"{read.__name__} gave another number of frames than {frames}.")
-    return time.process_time() - before, time.perf_counter() - began
+    return time.process_time() - before
 
 
-def compare(path: Path, frames: int, rounds: int) -> None:
-    """Print how fast each way through the door is."""
+def compared(path: Path, frames: int, rounds: int) -> list[Figure]:
+    """How fast each way through the door is."""
     readers = (plainly, as_bytes, as_floats)
     for read in readers:
         read(path)
-    seconds = np.array([[cpu_and_wall_seconds(read, path, frames) for read in readers] for _ in range(rounds)])
-    for place, name in ((1, "bytes"), (2, "floats")):
-        cpu, wall = np.median(seconds[:, 0] / seconds[:, place], 0)
-        print(f"{name}: {cpu:.2f} of plain PyAV's speed by CPU time, {wall:.2f} by the clock")
+    seconds = np.array([[cpu_seconds(read, path, frames) for read in readers] for _ in range(rounds)])
+    as_fast = np.median(seconds[:, :1] / seconds[:, 1:], 0)
+    ways = ("bytes", "float frames")
+    ratios = [
+        Figure(f"1080p H.264 read to {way}, of plain PyAV's speed to RGB", float(ratio), "times", shown=True)
+        for way, ratio in zip(ways, as_fast, strict=True)
+    ]
     each = 1000 * np.median(seconds, 0) / frames
-    print("CPU ms a frame: plain {:.1f}, bytes {:.1f}, floats {:.1f}".format(*each[:, 0]))
-    print(f"bytes are to be at least {LEAST} of plain PyAV's speed")
+    return ratios + [
+        Figure(f"1080p H.264 read {way}", float(ms), "ms CPU a frame")
+        for way, ms in zip(("by plain PyAV", "to bytes", "to float frames"), each, strict=True)
+    ]
 
 
-def peak_mb() -> float:
-    """The most memory that this process has taken so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mb(path: Path) -> float:
+    """The most memory that this process takes while it reads a clip (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
+    as_floats(path)
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def main() -> None:
-    """Print the ratios of the speeds and the growth of the memory."""
-    parser = argparse.ArgumentParser(description="How fast clips are read beside plain PyAV.")
+    """Report the ratios of the speeds and the growth of the memory."""
+    parser = arguments("How fast clips are read beside plain PyAV.")
     parser.add_argument("--frames", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
@@ -105,10 +111,12 @@ def main() -> None:
         clip, long = Path(folder, "clip.mp4"), Path(folder, "long.mp4")
         write_clip(clip, given.frames)
         write_clip(long, 3 * given.frames)
-        compare(clip, given.frames, given.rounds)
-        before = peak_mb()
-        as_floats(long)
-    print(f"a clip three times as long takes {peak_mb() - before:.0f} MB more")
+        figures = compared(clip, given.frames, given.rounds)
+        once, thrice = peak_mb(clip), peak_mb(long)
+    grown = Figure(
+        "1080p H.264: memory that a clip three times as long takes more", thrice - once, "MB", shown=True
+    )
+    report(__file__, [*figures, grown], given.save)
 
 
 if __name__ == "__main__":
