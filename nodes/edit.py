@@ -17,7 +17,7 @@ def _amount(default: float, low: float, high: float, tooltip: str) -> tuple[str,
 
 
 def _portrait(part: str) -> tuple[str, dict[str, Any]]:
-    tooltip = f"Whose {part} are brought to the wanted opening; without it, nothing is."
+    tooltip = f"Portrait with the {part} to be brought to the target opening; not connected: the target is ignored."
     return ("PORTRAIT", {"tooltip": tooltip})
 
 
@@ -43,7 +43,7 @@ class RetargetLip(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is edited."}),
+                "motion": ("MOTION", {"tooltip": "Motion to be edited."}),
                 "gain": _amount(1.0, 0.0, 3.0, "Factor on the lip motion: 1 keeps it, 0 stills the lips."),
                 "opening": _amount(0.0, -0.5, 0.5, "Opens the mouth, in eye distances; below zero closes it."),
                 "wide": _amount(0.0, -0.3, 0.3, "Widens the mouth, in eye distances; below zero rounds it."),
@@ -92,7 +92,7 @@ class RetargetEye(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is edited."}),
+                "motion": ("MOTION", {"tooltip": "Motion to be edited."}),
                 "gain": _amount(1.0, 0.0, 3.0, "Factor on the blinks: 1 keeps them, 0 takes them away."),
                 "close_left": _amount(0.0, -1.0, 1.0, "The picture's left eye: 1 shuts it, below zero widens it."),
                 "close_right": _amount(
@@ -141,7 +141,7 @@ class PupilControl(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is edited."}),
+                "motion": ("MOTION", {"tooltip": "Motion to be edited."}),
                 "x": _amount(0.0, -1.0, 1.0, "Looks to the picture's right, in iris radii; below zero left."),
                 "y": _amount(0.0, -1.0, 1.0, "Looks down, in iris radii; below zero up."),
                 "gain": _amount(1.0, 0.0, 3.0, "Factor on the motion's own gaze: 1 keeps it, 0 stills it."),

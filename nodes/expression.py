@@ -46,7 +46,7 @@ class ExpressionEdit(Node):
     """PORTRAIT to MOTION and IMAGE."""
 
     DESCRIPTION = (
-        "Gives the portrait an expression: by sliders, by dragging on its face, from a photo, or through keyframes."
+        "Edits the portrait's expression with sliders, by dragging on its face, from a photo, or with keyframes."
     )
     SEARCH_ALIASES = ("talking head", "expression editor", "face editor", "keyframes", "smile", "head pose")
     HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the portrait again when the node is taken from the cache
@@ -54,7 +54,7 @@ class ExpressionEdit(Node):
     RETURN_NAMES = ("motion", "picture")
     OUTPUT_TOOLTIPS = (
         "The expression held, or going through the keyframes; on top of a motion where one is connected.",
-        "The portrait as the sliders have it.",
+        "The portrait rendered with the sliders' expression.",
     )
 
     @classmethod
@@ -62,14 +62,14 @@ class ExpressionEdit(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "portrait": ("PORTRAIT", {"tooltip": "Whose expression it is, from LoadPortrait."}),
+                "portrait": ("PORTRAIT", {"tooltip": "Portrait to be edited, from LoadPortrait."}),
                 **{name: _slider(name) for name in SLIDERS},
-                "copy_lips": switch(True, "Takes the lips of the photo, where one is connected."),
-                "copy_eyes": switch(True, "Takes lids and gaze of the photo."),
-                "copy_brows": switch(True, "Takes the brows of the photo."),
-                "copy_head": switch(False, "Takes the turn of the head in the photo."),
+                "copy_lips": switch(True, "Copies the lips of the photo, if one is connected."),
+                "copy_eyes": switch(True, "Copies the lids and gaze of the photo."),
+                "copy_brows": switch(True, "Copies the brows of the photo."),
+                "copy_head": switch(False, "Copies the head rotation of the photo."),
                 "copy_strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
-                    "How far the face goes over to the photo's expression; the sliders come on top."
+                    "Strength of the copied expression: 0 none, 1 as in the photo. The sliders are added to it."
                 )}),
                 "fps": rate_widget("Frames a second of the motion; a motion that is connected keeps its own."),
                 "seconds": ("FLOAT", {
@@ -85,7 +85,10 @@ class ExpressionEdit(Node):
             },
             "optional": {
                 "motion": ("MOTION", {"tooltip": "Motion that the expression is added to, such as a voice's."}),
-                "photo": ("IMAGE", {"tooltip": "A picture of somebody whose expression is copied, by parts."}),
+                "photo": ("IMAGE", {"tooltip": (
+                    "Picture of a face from which the expression is copied, in the parts chosen by copy_lips, "
+                    "copy_eyes, copy_brows and copy_head."
+                )}),
             },
         }  # fmt: skip
 

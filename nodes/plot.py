@@ -18,7 +18,7 @@ class MotionPlot(Node):
     OUTPUT_NODE = True
     RETURN_TYPES = ("IMAGE", "MOTION")
     RETURN_NAMES = ("plot", "motion")
-    OUTPUT_TOOLTIPS = ("The curves, as one picture.", "The motion as it came in.")
+    OUTPUT_TOOLTIPS = ("The curves, as one picture.", "The input motion, unchanged.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -26,7 +26,7 @@ class MotionPlot(Node):
         low, high = SIDES
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is drawn, measured from its rest."}),
+                "motion": ("MOTION", {"tooltip": "Motion to be plotted, relative to its neutral frame."}),
                 "width": ("INT", {"default": 1024, "min": low, "max": high, "step": 8, "tooltip": (
                     "Pixels across the picture."
                 )}),

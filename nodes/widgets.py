@@ -25,11 +25,11 @@ def seed(tooltip: str, changes: bool = True) -> Widget:
     return ("INT", {**limits, "control_after_generate": changes, "tooltip": tooltip})
 
 
-def renderer(draws: str = "draws") -> Widget:
+def renderer(drawn: str = "frames") -> Widget:
     """The renderer of a node that prepares its portraits itself."""
     return (list(RENDERERS), {"default": "auto", "tooltip": (
-        f"What {draws}: mesh needs no download, liveportrait uses its networks, auto the best one that is "
-        "installed."
+        f"Renderer of the {drawn}: mesh needs no download; liveportrait uses LivePortrait's networks; auto uses "
+        "the best installed one."
     )})  # fmt: skip
 
 
