@@ -151,7 +151,7 @@ class LoadMotion(ReadsFile, Node):
     RETURN_NAMES = ("motion", "fps", "frames")
     OUTPUT_TOOLTIPS = (
         "The motion.",
-        ("Frame rate of the motion, in frames a second."),
+        "Frame rate of the motion, in frames a second.",
         "Number of frames of the motion.",
     )
 

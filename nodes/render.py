@@ -119,11 +119,11 @@ def region_switches() -> dict[str, Widget]:
         ),
         "take_lips": switch(True, "Applies the lips of the motion. Used only when take_expression is off."),
         "take_eyes": switch(
-            True, ("Applies the lids and gaze of the motion. Used only when take_expression is off.")
+            True, "Applies the lids and gaze of the motion. Used only when take_expression is off."
         ),
         "take_brows": switch(True, "Applies the brows of the motion. Used only when take_expression is off."),
         "take_head": switch(
-            True, ("Applies the head's rotation and translation; off: the head keeps the portrait's pose.")
+            True, "Applies the head's rotation and translation; off: the head keeps the portrait's pose."
         ),
     }
 

@@ -42,16 +42,16 @@ class CropOptions:
     )
     shift_x: float = _shift(
         0.0,
-        ("Shift of the crop square to the right, as a fraction of its side; negative values shift it left."),
+        "Shift of the crop square to the right, as a fraction of its side; negative values shift it left.",
         "crop's shift right",
     )
     shift_y: float = _shift(
         -0.125,
-        ("Shift of the crop square downwards, as a fraction of its side; negative values shift it up."),
+        "Shift of the crop square downwards, as a fraction of its side; negative values shift it up.",
         "crop's shift down",
     )
     upright: bool = option(
-        True, ("Rotates the crop square to the line of the eyes, so that a tilted head is upright in it.")
+        True, "Rotates the crop square to the line of the eyes, so that a tilted head is upright in it."
     )
 
     def __post_init__(self) -> None:

@@ -39,7 +39,7 @@ class RenderOptions:
     )
     paste_back: bool = option(
         True,
-        ("Pastes the face back into the whole picture; off: the frames are the face crop alone, 512×512 pixels."),
+        "Pastes the face back into the whole picture; off: the frames are the face crop alone, 512×512 pixels.",
     )
     relative: bool = option(
         True, "Motion is added to the portrait's own pose and expression; off: it replaces them."
