@@ -30,8 +30,8 @@ class ReferenceSetRender(Node):
     """IMAGE frames of a person and MOTION to IMAGE."""
 
     DESCRIPTION = (
-        "Draws a person from up to four frames of a clip, each frame of the motion from the one nearest in pose "
-        "and mouth. Experimental: the picture may change visibly where another frame takes over."
+        "Renders a person from up to four frames of a clip; each frame of the motion is rendered from the source "
+        "nearest in pose and mouth opening. Experimental: the picture may change visibly where the source changes."
     )
     SEARCH_ALIASES = ("talking head", "candidate images", "several source pictures")
     EXPERIMENTAL = True
@@ -39,7 +39,7 @@ class ReferenceSetRender(Node):
     RETURN_NAMES = ("frames", "fps", "sources")
     OUTPUT_TOOLTIPS = (
         "The rendered face crops.",
-        "Frames a second, the motion's.",
+        "Frame rate of the motion, in frames a second.",
         "Indices, from 0, of the clip's frames that were used as sources.",
     )
 
@@ -52,7 +52,8 @@ class ReferenceSetRender(Node):
                 "motion": ("MOTION", {"tooltip": "Motion of the person."}),
                 "renderer": widgets.renderer(),
                 "hysteresis": ("FLOAT", {"default": HYSTERESIS, "min": 0.0, "max": 45.0, "step": 0.5, "tooltip": (
-                    "Degrees by which another frame must be nearer before it takes over; more changes less often."
+                    "Hysteresis in degrees: how much nearer another source must be before it is used. Larger "
+                    "values change the source less often."
                 )}),
             }
         }  # fmt: skip
@@ -84,14 +85,14 @@ class BodySway(Node):
     EXPERIMENTAL = True
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("frames",)
-    OUTPUT_TOOLTIPS = ("The frames; all above the shoulders is as it was.",)
+    OUTPUT_TOOLTIPS = ("The frames; everything above the shoulders is unchanged.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "frames": ("IMAGE", {"tooltip": "From LivePortraitRender with paste_back on."}),
+                "frames": ("IMAGE", {"tooltip": "Frames from LivePortraitRender with paste_back on."}),
                 "portrait": ("PORTRAIT", {"tooltip": "The portrait that the frames show."}),
                 "motion": ("MOTION", {"tooltip": "The motion that the frames were drawn with."}),
                 "share": ("FLOAT", {"default": SHARE, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (

@@ -34,7 +34,7 @@ class LearnedPose(PosesHead, Node):
         return {
             "required": {
                 "motion": MOTION_IN,
-                "audio": ("AUDIO", {"tooltip": "The voice that the head moves to."}),
+                "audio": ("AUDIO", {"tooltip": "Voice that drives the head motion."}),
                 "model": file_choice(sorted(host.model_files("diffpose", POSE_FOLDER, POSE_SUFFIXES)), (
                     "A file in models/diffpose/pose: a model in this pack's motion space, or a person's "
                     "Audio2Headpose.pkl of Live Speech Portraits, which also needs APC_epoch_160.model in "
@@ -90,7 +90,7 @@ class SadTalkerPose(PosesHead, Node):
         return {
             "required": {
                 "motion": MOTION_IN,
-                "audio": ("AUDIO", {"tooltip": "The voice that the head moves to."}),
+                "audio": ("AUDIO", {"tooltip": "Voice that drives the head motion."}),
                 "weight": WEIGHT,
                 "seed": SEED,
                 "pose_style": ("INT", {"default": 0, "min": 0, "max": STYLES - 1, "tooltip": (

@@ -102,7 +102,7 @@ class ReferencePose(PosesHead, Node):
 class PoseKeyframes(PosesHead, Node):
     """Head poses at moments."""
 
-    DESCRIPTION = "Moves the head through poses that are given with their times."
+    DESCRIPTION = "Moves the head through poses given with their times."
     SEARCH_ALIASES = ("talking head", "head pose", "keyframes", "pitch yaw roll")
 
     @classmethod
@@ -112,8 +112,8 @@ class PoseKeyframes(PosesHead, Node):
             "required": {
                 "motion": MOTION_IN,
                 "keyframes": ("STRING", {"default": EXAMPLE, "multiline": True, "tooltip": (
-                    "One pose a line: seconds: pitch, yaw, roll, in degrees from the portrait's own pose, and "
-                    "after it an easing if wished: linear, smooth, ease in, ease out, hold."
+                    "One pose a line: seconds: pitch, yaw, roll, in degrees relative to the portrait's own pose, "
+                    "optionally followed by an easing: linear, smooth, ease in, ease out, hold."
                 )}),
                 "weight": WEIGHT,
             }
@@ -128,7 +128,7 @@ class PoseKeyframes(PosesHead, Node):
 class SyntheticPose(PosesHead, Node):
     """A head that sways while the lips move."""
 
-    DESCRIPTION = "Sways the head while the lips of a motion move, and stills it where they rest."
+    DESCRIPTION = "Sways the head while the lips of a motion move, and holds it still while they rest."
     SEARCH_ALIASES = ("talking head", "head sway", "synthetic head pose")
 
     @classmethod
@@ -152,7 +152,7 @@ class SyntheticPose(PosesHead, Node):
 class MotionFilter(Node):
     """Smoothing, gains, lips that do not cross, delay."""
 
-    DESCRIPTION = "Smooths a motion, scales the head's turns and the lips by axis, and shifts it in time."
+    DESCRIPTION = "Smooths a motion, scales the head rotation and the lips by axis, and shifts it in time."
     SEARCH_ALIASES = ("talking head", "smooth motion", "kalman", "savitzky golay")
     RETURN_TYPES = ("MOTION",)
     RETURN_NAMES = ("motion",)
@@ -202,4 +202,6 @@ class MotionFilter(Node):
 
 def _gain(what: str) -> Widget:
     described = options_of(FilterOptions)["pose_gain"]
-    return widget_of(replace(described, default=1.0, help=f"Factor on {what}: 1 keeps it, 0 takes it away."))
+    return widget_of(
+        replace(described, default=1.0, help=f"Factor on {what}: 1 leaves it unchanged, 0 removes it.")
+    )

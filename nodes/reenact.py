@@ -22,7 +22,7 @@ from .wires import frames_of, stack_of
 DRAWING = OptionInputs(
     RenderOptions,
     same_names("relative", "stitching"),
-    {"relative": {"help": "Motion is added to the clip's own; off: it replaces it."}},
+    {"relative": {"help": "Adds the motion to the clip's own; off: the motion replaces it."}},
 )
 
 
@@ -51,7 +51,7 @@ class ReenactVideo(Node):
                 "motion": ("MOTION", {"tooltip": (
                     "Motion to be applied; it is resampled to the clip's frame rate."
                 )}),
-                "frames_fps": widgets.frame_rate("Frames a second of the clip."),
+                "frames_fps": widgets.frame_rate("Frame rate of the clip, in frames a second."),
                 "renderer": widgets.renderer(),
                 **DRAWING.widgets("relative"),
                 **region_switches(),

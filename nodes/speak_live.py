@@ -45,7 +45,7 @@ class SpeakLive(Node):
                 "portrait": ("PORTRAIT", {"tooltip": "Portrait to be animated, from LoadPortrait."}),
                 "audio": ("AUDIO", {"tooltip": "The voice; the run takes as long as its duration."}),
                 "seed": widgets.seed("The same seed gives the same head, blinks and gaze."),
-                "fps": widgets.frame_rate("Frames a second.", highest=60.0),
+                "fps": widgets.frame_rate("Frame rate, in frames a second.", highest=60.0),
                 "filename_prefix": prefix_input("talking_head_live"),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},

@@ -59,4 +59,6 @@ class TalkerOptions(Node):
 
 def _gain(way: str) -> Widget:
     described = options_of(Options)["gain"]
-    return widget_of(replace(described, default=1.0, help=f"Factor on the lips' motion {way}: 1 keeps it."))
+    return widget_of(
+        replace(described, default=1.0, help=f"Factor on the lips' motion {way}: 1 leaves it unchanged.")
+    )

@@ -78,5 +78,8 @@ class MixVoices(Node):
 
 def _start(number: int) -> tuple[str, dict[str, Any]]:
     waits = {"default": 0.0 if number == 1 else 0.3, "min": -LONGEST_WAIT, "max": LONGEST_WAIT, "step": 0.05}
-    tooltip = f"Seconds before voice {number} begins; one after another, below zero interrupts the voice before."
+    tooltip = (
+        f"Start of voice {number}, in seconds, from the point set by order. With one after another, negative "
+        "values overlap the previous voice."
+    )
     return ("FLOAT", {**waits, "tooltip": tooltip})

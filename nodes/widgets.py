@@ -15,7 +15,7 @@ def switch(default: bool, tooltip: str) -> Widget:
 
 
 def frame_rate(tooltip: str, highest: float = 120.0) -> Widget:
-    """Frames a second."""
+    """Frame rate, in frames a second."""
     return ("FLOAT", {"default": 25.0, "min": 1.0, "max": highest, "step": 0.001, "tooltip": tooltip})
 
 

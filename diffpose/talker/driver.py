@@ -75,7 +75,7 @@ class TalkerOptions:
     )
     gain: tuple[float, float, float] = option(
         (1.0, 1.0, 1.0),
-        "Factors on the lips' motion along x, y and z: 1 keeps it.",
+        "Factors on the lips' motion along x, y and z: 1 leaves it unchanged.",
         minimum=-MAXIMUM_GAIN,
         maximum=MAXIMUM_GAIN,
         step=0.05,

@@ -23,7 +23,7 @@ LEAST_VARIANCE = 1e-7
 
 def _gains(what: str) -> Any:
     """Factors by axis."""
-    text = f"Factors on {what}: 1 keeps it, 0 takes it away."
+    text = f"Factors on {what}: 1 leaves it unchanged, 0 removes it."
     return option(NEUTRAL_GAIN, text, minimum=-MAXIMUM_GAIN, maximum=MAXIMUM_GAIN, step=0.05)
 
 

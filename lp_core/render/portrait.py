@@ -42,7 +42,7 @@ class RenderOptions:
         "Pastes the face back into the whole picture; off: the frames are the face crop alone, 512×512 pixels.",
     )
     relative: bool = option(
-        True, "Motion is added to the portrait's own pose and expression; off: it replaces them."
+        True, "Adds the motion to the portrait's own pose and expression; off: the motion replaces them."
     )
     regions: tuple[str, ...] = option(
         ("all",),
