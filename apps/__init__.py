@@ -1,1 +1,1 @@
-"""What stands on top of both floors and is no ComfyUI node: command line, live page."""
+"""Applications on top of `diffpose` and `lp_core` other than the ComfyUI nodes: command line, live page."""

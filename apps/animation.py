@@ -1,4 +1,4 @@
-"""A portrait and its motion as one value: the whole way from files to a video in one call."""
+"""A portrait with its motion, and the pipeline from files to a video in one call."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -24,12 +24,12 @@ FPS = 25
 
 @dataclass(frozen=True, eq=False)
 class Animation:
-    """A portrait that moves; its frames are drawn as they are asked for, and none is kept.
+    """A portrait with its motion; frames are drawn lazily, and none is kept.
 
     Attributes:
-        portrait: what is drawn, by the renderer that prepared it.
-        motion: (T,) frames of motion.
-        audio: the sound that belongs to the motion; None for a silent video.
+        portrait: drawn by the renderer that prepared it.
+        motion: T frames of motion.
+        audio: sound of the same duration; None for a silent video.
         options: how frames are drawn.
     """
 
@@ -63,12 +63,12 @@ class Animation:
         """Encodes the frames with the sound into a file, whole or not at all; returns the number of frames.
 
         Args:
-            path: where to write; the suffix chooses the format, such as .mp4, .webm, .mov, .gif or .webp.
+            path: the file; its suffix selects the format, such as .mp4, .webm, .mov, .gif or .webp.
             options: quality, speed, format and metadata.
             on_frames: as for `frames`.
 
         Raises:
-            ValueError: a suffix of no video format, or options that the format does not have.
+            ValueError: the suffix is of no video format, or the format does not have an option.
             OSError: the folder does not exist or cannot be written to, or writing failed.
         """
         return write_video(path, self.frames(on_frames), self.fps, self.audio, options)
@@ -84,23 +84,23 @@ def animate(
     style: Style | None = None,
     generator: MotionGenerator | None = None,
 ) -> Animation:
-    """The portrait speaking what the voice says: ceil(duration · fps) frames, with the voice as their sound.
+    """Animates a portrait with a voice: ceil(duration · fps) frames, with the voice as their sound.
 
     The motion is generated before this returns; frames are drawn by `Animation.frames` and `Animation.write`.
 
     Args:
-        portrait: a picture file, whose largest face is taken, or a portrait from `Portrait.load`.
+        portrait: a picture file, of which the largest face is used, or a portrait from `Portrait.load`.
         voice: a sound file or a video with sound, read piece by piece, or a sound.
         fps: frames per second.
-        motion_options: what moves and how much; natural when None.
+        motion_options: which parts move and how much; natural motion when None.
         render_options: how frames are drawn; the whole picture when None.
         seed: 0 or more; the same seed gives the same motion, bit for bit.
-        style: the manner of moving; a typical talker's when None.
-        generator: what makes the motion; `choose_generator()` for this portrait when None.
+        style: style of the motion; a typical talker's when None.
+        generator: motion generator; `choose_generator()` for this portrait when None.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a file that cannot be read, or a frame rate, seed or style that the generator does not take.
+        FileNotFoundError: a file does not exist.
+        ValueError: a file cannot be read, or the generator does not accept the frame rate, seed or style.
         NoFaceError: there is no face in the picture.
     """
     audio = voice if isinstance(voice, Audio) else AudioFile(voice)

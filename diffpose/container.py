@@ -1,7 +1,7 @@
-"""Checkpoint files as they lie on disk, read without running anything in them.
+"""Readers of checkpoint files, safetensors or torch, that run no code from the file.
 
-Published files are torch containers in which the network lies beside a pickled command line (argparse.Namespace
-with pathlib paths). torch's weights-only reader reads them with those few names allowed and nothing else.
+Published files are torch containers that hold the network next to a pickled command line (argparse.Namespace
+with pathlib paths). torch's weights-only reader reads them with those few classes allowed and no others.
 """
 
 import argparse
@@ -18,20 +18,20 @@ from torch import Tensor
 
 from ..lp_core.liveportrait.checkpoint import CheckpointError
 
-CONFIG_NAME = "config.json"  # lies beside a hazard-10 checkpoint
-NETWORK_NAMES = ("model", "encoder", "model_state_dict", "state_dict")  # under which a container keeps its network
+CONFIG_NAME = "config.json"  # file next to a hazard-10 checkpoint
+NETWORK_NAMES = ("model", "encoder", "model_state_dict", "state_dict")  # keys of the network in a container
 Arguments = Mapping[str, object]
 
 
 @dataclass(frozen=True, eq=False)
 class Container:
-    """A checkpoint as read.
+    """Content of a checkpoint file.
 
     Attributes:
-        path: where it was read.
-        tensors: the network, by the names in the file.
-        arguments: the settings of its training, where it carries any.
-        metadata: a safetensors file's own text.
+        path: the file.
+        tensors: the network's tensors by their names in the file.
+        arguments: the settings of its training; empty when the file has none.
+        metadata: the text metadata of a safetensors file.
     """
 
     path: Path
@@ -45,10 +45,11 @@ def read_container(path: str | os.PathLike[str], prefix: str = "") -> Container:
 
     Args:
         path: the file.
-        prefix: of a safetensors file, only the tensors whose names begin so are read.
+        prefix: read only the tensors of a safetensors file with names that begin with it.
 
     Raises:
-        CheckpointError: missing, damaged, or holding anything but tensors, plain values, paths and a Namespace.
+        CheckpointError: the file is missing, damaged, or holds anything but tensors, plain values, paths and a
+            Namespace.
     """
     file = Path(path)
     if not file.is_file():
@@ -71,15 +72,15 @@ def _read_safetensors(file: Path, prefix: str) -> Container:
 def _read_pickled(file: Path) -> Container:
     try:
         with torch.serialization.safe_globals([argparse.Namespace, *_path_stand_ins()]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that torch did not write, which it then reads or refuses
+            warnings.simplefilter("ignore")  # about pickles not written by torch, which it then reads or rejects
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # an altered file makes the reader trip in ever new ways, struct.error among them
+    except Exception as error:  # a damaged file may raise any exception, struct.error among them
         raise CheckpointError(_unreadable(file, error)) from error
     return _unwrapped(file, content)
 
 
 def _path_stand_ins() -> list[type]:
-    """Pure paths under the names that pathlib's own have in pickles, so that a Linux file opens on Windows."""
+    """Pure path classes under pathlib's names in pickles, so that a file from Linux opens on Windows."""
     return [
         type(name, (base,), {"__module__": module})
         for module in ("pathlib", "pathlib._local")
@@ -93,7 +94,7 @@ def _unwrapped(file: Path, content: object) -> Container:
         raise CheckpointError(f"{file} holds a {type(content).__name__}; expected a dictionary of tensors.")
     network = next((content[name] for name in NETWORK_NAMES if isinstance(content.get(name), dict)), content)
     tensors = {
-        # Distributed training puts this before every name.
+        # Distributed training adds this prefix to every name.
         name.removeprefix("module."): value
         for name, value in network.items()
         if isinstance(name, str) and isinstance(value, Tensor)
@@ -125,6 +126,6 @@ def _unreadable(file: Path, error: BaseException) -> str:
             f"{refused[1]}, which could run code. Get the file from its publisher."
         )
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if "weights_only" in reason:  # torch's advice is to read it without care
+    if "weights_only" in reason:  # torch's message advises to read it unsafely
         reason = "it is no file of tensors that torch wrote"
     return f"{file} cannot be read as a checkpoint: it is cut short or damaged ({reason}). Download it again."

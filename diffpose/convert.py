@@ -1,4 +1,4 @@
-"""Published checkpoints of any supported family, converted once to safetensors."""
+"""Conversion of published checkpoints of any supported family to safetensors."""
 
 import dataclasses
 import os
@@ -18,11 +18,11 @@ def convert(
 
     Args:
         source: the checkpoint.
-        target: the .safetensors file to write, whole or not at all.
+        target: the .safetensors file to write, atomically.
         pe_mode: see load_diffusion.
 
     Raises:
-        CheckpointError: as load_diffusion; or a target of another kind of file.
+        CheckpointError: as load_diffusion; or the target is not a .safetensors file.
     """
     if Path(target).suffix != ".safetensors":
         raise CheckpointError(f"A converted checkpoint is a .safetensors file; got {target}.")

@@ -1,8 +1,8 @@
-"""Speech encoders by name: what a speaker's bank is built of, what generators and learned head poses hear.
+"""Speech encoders by name, for speakers' banks, generators and learned head poses.
 
-| name | is | features a second | needs |
+| name | network | features a second | files |
 |---|---|---|---|
-| mel | the built-in generator's normalised mel spectrum | 100 | nothing |
+| mel | the built-in generator's normalised mel spectrum | 100 | none |
 | sadtalker | the audio encoder of the light driver | 25 | SadTalker's file |
 | hubert | the diffusion generator's own HuBERT | 50 | JoyVASA's files |
 | apc | Live Speech Portraits' encoder | 120 | APC_epoch_160.model |
@@ -29,11 +29,11 @@ APC_FILES = ("APC_epoch_160.model", "lsp/APC_epoch_160.model", "APC_epoch_160.sa
 
 
 class ProjectedEncoder(SpeechEncoder):
-    """A speech encoder that hears every voice as if the speaker of a bank said it.
+    """A speech encoder with features projected to those of a bank's speaker.
 
     Args:
-        encoder: what hears.
-        speaker: whose way of speaking features are brought to.
+        encoder: the speech encoder.
+        speaker: projection to the speaker's features.
     """
 
     def __init__(self, encoder: SpeechEncoder, speaker: Projection) -> None:
@@ -54,17 +54,17 @@ def hear(
     folders: Sequence[Path] | None = None,
     compute: Compute = ON_CPU,
 ) -> Tensor:
-    """Features (T, C) float32 of a voice, by one of ENCODERS.
+    """Speech features (T, C) float32 of a voice from one of ENCODERS.
 
     Args:
         audio: the voice, any rate and channels.
         encoder: its name.
-        folders: models folders that its weights are in, best first; those of `models_folders` when None.
+        folders: models folders with its weights, best first; those of `models_folders` when None.
         compute: device, precision and placement of HuBERT; the others run on the CPU.
 
     Raises:
-        ValueError: an unknown name, or a sound too short to hear.
-        FileNotFoundError: its weights are not there.
+        ValueError: the name is unknown, or the sound is too short to encode.
+        FileNotFoundError: its weights are missing.
     """
     if encoder not in ENCODERS:
         raise ValueError(f"There is no speech encoder {encoder!r}; choose from {', '.join(ENCODERS)}.")
@@ -100,6 +100,6 @@ def _by_apc(samples: Tensor, folders: Sequence[Path]) -> Tensor:
             f"Live Speech Portraits' speech encoder {APC_FILES[0]} is not in {searched(folders)}; copy it there "
             "from the project's data folder."
         )
-    # The file also has the head that predicted the future in training.
+    # The file also holds the head that predicts future columns in training.
     recurrent = {key: value for key, value in read_container(path).tensors.items() if key.startswith("rnns.")}
     return build_network(recurrent, Apc, source=str(path))(speech_columns(samples))[0]

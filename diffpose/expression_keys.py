@@ -1,4 +1,4 @@
-"""Expressions at moments: the keyframes of the expression editor."""
+"""Keyframes of the expression editor."""
 
 import json
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ EXAMPLE = '[{"seconds": 0, "amounts": {}}, {"seconds": 1.5, "amounts": {"smile":
 
 @dataclass(frozen=True)
 class ExpressionKey:
-    """An expression at a moment.
+    """An expression keyframe.
 
     Attributes:
         seconds: 0 … MAXIMUM_SECONDS.
-        expression: where the sliders stand.
-        easing: one of EASINGS, how the expression goes on to the next one.
+        expression: values of the sliders.
+        easing: one of EASINGS, interpolation to the next keyframe.
     """
 
     seconds: float
@@ -40,12 +40,12 @@ class ExpressionKey:
 
 
 def parse_expression_keys(text: str) -> tuple[ExpressionKey, ...]:
-    """Keyframes in order of time, from JSON such as EXAMPLE; an empty text holds none.
+    """Keyframes in order of time, from JSON such as EXAMPLE; none for an empty text.
 
-    Sliders that a keyframe does not name stand at 0.
+    Sliders that a keyframe does not name are 0.
 
     Raises:
-        ValueError: no such JSON, too many keyframes, or two at the same time.
+        ValueError: the JSON is invalid, has too many keyframes, or two at the same time.
     """
     if not text.strip():
         return ()
@@ -68,12 +68,12 @@ def _key(item: object) -> ExpressionKey:
 
 
 def amounts_through(keys: Sequence[ExpressionKey], frames: int, fps: float | Fraction) -> Tensor:
-    """Amounts (frames, sliders) of the expressions that go through keyframes, of which there is at least one."""
+    """Slider values (frames, sliders) interpolated through at least one keyframe, at `fps` frames a second."""
     return amounts_at(keys, torch.arange(frames, dtype=torch.float64) / float(frame_rate(fps)))
 
 
 def amounts_at(keys: Sequence[ExpressionKey], seconds: Tensor) -> Tensor:
-    """Amounts (T, sliders) at the moments `seconds` (T,), in the order of lp_core.expression.NAMES."""
+    """Slider values (T, sliders) at `seconds` (T,), in the order of lp_core.motion.expression.NAMES."""
     values = np.array([[float(getattr(key.expression, name)) for name in NAMES] for key in keys])
     times, easings = [key.seconds for key in keys], [key.easing for key in keys]
     return torch.from_numpy(through_keys(times, values, easings, seconds.double().numpy())).float()

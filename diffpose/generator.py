@@ -1,4 +1,4 @@
-"""Which generator turns a voice into motion."""
+"""Choice of the generator that turns a voice into motion."""
 
 import logging
 from collections.abc import Sequence
@@ -36,26 +36,25 @@ def choose_generator(
     speaker: "Projection | None" = None,
     portrait: "Portrait | None" = None,
 ) -> MotionGenerator:
-    """The generator called `name`.
+    """The motion generator called `name`.
 
     `auto` is the diffusion generator when its weights are in the models folders, else the built-in procedural one,
-    which needs none; which and why is logged once. `talker`, the light driver, and `ditto`, a second diffusion
-    network, are taken only by their names. Networks are loaded once and kept for later calls.
+    which needs none; the choice and its reason are logged once. `talker`, the light driver, and `ditto`, a second
+    diffusion network, are only chosen by name. Networks are loaded once and cached for later calls.
 
     Args:
         name: one of GENERATORS.
         compute: device, placement, and the precision of diffusion's speech encoder (sampling is done in fp32 in any
             case); the best device when None.
-        folders: models folders to look for the networks' weights in, best first; those of `models_folders` when
-            None.
-        sampling: how the diffusion generator walks from noise to motion; its usual way when None.
-        talker: how the light driver's networks are run; the usual way when None.
-        speaker: whose way of speaking the voice is brought to before it is heard; nobody's when None.
-        portrait: who is going to speak: Ditto sets out from that face when LivePortrait's networks have read it.
+        folders: models folders with the networks' weights, best first; those of `models_folders` when None.
+        sampling: options of the diffusion generator's sampling; its defaults when None.
+        talker: options of the light driver's networks; the defaults when None.
+        speaker: projection of the voice's speech features to those of one speaker; none when None.
+        portrait: the face to animate; Ditto's motion starts in it when LivePortrait's networks prepared it.
 
     Raises:
-        ValueError: an unknown name, or a precision that the device cannot be used in.
-        FileNotFoundError: `diffusion`, `talker` or `ditto` is asked for and its weights are not there.
+        ValueError: the name is unknown, or the device does not support the precision.
+        FileNotFoundError: `diffusion`, `talker` or `ditto` is chosen and its weights are missing.
     """
     from .procedural.generator import ProceduralGenerator
 
@@ -85,7 +84,7 @@ def _diffusion(
     speaker: "Projection | None",
     portrait: "Portrait | None",
 ) -> MotionGenerator:
-    """JoyVASA's networks; where they are not there but somebody's own DiffLiveHead is, that."""
+    """A generator with JoyVASA's networks, or with DiffLiveHead's when only its private weights are installed."""
     from .difflivehead.installed import installed_livehead, livehead_file
     from .diffusion.generator import DiffusionGenerator
     from .diffusion.installed import load_installed, unusable_weights
@@ -98,12 +97,12 @@ def _diffusion(
             )
         return installed_livehead(folders, compute, portrait, sampling)
     model, encoder, space = load_installed(folders, compute)
-    heard = encoder if speaker is None else ProjectedEncoder(encoder, speaker)
-    return DiffusionGenerator(model, heard, space, sampling)
+    projected = encoder if speaker is None else ProjectedEncoder(encoder, speaker)
+    return DiffusionGenerator(model, projected, space, sampling)
 
 
 def automatic_generator(folders: Sequence[Path]) -> tuple[str, str]:
-    """The name of the generator that `auto` takes, and a sentence that tells why."""
+    """The name of the generator that `auto` chooses, and the reason as text."""
     from .diffusion.installed import unusable_weights
 
     lacking = unusable_weights(folders)

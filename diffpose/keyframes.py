@@ -1,4 +1,4 @@
-"""Values that go through keys: one value at each of some moments, and an easing from each to the next."""
+"""Interpolation of values through keyframes, with an easing from each to the next."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ EASINGS = ("linear", "smooth", "ease in", "ease out", "hold")
 
 
 def through_keys(times: Sequence[float], values: Curve, easings: Sequence[str], now: Curve) -> Curve:
-    """Values (T, C) at the moments `now` (T,), going through the keys; the first is held before, the last after.
+    """Values (T, C) at `now` (T,), interpolated through the keys; the first is held before, the last after them.
 
     Args:
-        times: (N,) seconds of the keys, rising.
-        values: (N, C) what they hold.
+        times: (N,) seconds of the keys, increasing.
+        values: (N, C) values at the keys.
         easings: (N,) any of EASINGS, each from its key to the next one.
-        now: seconds.
+        now: (T,) seconds.
 
     Raises:
-        ValueError: no keys, or times that do not rise.
+        ValueError: there are no keys, or the times do not increase.
     """
     moments = np.asarray(times, dtype=float)
     if not len(moments) or (np.diff(moments) <= 0).any():
@@ -34,7 +34,7 @@ def through_keys(times: Sequence[float], values: Curve, easings: Sequence[str], 
 
 
 def _eased(easing: str, progress: float) -> float:
-    """Progress 0 … 1 along an easing; "hold" stays until the next key."""
+    """Eased progress, 0 … 1; "hold" stays at 0 until the next key."""
     return {
         "linear": progress,
         "smooth": float(minimum_jerk(np.array(progress))),

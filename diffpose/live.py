@@ -1,4 +1,4 @@
-"""The live side of the seam for generators: their streams, for a voice that is still arriving."""
+"""Streaming interface of the generators, for a voice that is still arriving."""
 
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
@@ -13,7 +13,7 @@ from .steering.style import Style
 
 @runtime_checkable
 class LiveGenerator(Protocol):
-    """A generator that does not need the whole voice."""
+    """A generator that can stream: it does not need the whole voice."""
 
     def live(
         self,
@@ -33,17 +33,17 @@ def live_stream(
     seed: int = 0,
     style: Style | None = None,
 ) -> MotionStream:
-    """A stream to push a voice into as it arrives; joined, its pieces do not depend on how it was cut.
+    """A motion stream to push a voice into; the joined motion does not depend on the division into pieces.
 
     Args:
-        generator: one of choose_generator's, or any LiveGenerator.
-        fps: frames a second; networks have their own rate, 25, alone.
-        options: what moves and how much; natural when None.
+        generator: from choose_generator, or any LiveGenerator.
+        fps: frames a second; networks only support their own rate, 25.
+        options: strengths of the parts of the motion; natural when None.
         seed: 0 or more.
-        style: whose manner of moving; a typical talker's when None.
+        style: style of the motion; a typical talker's when None.
 
     Raises:
-        ValueError: a generator that needs the whole voice, or a rate that it does not have.
+        ValueError: the generator needs the whole voice, or does not support the rate.
     """
     from .diffusion.generator import check_live_rate
     from .talker.driver import Talker

@@ -1,4 +1,4 @@
-"""The seam between a voice and a motion: what every generator takes and returns."""
+"""Base class of the motion generators: speech in, motion out."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ class MotionRequest:
 
     @property
     def gains(self) -> MotionStatistics:
-        """Factors of the style on sizes and rates."""
+        """The style's factors on amplitudes and rates."""
         return self.style.gains()
 
 
 class MotionGenerator(ABC):
-    """A voice in, a motion out. A generator overrides `_generated` alone."""
+    """Generates the motion of a face from a voice. Subclasses override only `_generated`."""
 
     def generate(
         self,
@@ -38,18 +38,18 @@ class MotionGenerator(ABC):
         seed: int = 0,
         style: Style | None = None,
     ) -> MotionSequence:
-        """The motion of a face that says `audio`: ceil(duration · fps) frames.
+        """Motion of a face that speaks `audio`, ceil(duration · fps) frames.
 
         Args:
             audio: the voice, any rate and channels.
-            fps: frames a second; a network's 25 are resampled.
-            options: what moves and how much; natural when None.
+            fps: frames a second; a network's 25 are resampled to it.
+            options: strengths of the parts of the motion; natural when None.
             seed: 0 or more; the same seed gives the same motion, bit for bit.
-            style: how the speaker moves; a typical talker when None. Its statistics scale the motion; its code
+            style: style of the motion; a typical talker's when None. Its statistics scale the motion; its code
                 guides a network that was trained with one.
 
         Raises:
-            ValueError: a negative seed, or a frame rate out of range.
+            ValueError: the seed is negative, or the frame rate is out of range.
         """
         check_seed(seed)
         return self._generated(
@@ -58,4 +58,4 @@ class MotionGenerator(ABC):
 
     @abstractmethod
     def _generated(self, request: MotionRequest) -> MotionSequence:
-        """The motion of a checked request."""
+        """Motion of a checked request."""

@@ -1,7 +1,7 @@
-"""Where a head's motion can come from besides the voice: a clip, key poses, stillness; and mixtures of them.
+"""Sources of head motion besides the voice: a clip, key poses, a learned model, and mixtures of them.
 
-Every source is a MotionSequence of which only the pose is used, so `edits.mix(motion, source, ("pose",), weight)`
-puts it on any driver's lips.
+Every source is a MotionSequence with the expression at rest, and `edits.mix(motion, source, ("pose",), weight)`
+combines it with any lip motion.
 """
 
 import hashlib
@@ -31,19 +31,19 @@ from .talker.pose_models import PoseModel, autoregressive_pose
 _log = logging.getLogger(__name__)
 
 MAXIMUM_KEY_DEGREES = 90.0
-BLOCK = 1 << 20  # bytes read at once
+BLOCK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Keyframe:
-    """A head pose at a moment.
+    """A head-pose keyframe.
 
     Attributes:
         seconds: 0 or more.
-        pitch: degrees from rest, down.
-        yaw: degrees from rest, to the picture's left.
-        roll: degrees from rest, clockwise.
-        easing: one of EASINGS, how the pose goes on to the next one.
+        pitch: degrees from rest, positive down.
+        yaw: degrees from rest, positive to the picture's left.
+        roll: degrees from rest, positive clockwise.
+        easing: one of EASINGS, interpolation to the next keyframe.
     """
 
     seconds: float
@@ -67,22 +67,22 @@ class Keyframe:
 
 
 def parse_keyframes(text: str) -> tuple[Keyframe, ...]:
-    """Key poses of lines such as `1.5: 5, -10, 0 ease in`: seconds, pitch, yaw, roll, and an easing if wished.
+    """Key poses from lines such as `1.5: 5, -10, 0 ease in`: seconds, pitch, yaw, roll, and an optional easing.
 
-    Empty lines and what follows a `#` count for nothing; angles left out are 0.
+    Empty lines and comments after `#` are ignored; omitted angles are 0.
 
     Raises:
-        ValueError: a line that cannot be read, by its number and text.
+        ValueError: a line cannot be parsed; the message gives its number and text.
     """
     lines = [(number, line.partition("#")[0].strip()) for number, line in enumerate(text.splitlines(), start=1)]
     return tuple(_keyframe(number, line) for number, line in lines if line)
 
 
 def keyframe_pose(keyframes: Sequence[Keyframe], frames: int, fps: float | Fraction) -> MotionSequence:
-    """Head motion through key poses, in order of time; the first is held before, the last after.
+    """Head motion of `frames` frames through key poses; the first is held before, the last after them.
 
     Raises:
-        ValueError: no key poses, or two at the same time.
+        ValueError: there are no key poses, or two at the same time.
     """
     keys = sorted(keyframes, key=lambda key: key.seconds)
     angles = np.array([key.angles for key in keys])
@@ -98,18 +98,18 @@ def reference_pose(
     seed: int = 0,
     absolute_for: MotionFrame | None = None,
 ) -> MotionSequence:
-    """The head motion of somebody's clip, as long as wanted: played back and forth where it is too short.
+    """Head motion of a clip, `frames` frames long: played back and forth when the clip is too short.
 
     Args:
-        clip: motion read from a video.
-        frames: how many to give, at the clip's rate.
+        clip: motion extracted from a video.
+        frames: number of frames, at the clip's rate.
         start: frame to start at, or "random".
         seed: of the random start.
-        absolute_for: a portrait's rest frame: its head then takes the clip's poses as they are, which may jump at
-            the beginning. None: the portrait moves from its own pose as the clip does from its first used frame.
+        absolute_for: a portrait's rest frame: its head then takes the clip's absolute poses, which may jump at the
+            beginning. None: motion relative to the clip's first used frame is added to the portrait's own pose.
 
     Raises:
-        ValueError: a start outside the clip.
+        ValueError: the start is outside the clip.
     """
     first = int(np.random.default_rng(seed).integers(len(clip))) if start == "random" else start
     if not 0 <= first < len(clip):
@@ -117,7 +117,7 @@ def reference_pose(
     places = ping_pong(len(clip), first + frames)[first:]
     pose = _pose_only(clip, places)
     begun = pose.frame(0)
-    # Size and place tell how the clip was cropped, so they count from the first frame in any case.
+    # Scale and translation depend on the clip's crop, so they are always relative to the first frame.
     rest = begun if absolute_for is None else replace(begun, rotation=absolute_for.rotation)
     return replace(pose, rest=rest)
 
@@ -131,20 +131,20 @@ def learned_pose(
     sigma_scale: float = SIGMA_SCALE,
     speaker: Projection | None = None,
 ) -> MotionSequence:
-    """Head motion of a voice at the model's rate, from the model's own speech encoder.
+    """Head motion of a voice at the model's rate, from features of the model's own speech encoder.
 
     Args:
-        model: the network; its `encoder` is one of `encoders.ENCODERS`, with two features for each pose.
+        model: the network; its `encoder` is one of `encoders.ENCODERS`, with two features per pose.
         audio: the voice.
-        folders: models folders that the encoder's weights are in, best first.
+        folders: models folders with the encoder's weights, best first.
         compute: device, precision and placement of the encoder.
         seed: as `autoregressive_pose`.
-        sigma_scale: likewise.
-        speaker: whose way of speaking the voice is brought to; nobody's when None.
+        sigma_scale: as `autoregressive_pose`.
+        speaker: projection of the speech features to those of one speaker; none when None.
 
     Raises:
-        ValueError: an unknown encoder, too short a sound, or a speaker's bank of another encoder.
-        FileNotFoundError: the encoder's weights are not there.
+        ValueError: the encoder is unknown, the sound too short, or the speaker's bank is of another encoder.
+        FileNotFoundError: the encoder's weights are missing.
     """
     features = hear(audio, model.encoder, folders, compute)
     if speaker is not None:
@@ -161,13 +161,13 @@ def cached_motion(
     settings: str,
     extract: Callable[[], MotionSequence],
 ) -> MotionSequence:
-    """What `extract` reads from a video, kept in a folder under a name that tells content and settings.
+    """The motion that `extract` returns for a video, cached in a folder under a hash of content and settings.
 
     Args:
         video: the file.
-        folder: of the cache; must exist.
-        settings: whatever else decides what is read, as text.
-        extract: reads the whole clip; called when the cache has nothing usable.
+        folder: the cache's folder; must exist.
+        settings: all other settings that the motion depends on, as text.
+        extract: returns the whole clip's motion; called when the cache has no valid entry.
     """
     digest = hashlib.sha256(settings.encode())
     with open(video, "rb") as file:
@@ -203,7 +203,7 @@ def _turning(degrees: Tensor, fps: float | Fraction) -> MotionSequence:
 
 
 def _pose_only(clip: MotionSequence, places: Tensor) -> MotionSequence:
-    """The clip's frames at `places` with the expression at rest."""
+    """The clip's frames at indices `places` with the expression at rest."""
     return replace(
         clip,
         expression=clip.rest.expression.expand(len(places), -1, -1).clone(),

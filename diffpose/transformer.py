@@ -1,4 +1,4 @@
-"""Parts that the denoisers and the style encoder share: attention, feed-forward, post-norm layer, sinusoids."""
+"""Transformer parts of the denoisers and the style encoder: attention, feed-forward, post-norm layer, sinusoids."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WAVELENGTH = 10_000.0  # the longest sinusoid, in positions per radian
 def sinusoids(positions: Tensor, width: int) -> Tensor:
     """Sinusoidal codes (…, width) of positions (…): sine at even, cosine at odd dimensions.
 
-    Dimension pair i turns at 10000^(-2i/width) radians per position. Check: position 0 gives 0, 1, 0, 1, …
+    The frequency of dimension pair i is 10000^(-2i/width) radians per position. Check: position 0 gives 0, 1, 0, 1.
     Source: Vaswani et al. (2017), section 3.5.
     """
     pairs = torch.arange(0, width, 2, dtype=torch.float32, device=positions.device)
@@ -25,11 +25,11 @@ def sinusoids(positions: Tensor, width: int) -> Tensor:
 
 
 def sinusoidal_positions(mode: PositionMode, length: int, trained_length: int, like: Tensor) -> Tensor:
-    """The code (1, length or 1, width) that a sequence of `length` gets, on the device of `like` (…, width).
+    """Positional codes (1, length or 1, width) of a sequence of `length`, on the device of `like` (…, width).
 
-    "sequential" gives rows 0 … length-1. "legacy" gives one row for every position, the row numbered by the
-    length of training: the published networks were trained with that slip (DiffPoseTalk issue 20), and must
-    run with it. They are therefore blind to order and may run at any length.
+    "sequential" gives rows 0 … length-1. "legacy" gives one row for all positions, at the index of the training's
+    length: the published networks were trained with this bug (DiffPoseTalk issue 20), and must run with it. They
+    therefore do not depend on order and may run at any length.
     """
     if mode == "legacy":
         positions = torch.tensor([trained_length], device=like.device)
@@ -56,12 +56,12 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Self-attention of (N, n, width), every position to every position."""
+        """Self-attention of (N, n, width), unmasked."""
         queries, keys, values = self.in_proj(x).chunk(3, -1)
         return self._attend(self._split(queries), KeysValues(self._split(keys), self._split(values)), None)
 
     def remember(self, key_input: Tensor, value_input: Tensor) -> KeysValues:
-        """Project a memory (N, M, width) once, to be attended to many times."""
+        """Keys and values of a memory (N, M, width), projected once for repeated attention."""
         _, key_weight, value_weight = self.in_proj.weight.chunk(3)
         _, key_bias, value_bias = self.in_proj.bias.chunk(3)
         keys = F.linear(key_input, key_weight, key_bias)
@@ -69,13 +69,13 @@ class Attention(nn.Module):
         return KeysValues(self._split(keys), self._split(values))
 
     def recall(self, x: Tensor, memory: KeysValues, allowed: Tensor | None = None) -> Tensor:
-        """Attention of (N, n, width) to a memory; `allowed` (n, M) is True where attention may go."""
+        """Attention of (N, n, width) to a memory; the mask `allowed` (n, M) is True where it may attend."""
         width = x.shape[-1]
         queries = F.linear(x, self.in_proj.weight[:width], self.in_proj.bias[:width])
         return self._attend(self._split(queries), memory, allowed)
 
     def aligned(self, memory: KeysValues) -> Tensor:
-        """What recall gives when position i may attend to memory i alone: (N, M, width), whatever the queries.
+        """Attention (N, M, width) where position i may attend only to memory i; independent of the queries.
 
         A softmax over one key is one, so only the values remain.
         """

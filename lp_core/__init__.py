@@ -1,4 +1,4 @@
-"""Portrait and motion to frames: the public names."""
+"""Public names of the rendering library: portraits, motion, renderers, media."""
 
 from .choice import choose_renderer, extractor_for
 from .compute.compute import Compute

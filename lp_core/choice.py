@@ -1,4 +1,4 @@
-"""Which renderer draws, and which extractor reads motion in its terms."""
+"""Choice of the renderer, and of the motion extractor that matches it."""
 
 import logging
 from collections.abc import Sequence
@@ -22,21 +22,21 @@ def choose_renderer(
     folders: Sequence[Path] | None = None,
     animals: bool = False,
 ) -> Renderer:
-    """The renderer called `name`.
+    """Returns the renderer of a name.
 
     `auto` is LivePortrait when all of its weights are in the models folders, else the built-in mesh renderer, which
-    needs none; which and why is logged once. Networks are loaded once and kept for later calls.
+    needs none; the choice and its reason are logged once. Networks are loaded once and kept for later calls.
 
     Args:
         name: one of RENDERERS.
         compute: device, precision, acceleration and placement; the best device when None.
-        folders: models folders to look for LivePortrait's weights in, best first; those of `models_folders` when
-            None.
-        animals: LivePortrait's networks for animals are meant.
+        folders: models folders to search for LivePortrait's weights, in order of preference; those of
+            `models_folders` when None.
+        animals: uses LivePortrait's networks for animals.
 
     Raises:
         ValueError: an unknown name, or a precision that the device cannot be used in.
-        FileNotFoundError: `liveportrait` is asked for and its weights are not there.
+        FileNotFoundError: `name` is `liveportrait` and its weights are missing or damaged.
     """
     from .mesh.renderer import MeshRenderer
 
@@ -51,11 +51,11 @@ def choose_renderer(
 
 
 def extractor_for(renderer: Renderer, whole_frames: bool = False) -> MotionExtractor:
-    """Who reads a clip's motion in the terms of a renderer: LivePortrait's network, or landmarks.
+    """Returns the extractor whose motion suits a renderer: LivePortrait's network, or landmarks.
 
     Args:
-        renderer: what will draw the motion.
-        whole_frames: no face is looked for, since the clip is cropped around one already or shows an animal;
+        renderer: the renderer that will draw the motion.
+        whole_frames: skips face detection, for clips that are already cropped around a face or show an animal;
             LivePortrait only.
     """
     from .liveportrait.extractor import LivePortraitExtractor
@@ -78,7 +78,7 @@ def _liveportrait(folders: tuple[Path, ...], animals: bool, compute: Compute) ->
 
 
 def automatic_renderer(folders: Sequence[Path], animals: bool = False) -> tuple[str, str]:
-    """The name of the renderer that `auto` takes, and a sentence that tells why."""
+    """Returns the name of the renderer that `auto` chooses, and the reason, for messages."""
     from .liveportrait.networks import unusable_weights
 
     lacking = unusable_weights(folders, animals)

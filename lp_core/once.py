@@ -6,5 +6,5 @@ from functools import cache
 
 @cache
 def log_once(log: logging.Logger, message: str) -> None:
-    """Log a message at level INFO, unless the same log has shown it before."""
+    """Logs a message at level INFO, unless it was logged to the same logger before."""
     log.info(message)

@@ -1,4 +1,4 @@
-"""Options of a dataclass: default, range, unit and help of each field, said once.
+"""Options of a dataclass: default, range, unit and help of each field, defined once.
 
 The range is what `check_options` validates when a value is made; widgets of nodes and arguments of the command line
 are made from the same fields.
@@ -15,19 +15,19 @@ METADATA_KEY = "option"
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of a field besides its type.
+    """Metadata of a dataclass field.
 
     Attributes:
-        help: what it does, in full sentences.
-        name: the field's.
-        default: the field's.
+        help: its effect, in full sentences.
+        name: name of the field.
+        default: default of the field.
         minimum: lowest value, inclusive; None is unlimited.
         maximum: highest value, inclusive; None is unlimited.
-        step: by which a slider moves; None leaves it to the page.
-        choices: the only values; empty is any.
-        unit: of the value, such as "ms"; empty without one.
-        label: what messages call it; the name in words when empty.
-        optional: whether None is a value too.
+        step: step of a slider; None leaves it to the user interface.
+        choices: the permitted values; empty permits any.
+        unit: unit of the value, such as "ms"; empty without one.
+        label: name in messages; the field's name in words when empty.
+        optional: whether None is permitted.
     """
 
     help: str
@@ -42,10 +42,10 @@ class Option:
     optional: bool = False
 
     def check(self, value: Any) -> None:
-        """Refuse a value, or a tuple with an element, that is outside the range or none of the choices.
+        """Raises for a value, or a tuple with an element, that is outside the range or not among the choices.
 
         Raises:
-            ValueError: what was given and what was expected.
+            ValueError: with the given value and the permitted ones.
         """
         if value is None and self.optional:
             return
@@ -66,7 +66,7 @@ class Option:
 
     @property
     def expected(self) -> str:
-        """The values that are taken, as messages name them."""
+        """Returns the permitted values, as a phrase for messages."""
         if self.choices:
             return f"one of {', '.join(map(str, self.choices))}"
         unit = f" {self.unit}" if self.unit else ""
@@ -78,13 +78,13 @@ class Option:
 
 
 def option(default: Any, help: str, **details: Any) -> Any:
-    """A dataclass field with a default and the other attributes of `Option`."""
+    """Returns a dataclass field with a default and the other attributes of `Option`."""
     return field(default=default, metadata={METADATA_KEY: Option(help, **details)})
 
 
 @cache
 def options_of(kind: type) -> Mapping[str, Option]:
-    """The options of a dataclass by name, in the order of its fields."""
+    """Returns the options of a dataclass by name, in the order of its fields."""
     return {
         one.name: replace(one.metadata[METADATA_KEY], name=one.name, default=one.default)
         for one in fields(kind)
@@ -93,10 +93,10 @@ def options_of(kind: type) -> Mapping[str, Option]:
 
 
 def check_options(value: Any) -> None:
-    """Refuse a dataclass value of which a field is outside its range; for `__post_init__`.
+    """Raises for a dataclass value with a field outside its range; for use in `__post_init__`.
 
     Raises:
-        ValueError: the first such field, with what was given and what was expected.
+        ValueError: for the first such field, with the given value and the permitted ones.
     """
     for name, described in options_of(type(value)).items():
         described.check(getattr(value, name))

@@ -8,7 +8,10 @@ from .widgets import Widget, file_choice, frame_rate
 if TYPE_CHECKING:
     from ..lp_core.media.video import Video
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".ts", ".m2ts", ".mts", ".mpg", ".flv", ".3gp", ".ogv",
+    ".wmv",
+)  # fmt: skip
 FRAMES_AT_ONCE = 16
 FRAMES: Widget = ("IMAGE", {"tooltip": "Frames of the clip from another node, instead of a file."})
 FRAMES_FPS = "Frame rate of the frames input, in frames a second; a file has its own."

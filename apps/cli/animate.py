@@ -1,4 +1,4 @@
-"""animate: a portrait speaks what a voice says."""
+"""animate: the video of a portrait that speaks with a voice."""
 
 import argparse
 from pathlib import Path
@@ -15,18 +15,18 @@ from .inputs import USUAL_FPS, clip_motion, generator_of, portrait_of, style_of
 from .output import write
 
 HELP = "a portrait speaks what a voice says"
-READ_BY_LANDMARKS = "landmarks 1"  # how kept motion was read; another number reads all clips again
+READ_BY_LANDMARKS = "landmarks 1"  # part of the cache's key: a new number makes all clips be read again
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument("portrait", type=Path, help="A picture with a face.")
     parser.add_argument("voice", type=Path, help="A sound file, or a video with sound.")
     add_speech_arguments(parser)
 
 
 def run(given: argparse.Namespace) -> None:
-    """Write the video of a portrait that speaks what a voice says."""
+    """Writes the video of a portrait that speaks with a voice."""
     audio = AudioFile(given.voice)
     portrait = portrait_of(given)
     style = style_of(given.style, models_folders("diffpose", given.models))
@@ -37,7 +37,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _posed(given: argparse.Namespace, motion: MotionSequence) -> MotionSequence:
-    """The motion with its head moved by a clip or by key poses, where those are given."""
+    """Returns the motion with the head pose of a clip or of key poses, when given."""
     if given.head_from is not None:
         kept = cache_folder() / "motion"
         kept.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""The arguments that several commands have; those of options are made from the fields of their dataclasses.
+"""Arguments common to several commands; those of options are made from the fields of their dataclasses.
 
-argparse rather than a library that makes a whole command line of dataclasses: flags have names of their own here
+argparse rather than a library that makes a whole command line from dataclasses: flags have names of their own here
 (`--batch`, `--crop` for `paste_back` off, `--lip-lead MS`), commands offer a few fields of several dataclasses, and
 some flags exclude each other. With tyro, cyclopts or jsonargparse each of these would be stated once more.
 """
@@ -34,27 +34,27 @@ Value = TypeVar("Value")
 
 
 def add_options(parser: argparse.ArgumentParser, kind: type, flags: Mapping[str, str]) -> None:
-    """Add arguments for fields of a dataclass, by the names of their flags; `options_from` reads them."""
+    """Adds arguments for fields of a dataclass, given as field to flag; `options_from` reads them."""
     for name, flag in flags.items():
         add_option(parser, kind, name, flag)
 
 
 def add_option(parser: argparse.ArgumentParser, kind: type, name: str, flag: str, **changes: Any) -> None:
-    """Add the argument for a field of a dataclass.
+    """Adds the argument for a field of a dataclass.
 
     Args:
-        parser: of the command.
+        parser: parser of the command.
         kind: the dataclass.
-        name: of the field.
-        flag: of the argument, such as "--lips".
-        changes: keywords of `add_argument` that differ from what the field's option says.
+        name: name of the field.
+        flag: flag of the argument, such as "--lips".
+        changes: keywords of `add_argument` that replace those made from the field's option.
     """
     described = _described(options_of(kind)[name], flag)
     parser.add_argument(flag, dest=_destination(kind, name), **described | changes)
 
 
 def options_from(given: argparse.Namespace, kind: type[Value], **others: Any) -> Value:
-    """The dataclass value that the arguments give; fields without an argument have `others` or their defaults."""
+    """Returns a dataclass value of the arguments; fields without an argument are from `others` or defaults."""
     found = {name: getattr(given, _destination(kind, name), None) for name in options_of(kind)}
     chosen = {name: value for name, value in found.items() if value is not None}
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in chosen.items()}
@@ -62,12 +62,12 @@ def options_from(given: argparse.Namespace, kind: type[Value], **others: Any) ->
 
 
 def _destination(kind: type, name: str) -> str:
-    """Where the parser puts the value of a field: two dataclasses may have fields of one name."""
+    """Returns the argparse destination of a field, unique even when two dataclasses share a field's name."""
     return f"{kind.__name__}.{name}"
 
 
 def _described(option: Option, flag: str) -> dict[str, Any]:
-    """The keywords of `add_argument` for an option; a flag of a field that is on by default switches it off."""
+    """Returns the keywords of `add_argument` for an option; the flag of a field true by default clears it."""
     shown: dict[str, Any] = {"default": option.default, "help": option.help.replace("%", "%%")}
     if isinstance(option.default, bool):
         return {**shown, "action": "store_false" if option.default else "store_true"}
@@ -79,7 +79,7 @@ def _described(option: Option, flag: str) -> dict[str, Any]:
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `animate`, `demo` and `drive` have in common."""
+    """Adds the arguments common to `animate`, `demo` and `drive`."""
     add_output_arguments(parser)
     parser.add_argument("--fps", default=None, help="Frames a second, such as 25, 29.97 or 30000/1001.")
     add_portrait_arguments(parser)
@@ -92,20 +92,20 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the file to write, and silence."""
+    """Adds the output file and `--quiet`."""
     parser.add_argument("-o", "--output", type=Path, default=DEFAULT_OUTPUT, help="The video to write.")
     parser.add_argument("--quiet", action="store_true", help="No progress bar and no closing line.")
 
 
 def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what draws, from which weights, where and how precisely."""
+    """Adds renderer, models folders, device and precision."""
     parser.add_argument("--renderer", choices=RENDERERS, default="auto", help="What draws the frames.")
     add_models_folders(parser)
     add_options(parser, Compute, {"device": "--device", "precision": "--precision", "acceleration": "--accelerate"})
 
 
 def add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what draws, and which face of the picture."""
+    """Adds the arguments of drawing, and the choice of the face in the picture."""
     add_drawing_arguments(parser)
     parser.add_argument("--face", type=int, default=0, help="Which face of the picture; 0 is the largest.")
     parser.add_argument(
@@ -130,7 +130,7 @@ def add_portrait_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_models_folders(parser: argparse.ArgumentParser) -> None:
-    """Add the folders of published weights."""
+    """Adds the models folders."""
     parser.add_argument(
         "--models",
         type=Path,
@@ -143,7 +143,7 @@ def add_models_folders(parser: argparse.ArgumentParser) -> None:
 
 
 def add_render_options(parser: argparse.ArgumentParser) -> None:
-    """Add how frames are drawn."""
+    """Adds the options of rendering."""
     kind = RenderOptions
     add_option(
         parser, kind, "paste_back", "--crop", help="Write the square around the face, not the whole picture."
@@ -159,7 +159,7 @@ def add_render_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_speech_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add all arguments of a command that turns a voice into a video."""
+    """Adds all arguments of a command that turns a voice into a video."""
     add_common_arguments(parser)
     add_generator_arguments(parser)
     add_style_options(parser)
@@ -178,14 +178,14 @@ def add_speech_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_style_options(parser: argparse.ArgumentParser) -> None:
-    """Add pose, expression, mood and look."""
+    """Adds pose, expression, mood and look."""
     add_options(parser, MotionOptions, STYLES)
     text = f"{options_of(MotionOptions)['mood'].help} One of {', '.join(MOODS)}."
     add_option(parser, MotionOptions, "mood", "--mood", choices=None, metavar="MOOD", help=text)
 
 
 def add_generator_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what makes the motion, and its settings."""
+    """Adds the motion generator and its settings."""
     parser.add_argument("--motion", choices=GENERATORS, default="auto", help="What makes the motion.")
     parser.add_argument("--seed", type=int, default=0, help="The same seed gives the same motion.")
     parser.add_argument("--style", type=Path, default=None, help="A style file, or a clip whose style is taken.")

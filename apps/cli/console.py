@@ -1,4 +1,4 @@
-"""What the command line says and hears: sentences, progress bars, signals."""
+"""Messages, progress bars and signals of the command line."""
 
 import argparse
 import signal
@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 def say(sentence: str, stream: TextIO | None = None) -> None:
-    """Print a line under the program's name, on standard output when no stream is given."""
+    """Prints a line prefixed by the program's name, to standard output when `stream` is None."""
     print(f"talking-head: {sentence}", file=stream or sys.stdout)
 
 
 def watched(given: argparse.Namespace, batches: Iterable[Tensor], frames: int | None) -> Iterator[Tensor]:
-    """The batches as they are taken, with a progress bar if wished."""
+    """Yields the batches, with a progress bar of `frames` frames unless `--quiet` is given."""
     from tqdm import tqdm
 
     with tqdm(total=frames, unit="frame", disable=given.quiet) as bar:
@@ -28,7 +28,7 @@ def watched(given: argparse.Namespace, batches: Iterable[Tensor], frames: int | 
 
 @contextmanager
 def interrupted_by_termination() -> Iterator[None]:
-    """A closed terminal, or `kill`, is as Ctrl-C: files are finished or cleared away."""
+    """A context in which SIGTERM, SIGHUP and SIGBREAK act as Ctrl-C, so that files are finished or removed."""
     names = ("SIGTERM", "SIGHUP", "SIGBREAK") if threading.current_thread() is threading.main_thread() else ()
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     usual = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup's is not

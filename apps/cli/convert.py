@@ -10,7 +10,7 @@ HELP = "a published motion network to safetensors, read safely and once"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument("checkpoint", type=Path, help="JoyVASA's, DiffPoseTalk's, hazard-10's or Ditto's file.")
     parser.add_argument("output", type=Path, help="The .safetensors file to write.")
     parser.add_argument(
@@ -21,6 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Write the checkpoint as safetensors."""
+    """Writes the checkpoint as safetensors."""
     convert(given.checkpoint, given.output, given.pe_mode)
     say(f"wrote {given.output}")

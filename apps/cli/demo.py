@@ -1,4 +1,4 @@
-"""demo: the bundled portrait speaks the bundled voice."""
+"""demo: the video of the bundled portrait that speaks with the bundled voice."""
 
 import argparse
 from pathlib import Path
@@ -14,6 +14,6 @@ run = animate.run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     add_speech_arguments(parser)
     parser.set_defaults(portrait=DEMO_PORTRAIT, voice=DEMO_VOICE)

@@ -1,4 +1,4 @@
-"""doctor: what is installed, which weights are here, what to do."""
+"""doctor: a report on installed packages, devices and weights, with remedies."""
 
 import argparse
 
@@ -10,11 +10,11 @@ HELP = "what is installed, which weights are here, what to do"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     add_models_folders(parser)
 
 
 def run(given: argparse.Namespace) -> None:
-    """Print what is installed."""
+    """Prints the report."""
     for line in diagnosis([(entry, folders_of(entry, given)) for entry in published_weights()]):
-        print(line)  # noqa: T201 the report is what was asked for
+        print(line)  # noqa: T201 the report is the output

@@ -1,4 +1,4 @@
-"""drive: a portrait moves as the face of a clip, or as a motion file says."""
+"""drive: the video of a portrait with the motion of a clip or a motion file."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ HELP = "a portrait does what a clip's face does"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument("portrait", type=Path, help="A picture with a face.")
     parser.add_argument(
         "clip",
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Write the video of a portrait that moves as a clip or a motion file says."""
+    """Writes the video of a portrait with the motion of a clip or a motion file."""
     portrait = portrait_of(given)
     motion, audio = _driver(given, portrait.renderer)
     options = options_from(given, MotionOptions)
@@ -45,7 +45,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _driver(given: argparse.Namespace, renderer: Renderer) -> tuple[MotionSequence, Audio | None]:
-    """The motion that drives, and its sound: from a motion file, or read from a clip in the renderer's terms."""
+    """Returns the driving motion and its sound: from a motion file, or extracted from a clip for the renderer."""
     if given.clip.suffix.lower() in MOTION_SUFFIXES:
         return load_motion(given.clip, given.neutral), None
     clip = read_video(given.clip)

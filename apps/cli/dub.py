@@ -1,4 +1,4 @@
-"""dub: a clip's face says something else."""
+"""dub: a clip with lips that follow another voice."""
 
 import argparse
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ HELP = "a clip's face says something else; all but the mouth stays the clip's"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument(
         "clip", type=Path, help="A video with a face; it plays back and forth where it is too short."
     )
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Write the clip with other lips, and the voice as its sound."""
+    """Writes the clip with lips that follow the voice, and the voice as its sound."""
     clip, audio = read_video(given.clip), load_audio(given.voice)
     renderer = choose_renderer(
         given.renderer, options_from(given, Compute), models_folders("liveportrait", given.models)
@@ -57,11 +57,11 @@ def run(given: argparse.Namespace) -> None:
     if not given.quiet:
         passed = frame_ranges([index for index, face in enumerate(faces) if face is None])
         without = f" Frames {passed} of the clip have no face and passed through." if passed else ""
-        told = f"{written} frames at {float(clip.fps):g} a second, {renderer.name} renderer."
-        say(f"{given.output}: {told}{without}")
+        summary = f"{written} frames at {float(clip.fps):g} a second, {renderer.name} renderer."
+        say(f"{given.output}: {summary}{without}")
 
 
 def _first_seen(clip: Video, faces: Sequence[Face | None]) -> tuple[Tensor, Tensor]:
-    """The first frame of a clip that has a face, and that face's landmarks."""
+    """Returns the first frame (H, W, 3) of a clip that has a face, in 0…1, and its landmarks (478, 3)."""
     index, face = next((index, face) for index, face in enumerate(faces) if face is not None)
     return clip.stretch(index, index + 1)[0].float() / 255, face.landmarks

@@ -1,4 +1,4 @@
-"""What the arguments name: a portrait, a generator, a style."""
+"""The portrait, generator and style of the parsed arguments."""
 
 import argparse
 from pathlib import Path
@@ -26,7 +26,7 @@ USUAL_FPS = 25
 
 
 def portrait_of(given: argparse.Namespace) -> Portrait:
-    """The portrait of the chosen face, by the chosen renderer."""
+    """Returns the portrait of the chosen face, prepared by the chosen renderer."""
     if given.animal and given.box is None:
         raise ValueError("An animal's face is not looked for; say where it is: --box LEFT TOP RIGHT BOTTOM.")
     drawn_by = "liveportrait" if given.animal and given.renderer == "auto" else given.renderer
@@ -41,7 +41,7 @@ def portrait_of(given: argparse.Namespace) -> Portrait:
 
 
 def _save_beside(output: Path, picture: Tensor) -> Path:
-    """Keep the picture that was searched beside where the video would have been."""
+    """Saves the searched picture beside the output file; returns its path."""
     from PIL import Image
 
     place = output.with_suffix(".no_face.png")
@@ -53,7 +53,7 @@ def _save_beside(output: Path, picture: Tensor) -> Path:
 def generator_of(
     given: argparse.Namespace, picture: Tensor, landmarks: Tensor, portrait: Portrait | None = None
 ) -> MotionGenerator:
-    """The generator that is wanted, for the face with landmarks (478, 3) in a picture."""
+    """Returns the chosen generator, for the face with landmarks (478, 3) in a picture (H, W, 3)."""
     folders, talker = models_folders("diffpose", given.models), None
     if given.motion == "talker":
         person = None if given.animal else person_of(picture, landmarks, folders)
@@ -64,7 +64,7 @@ def generator_of(
 
 
 def style_of(path: Path | None, folders: tuple[Path, ...]) -> Style | None:
-    """The style in a file, or the manner of a clip's face."""
+    """Returns the style of a style file, or of the face in a clip; None without a path."""
     if path is None:
         return None
     if path.suffix == ".safetensors":
@@ -73,6 +73,6 @@ def style_of(path: Path | None, folders: tuple[Path, ...]) -> Style | None:
 
 
 def clip_motion(path: Path) -> MotionSequence:
-    """The motion of the face in a clip."""
+    """Returns the motion of the face in a clip."""
     clip = read_video(path)
     return LandmarkExtractor().extract(clip.frames(), clip.fps).motion

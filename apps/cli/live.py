@@ -1,4 +1,4 @@
-"""live: a portrait speaks along with a voice that is just being spoken."""
+"""live: a portrait that speaks in real time with a voice as it arrives."""
 
 import argparse
 from collections.abc import Generator
@@ -38,7 +38,7 @@ HELP = "a portrait speaks along with a voice that is just being spoken"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument("portrait", type=Path, help="A picture with a face.")
     voice = parser.add_mutually_exclusive_group()
     voice.add_argument("--voice", type=Path, default=None, metavar="FILE", help="A sound file, at its own pace.")
@@ -71,9 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Run a live session until the voice ends, or Ctrl-C."""
+    """Runs a live session until the voice ends, or Ctrl-C."""
     _check_live(given)
-    torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # hearing and drawing go on side by side
+    torch.set_num_threads(max(torch.get_num_threads() // 2, 1))  # speech analysis and drawing run in parallel
     voice = _live_voice(given)
     head, picture = _live_head(given, voice)
     tally, viewer = Tally(), None
@@ -84,7 +84,7 @@ def run(given: argparse.Namespace) -> None:
             audience.append(viewer)
             say(f"open {viewer.url} (Ctrl-C ends)")
         audience += _recordings(given, head, picture)
-        # pressed again, Ctrl-C leaves the frames out that are still to be drawn; the file is finished all the same
+        # a second Ctrl-C skips the frames still to be drawn; the file is finished all the same
         with suppress(KeyboardInterrupt), LiveSession(head, audience) as session:
             with closing(_arriving(given, voice, viewer)) as pieces, suppress(KeyboardInterrupt):
                 for piece in pieces:
@@ -97,7 +97,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _check_live(given: argparse.Namespace) -> None:
-    """Say what is missing before anything is loaded."""
+    """Raises for missing packages and arguments, before anything is loaded."""
     if given.no_page and given.voice is None and given.microphone is None:
         raise ValueError("Without a page there is nobody to hear; give --voice FILE or --microphone.")
     if given.microphone is not None:
@@ -110,18 +110,18 @@ def _check_live(given: argparse.Namespace) -> None:
 
 
 def _live_voice(given: argparse.Namespace) -> Audio | None:
-    """The file that is spoken, if it is one."""
+    """Returns the voice of a sound file; None for a microphone."""
     return None if given.voice is None else load_audio(given.voice).resampled(RATE)
 
 
 def _live_head(given: argparse.Namespace, voice: Audio | None) -> tuple[LiveHead, Tensor]:
-    """Who speaks, at a latency that this machine can hold, and the picture that is seen before."""
+    """Returns the live head, at a latency this machine can sustain, and the picture shown before it speaks."""
     portrait, options, fps = portrait_of(given), options_from(given, RenderOptions), given.fps or USUAL_FPS
     generator = generator_of(given, portrait.picture, portrait.landmarks, portrait)
     style = style_of(given.style, models_folders("diffpose", given.models))
     moving = options_from(given, MotionOptions)
     trial, stream = (live_stream(generator, fps, moving, given.seed, style) for _ in range(2))
-    measured = measured_latency(portrait, trial, options)  # in any case: the first frames are slow
+    measured = measured_latency(portrait, trial, options)  # always, since it also warms up: first frames are slow
     latency = measured if given.latency is None else given.latency
     sound = ArrivingAudio(RATE, voice.channels if voice else 1)
     calm = next(render(portrait, MotionSequence.still(1, stream.fps), options))[0]
@@ -135,7 +135,7 @@ def _viewer(given: argparse.Namespace, head: LiveHead, picture: Tensor) -> Viewe
 
 
 def _recordings(given: argparse.Namespace, head: LiveHead, picture: Tensor) -> list[Recording]:
-    """The file that is written along, if one is wanted."""
+    """Returns the recording to the output file, in a list; empty without an output file."""
     if given.output is None:
         return []
     sound = head.sound
@@ -145,7 +145,7 @@ def _recordings(given: argparse.Namespace, head: LiveHead, picture: Tensor) -> l
 def _arriving(
     given: argparse.Namespace, voice: Audio | None, viewer: "Viewer | None"
 ) -> Generator[Tensor, None, None]:
-    """The voice as it is spoken: a file when somebody watches, a microphone here or at the page."""
+    """Yields the voice in real time: a file once a page is open, or a microphone of this machine or the page."""
     if voice is not None:
         if viewer is not None:
             viewer.wait_until_watched()

@@ -1,15 +1,15 @@
-"""Runs a command line: arguments in, an exit code out."""
+"""Entry point of the command line."""
 
 import sys
 
 from .console import interrupted_by_termination, say
 from .parser import build_parser
 
-STOPPED = 130  # the exit code of a program that Ctrl-C ended
+STOPPED = 130  # exit code after Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0 done, 1 an error in a sentence, 2 wrong usage, 130 stopped."""
+    """Runs the command line; returns its exit code: 0 success, 1 error, 2 wrong usage, 130 stopped."""
     given = build_parser().parse_args(arguments)
     try:
         with interrupted_by_termination():

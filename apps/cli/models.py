@@ -1,4 +1,4 @@
-"""models: which published weights are here, and fetching those that are not."""
+"""models: list of published weights and their state, and their download."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ HELP = "published weights: which are here, and fetching those that are not"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
+    """Adds the arguments of the command."""
     add_models_folders(parser)
     parser.add_argument("--verify", action="store_true", help="Compute checksums too, about a second per 500 MB.")
     parser.add_argument(
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """List the published weights, after fetching what was asked for."""
+    """Lists the published weights, after downloading those named for download."""
     entries = published_weights()
     if given.download is not None:
         for entry in entries_named(entries, given.download) or HUMAN:
@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> None:
             if check(entry, folders, verify=given.verify).state is not State.PRESENT:
                 _download(entry, folders[0], given)
     for line in weights_table([check(entry, folders_of(entry, given), verify=given.verify) for entry in entries]):
-        print(line)  # noqa: T201 the table is what was asked for
+        print(line)  # noqa: T201 the table is the output
     searched = dict.fromkeys(str(folder) for entry in entries for folder in folders_of(entry, given))
     say(f"looked in {', '.join(searched)}.")
 

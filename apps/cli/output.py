@@ -1,4 +1,4 @@
-"""A portrait and its motion to the video that the arguments name."""
+"""Writing of the output video and motion."""
 
 import argparse
 
@@ -12,7 +12,7 @@ from .console import say, watched
 
 
 def write(given: argparse.Namespace, portrait: Portrait, motion: MotionSequence, audio: Audio | None) -> None:
-    """Write the video, and the motion where that is asked for."""
+    """Writes the video, and the motion when an argument names a file for it."""
     if given.save_motion is not None:
         motion.save(given.save_motion)
     batches = render(portrait, motion, options_from(given, RenderOptions))

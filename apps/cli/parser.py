@@ -15,11 +15,11 @@ COMMANDS: dict[str, ModuleType] = {
     "convert": convert,
     "doctor": doctor,
 }
-"""Each has `HELP`, `add_arguments(parser)` and `run(given)`."""
+"""Modules of the commands; each has `HELP`, `add_arguments(parser)` and `run(given)`."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands; what it parses has the chosen command's `run`."""
+    """Returns the parser of all commands; the parsed namespace holds the chosen command's `run`."""
     parser = argparse.ArgumentParser(
         prog="talking-head", description="A portrait and a voice in, a talking head out."
     )

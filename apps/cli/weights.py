@@ -1,4 +1,4 @@
-"""All published weights, and the models folders that each lies in."""
+"""All published weights, and the models folders of each."""
 
 import argparse
 from pathlib import Path
@@ -12,10 +12,10 @@ from ...lp_core.weights.registry import WeightEntry
 
 
 def published_weights() -> tuple[WeightEntry, ...]:
-    """All weights that can be fetched."""
+    """Returns the entries of all weights that can be downloaded."""
     return (*LIVEPORTRAIT, *DIFFUSION, *TALKER, *DITTO)
 
 
 def folders_of(entry: WeightEntry, given: argparse.Namespace) -> tuple[Path, ...]:
-    """The models folders that an entry is looked for in, best first."""
+    """Returns the models folders to search for an entry, in order of preference."""
     return models_folders("liveportrait" if entry in LIVEPORTRAIT else "diffpose", given.models)

@@ -1,1 +1,1 @@
-"""A live head for others to watch: the page and its server."""
+"""The web page of a live session, and its server."""

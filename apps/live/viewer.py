@@ -1,11 +1,11 @@
-"""A page that shows a live head: frames and sound to browsers as they come, a browser's microphone back.
+"""A server for the page of a live session: frames and sound to browsers, a browser's microphone back.
 
     session ─ sound, frame ─► Viewer ─► a queue for each page ─ WebSocket ─► web/live/live.mjs
     voice() ◄──────────────────── the microphone of one page at a time ◄────────┘
 
-The page plays each sound `latency` after it came, so that its frame is there by then, and shows each frame while
-the sound at its moment is heard. A page that is too slow misses frames and never sound; one that is too slow even
-for the sound is let go.
+The page plays each sound `latency` after its arrival, so that its frame is there by then, and shows each frame
+while the sound of its time is played. A page that is too slow misses frames and never sound; one that is too slow
+even for the sound is disconnected.
 """
 
 import asyncio
@@ -45,19 +45,19 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 FRAME, SOUND = 1, 2  # kinds of binary messages
-HEADER = struct.Struct("<Id")  # the kind; the frame's index, or the number of the first sample
-FRAMES_WAITING = 25  # for a page, or to be compressed; beyond, the oldest go
-SOUND_WAITING = 10.0  # seconds that a page may be behind in sound before it is let go
-FAREWELL = 1.0  # seconds that pages get to take the rest when the server ends
-HEARTBEAT = 15.0  # seconds between questions whether a page is still there
-WAKE = 0.2  # seconds; a lock without a time limit would not let Ctrl-C through
+HEADER = struct.Struct("<Id")  # kind; index of the frame, or of the first sample
+FRAMES_WAITING = 25  # queued for a page, or for compression; beyond, the oldest are dropped
+SOUND_WAITING = 10.0  # seconds that a page may be behind in sound before it is disconnected
+FAREWELL = 1.0  # seconds that pages have to receive the rest when the server ends
+HEARTBEAT = 15.0  # seconds between WebSocket pings
+WAKE = 0.2  # seconds; waiting for a lock without a time limit would block Ctrl-C
 MICROPHONE_RATES = (8_000, 192_000)  # samples a second, lowest and highest
-LARGEST_PIECE = 1 << 18  # bytes that a page may send at once
+LARGEST_PIECE = 1 << 18  # bytes of a message from a page
 
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """What goes to a page: text is JSON, bytes a HEADER and a JPEG or 16-bit sound; None ends."""
+    """A message to a page: text is JSON, bytes are a HEADER and a JPEG or 16-bit sound; None closes the page."""
 
     content: str | bytes | None
     seconds: float = 0.0  # of sound
@@ -65,10 +65,10 @@ class Message:
 
 
 class Outbox:
-    """What waits for one page, in order; of frames the oldest go where too many wait.
+    """The queue of messages to one page, in order; when it holds too many frames, the oldest are dropped.
 
     Args:
-        abort: breaks the connection; called when so much sound waits that the page will not catch up.
+        abort: closes the connection; called when more than SOUND_WAITING seconds of sound are queued.
     """
 
     def __init__(self, abort: Callable[[], object]) -> None:
@@ -78,7 +78,7 @@ class Outbox:
         self._frames, self._seconds = 0, 0.0
 
     def add(self, message: Message) -> None:
-        """One more at the end."""
+        """Appends a message."""
         if message.is_frame and self._frames == FRAMES_WAITING:
             self._leave(next(entry for entry in self._waiting if entry.is_frame))
         self._waiting.append(message)
@@ -89,7 +89,7 @@ class Outbox:
             self.abort()
 
     async def next(self) -> str | bytes | None:
-        """What comes next, waited for."""
+        """Waits for the next message and returns its content."""
         while not self._waiting:
             self._has_some.clear()
             await self._has_some.wait()
@@ -104,22 +104,22 @@ class Outbox:
 
 
 class Viewer:
-    """A `live.Audience` that serves a page, from a thread of its own while the block lasts.
+    """A `live.Audience` that serves the page, in its own thread, inside a `with` block.
 
     Args:
-        picture: (H, W, 3) uint8, shown until somebody speaks.
+        picture: (H, W, 3) uint8, shown until the first frame.
         schedule: when frames are due.
-        sample_rate: of the sound, and of what `voice` gives.
-        microphone: the page is asked for its microphone.
-        host: the address to listen at; others than this machine's own let the network in.
-        port: to listen at; 0 takes a free one.
+        sample_rate: samples a second of the sound, and of the pieces from `voice`.
+        microphone: whether the page requests its microphone.
+        host: address to listen at; other than loopback addresses open the server to the network.
+        port: port to listen at; 0 chooses a free one.
 
     Attributes:
-        url: where a browser finds the page; whoever has it may watch and speak.
+        url: address of the page, with a token; it gives access to the video and the microphone input.
 
     Raises:
         ValueError: aiohttp is not installed.
-        OSError: the address cannot be listened at.
+        OSError: the server cannot listen at the address.
     """
 
     def __init__(
@@ -143,10 +143,10 @@ class Viewer:
             "microphone": microphone,
         }
         self._picture, self._rate, self._token = jpeg(picture), sample_rate, secrets.token_urlsafe(16)
-        self._outboxes: dict[Outbox, asyncio.Task[None]] = {}  # with what sends them
+        self._outboxes: dict[Outbox, asyncio.Task[None]] = {}  # with the tasks that send them
         self._frames: deque[LiveFrame | None] = deque(maxlen=FRAMES_WAITING)  # to be compressed; None ends
-        self._samples = 0  # of sound that were given to pages
-        self._speaker: Outbox | None = None  # whose microphone is heard
+        self._samples = 0  # of sound sent to pages
+        self._speaker: Outbox | None = None  # the page with the active microphone
         self._voice: SimpleQueue[Tensor | None] = SimpleQueue()
         self._mixdown = Mixdown(sample_rate)
         self._watched = threading.Event()
@@ -183,14 +183,14 @@ class Viewer:
         self._loop.call_soon_threadsafe(self._take_frame, None)
 
     def wait_until_watched(self) -> None:
-        """Return when the first page is there."""
+        """Blocks until the first page is connected."""
         while not self._watched.wait(WAKE):
             pass
 
     def voice(self) -> Generator[Tensor, None, None]:
-        """What a page's microphone hears, as it arrives: pieces (1, S), until the viewer is left.
+        """Yields pieces (1, S) of a page's microphone, as they arrive, until the viewer is closed.
 
-        When the page goes, the next one that offers its microphone is heard.
+        When the page disconnects, the next one that offers its microphone is used.
         """
         while (piece := self._heard()) is not None:
             yield piece
@@ -235,7 +235,7 @@ class Viewer:
         await self._loop.shutdown_default_executor()  # its threads make JPEGs
 
     async def _compress(self) -> None:
-        """Frames to JPEG, one after another, beside everything else; then the end."""
+        """Compresses frames to JPEG in a worker thread, in order, and sends them; then sends the end."""
         while (frame := await self._next_frame()) is not None:
             if frame.picture is not None:
                 body = await asyncio.to_thread(jpeg, frame.picture)
@@ -249,7 +249,7 @@ class Viewer:
         return self._frames.popleft()
 
     def _guard(self) -> "Middleware":
-        """Refuses requests that do not come from our own page, and sets HEADERS."""
+        """Returns the middleware that refuses requests not from our own page, and sets HEADERS."""
         from aiohttp import web
 
         @web.middleware
@@ -265,7 +265,7 @@ class Viewer:
         return guarded
 
     def _trouble(self, request: "web.Request") -> str:
-        """Why a request is refused; empty when it is not."""
+        """Returns the reason to refuse a request; empty when it is accepted."""
         name, origin = request.url.host or "", request.headers.get("Origin")
         if self._is_local and not _is_this_machine(name):
             return f"This page is served to this machine only, not as {name!r}."
@@ -287,7 +287,7 @@ class Viewer:
         return web.Response(body=self._picture, content_type="image/jpeg")
 
     async def _talk(self, request: "web.Request") -> "web.WebSocketResponse":
-        """A page: what comes goes to it, its microphone is heard."""
+        """Serves the WebSocket of a page: sends its outbox, and receives its microphone."""
         from aiohttp import web
 
         page = web.WebSocketResponse(max_msg_size=LARGEST_PIECE, heartbeat=HEARTBEAT)
@@ -305,7 +305,7 @@ class Viewer:
         return page
 
     async def _listen(self, page: "web.WebSocketResponse", outbox: Outbox) -> None:
-        """Hear the page's microphone: first its rate as JSON, then pieces of 32-bit samples."""
+        """Receives the page's microphone: first its rate as JSON, then pieces of 32-bit samples."""
         from aiohttp import WSMsgType
 
         resampler = None
@@ -318,7 +318,7 @@ class Viewer:
 
 
 async def _tell(page: "web.WebSocketResponse", outbox: Outbox) -> None:
-    """Send what waits in an outbox until it ends or the page is gone."""
+    """Sends the messages of an outbox until its end, or until the page disconnects."""
     with suppress(ConnectionError):
         while (content := await outbox.next()) is not None:
             await (page.send_str(content) if isinstance(content, str) else page.send_bytes(content))
@@ -326,19 +326,19 @@ async def _tell(page: "web.WebSocketResponse", outbox: Outbox) -> None:
 
 
 def pcm(samples: Tensor) -> bytes:
-    """Sound (1, S) in -1…1 as 16-bit little-endian samples."""
+    """Returns sound (1, S) in -1…1 as 16-bit little-endian samples."""
     return samples[0].mul(32_767).round_().clamp_(-32_768, 32_767).numpy().astype("<i2").tobytes()
 
 
 def _samples(body: bytes) -> Tensor:
-    """Sound (1, S) of 32-bit little-endian samples; silence where they are no numbers."""
-    heard = np.frombuffer(body[: len(body) // 4 * 4], "<f4").astype(np.float32)
-    return torch.from_numpy(np.nan_to_num(heard, posinf=0, neginf=0).clip(-1, 1))[None]
+    """Returns sound (1, S) from 32-bit little-endian float samples; NaN and infinity become silence."""
+    samples = np.frombuffer(body[: len(body) // 4 * 4], "<f4").astype(np.float32)
+    return torch.from_numpy(np.nan_to_num(samples, posinf=0, neginf=0).clip(-1, 1))[None]
 
 
-def _microphone_rate(told: str) -> int:
-    """The rate that a page tells, as {"sample_rate": 48000}."""
-    rate = json.loads(told)["sample_rate"]
+def _microphone_rate(message: str) -> int:
+    """Returns the sample rate in a page's message, such as {"sample_rate": 48000}."""
+    rate = json.loads(message)["sample_rate"]
     lowest, highest = MICROPHONE_RATES
     if not isinstance(rate, int) or not lowest <= rate <= highest:
         raise ValueError(f"The page's microphone has {rate!r} samples a second; expected {lowest} … {highest}.")
@@ -352,7 +352,7 @@ def _is_this_machine(name: str) -> bool:
 
 
 def require_aiohttp() -> None:
-    """Say that the page cannot be served where it cannot.
+    """Raises when the page cannot be served.
 
     Raises:
         ValueError: aiohttp is not installed.
@@ -362,10 +362,10 @@ def require_aiohttp() -> None:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Returns a listening socket.
 
     Raises:
-        OSError: the address is not this machine's, or somebody listens there already.
+        OSError: the address is not this machine's, or is already in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

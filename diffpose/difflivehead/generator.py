@@ -1,4 +1,4 @@
-"""The generator for private weights of hazard-10's DiffLiveHead: at once, since it smooths the whole motion."""
+"""The generator for private weights of hazard-10's DiffLiveHead; offline only: it smooths the whole motion."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -23,19 +23,19 @@ GUIDANCE = 1.65  # its demo's 0.65 in the convention used here
 
 
 class LiveHeadGenerator(MotionGenerator):
-    """A generator made of hazard-10's denoiser.
+    """Motion generator with hazard-10's denoiser.
 
-    Its own driver lets the sound run ahead of the motion by 81 samples a window; windows here lie where the motion
-    is, so a whole clip is not its number for number.
+    The original driver lets the sound run ahead of the motion by 81 samples a window. Windows here are aligned with
+    the motion, so the output for a whole clip is not numerically equal to the original's.
 
     Args:
         model: the denoiser.
         encoder: wav2vec2-base-960h.
-        person: who speaks.
-        options: how windows are sampled; ten steps and its own guidance when None.
+        person: the speaker's shape, mouth opening and mean motion.
+        options: sampling of each window; ten steps and GUIDANCE when None.
 
     Raises:
-        ValueError: a denoiser of another project.
+        ValueError: the denoiser is of another project.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class LiveHeadGenerator(MotionGenerator):
         check_kind(model.card.kind, "difflivehead", "is driven by another generator")
         self._model, self._encoder, self._who = model, encoder, person
         wanted = options or SampleOptions(guidance=Guidance(GUIDANCE))
-        # The network has no style code to be guided by.
+        # The network has no style input to guide.
         self._options = wanted.guided_by_style(None)
 
     def _generated(self, request: MotionRequest) -> MotionSequence:
@@ -59,7 +59,7 @@ class LiveHeadGenerator(MotionGenerator):
         return as_wanted(motion, request, request.gains)
 
     def _vectors(self, audio: Audio, seed: int) -> Tensor:
-        """What the network makes of a voice (T, 25)."""
+        """Generated vectors (T, 25) of a voice."""
         model, plan = self._model, trained_plan(self._model)
         layout = model.card.layout
         features = WindowedFeatures(self._encoder, model.card.speech, layout.context_frames + layout.new_frames)
@@ -80,15 +80,15 @@ class LiveHeadGenerator(MotionGenerator):
         return torch.cat((*pieces, windows.rest()))
 
     def _person(self) -> Person:
-        """What the network is told of the person, as far as it was trained to be told."""
-        told = {
+        """The person token's inputs, limited to those in the network's layout."""
+        inputs = {
             "shape": self._who.shape,
             "mouth_open_ratio": torch.tensor([self._who.mouth_open_ratio]),
             "mean_expression": self._who.mean,
         }
         like = self._model.denoiser.audio_map.weight
         sizes = self._model.card.layout.token.sizes()
-        return Person(**{name: value[None].to(like) for name, value in told.items() if name in sizes})
+        return Person(**{name: value[None].to(like) for name, value in inputs.items() if name in sizes})
 
 
 def _periods(random: np.random.Generator) -> Iterator[int]:

@@ -1,8 +1,8 @@
 """Private weights of hazard-10's DiffLiveHead in the models folders, and the generator made of them.
 
-None are published, so they have no entry in the registry: the network lies in models/diffpose as
+None are published, so they have no entry in the registry: the network is expected in models/diffpose as
 difflivehead.safetensors (see `talking-head convert`), or in a folder difflivehead with its config.json, and the
-stock wav2vec2-base-960h beside it.
+stock wav2vec2-base-960h next to it.
 """
 
 from collections.abc import Sequence
@@ -36,17 +36,17 @@ def installed_livehead(
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
 ) -> LiveHeadGenerator:
-    """DiffLiveHead's generator of the files in the models folders; its networks are kept for later calls.
+    """DiffLiveHead's generator from the files in the models folders; its networks are cached for later calls.
 
     Args:
-        folders: models folders, best first, that `livehead_file` finds the network in.
+        folders: models folders, best first, in one of which `livehead_file` finds the network.
         compute: device and placement of the networks, precision of the speech encoder.
-        portrait: who is going to speak; only LivePortrait's networks read a face as it knows it.
-        options: how windows are sampled.
+        portrait: the face to animate; used only when LivePortrait's networks prepared it.
+        options: sampling of each window.
 
     Raises:
-        FileNotFoundError: the speech encoder is not there.
-        CheckpointError: a file is not what its name says.
+        FileNotFoundError: the speech encoder is missing.
+        CheckpointError: a file holds another network than its name says.
     """
     network, encoder = livehead_file(folders), first_file(folders, ENCODERS)
     if network is None or encoder is None:

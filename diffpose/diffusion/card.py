@@ -1,4 +1,4 @@
-"""What a checkpoint's tensors alone do not tell."""
+"""Metadata of a checkpoint that its tensors do not contain."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -20,13 +20,13 @@ KIND_NAMES: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class DiffusionCard:
-    """What a denoiser's tensors alone do not tell, kept as JSON in converted files.
+    """Metadata of a denoiser that its tensors do not contain, kept as JSON in converted files.
 
     Attributes:
-        kind: the project the network comes from, which fixes the meaning of its motion vector.
+        kind: the project the network comes from, which determines the motion space of its vectors.
         layout: sizes and switches; `position` is written as `pe_mode`.
         target: whether the network predicts clean motion or noise.
-        speech: how it wants its sound.
+        speech: the preprocessing of its sound.
     """
 
     kind: DenoiserKind
@@ -36,6 +36,6 @@ class DiffusionCard:
 
 
 def check_kind(kind: Kind, expected: Kind, fault: str) -> None:
-    """Raise ValueError when a network of another kind is given; `fault` is what that one does or lacks."""
+    """Raise ValueError when a network is of another kind than expected; `fault` explains why it cannot be used."""
     if kind != expected:
         raise ValueError(f"{KIND_NAMES[kind]} {fault}; expected {KIND_NAMES[expected]}.")

@@ -1,7 +1,7 @@
-"""Checkpoints of the DiffPoseTalk family, loaded whole, and converted once to safetensors.
+"""Loading of DiffPoseTalk-family checkpoints, and their conversion to safetensors.
 
-A converted file holds the tensors under this package's names, and as JSON in its metadata what they do not tell:
-the kind of network, its layout (in which frames are numbered by `pe_mode`), and how it wants its speech.
+A converted file holds the tensors under this package's names, and as JSON in its metadata the kind of network, its
+layout (with `pe_mode`, the numbering of frames), and the preprocessing of its speech.
 `talking-head convert` writes one.
 """
 
@@ -27,20 +27,20 @@ from .schedule import Schedule
 from .style_encoder import StyleEncoder, StyleEncoderLayout
 
 FORMAT = "talking-head diffusion 1"
-PE_MODE = "pe_mode"  # what everybody calls how frames are numbered
+PE_MODE = "pe_mode"  # the usual name for the numbering of frames
 Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, eq=False)
 class DiffusionModel:
-    """A denoiser ready to use.
+    """A loaded denoiser with its schedule and speech encoder.
 
     Attributes:
-        card: where it comes from and what it expects.
+        card: its origin, layout and expected inputs.
         denoiser: the network, in evaluation mode.
         schedule: the noise schedule of its training.
-        encoder: tensors of its own speech encoder in the names of transformers; empty when it has none.
-        ensure_loaded: brings the denoiser to its device.
+        encoder: tensors of its own speech encoder under the names of transformers; empty when it has none.
+        ensure_loaded: moves the denoiser to its device.
     """
 
     card: DiffusionCard
@@ -55,11 +55,11 @@ def load_diffusion(path: str | os.PathLike[str], pe_mode: PositionMode | None = 
 
     Args:
         path: the checkpoint.
-        pe_mode: overrides how frames are numbered ("legacy" or "sequential"), which no published file records;
-            None takes the converted file's word, else legacy. Learned positions cannot be overridden.
+        pe_mode: overrides the numbering of frames ("legacy" or "sequential"), which no published file records;
+            None takes a converted file's entry, else legacy. Learned positions cannot be overridden.
 
     Raises:
-        CheckpointError: a file of another kind, damaged, or holding what is not supported.
+        CheckpointError: the file is of another kind, damaged or not supported.
     """
     container = read_container(path)
     model = _converted_diffusion(container) if is_converted(container) else _published_diffusion(container)
@@ -70,10 +70,10 @@ def load_diffusion(path: str | os.PathLike[str], pe_mode: PositionMode | None = 
 
 
 def load_style_encoder(path: str | os.PathLike[str]) -> StyleEncoder:
-    """A style encoder, published or converted.
+    """A style encoder from a published or converted file.
 
     Raises:
-        CheckpointError: a file of another kind, or damaged.
+        CheckpointError: the file is of another kind or damaged.
     """
     container = read_container(path)
     if is_converted(container):
@@ -85,10 +85,10 @@ def load_style_encoder(path: str | os.PathLike[str]) -> StyleEncoder:
 
 
 def kind_of(path: str | os.PathLike[str]) -> Kind:
-    """What a checkpoint holds.
+    """The kind of network that a checkpoint holds.
 
     Raises:
-        CheckpointError: not a supported checkpoint; says what was found.
+        CheckpointError: not a supported checkpoint; the message names what was found.
     """
     container = read_container(path)
     return _read_card(container)["kind"] if is_converted(container) else published_kind(container)
@@ -149,7 +149,7 @@ def _read_card(container: Container) -> dict[str, Any]:
 
 
 def layout_fields(card: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a layout as a converted file has them, where pe_mode is the name of `position`."""
+    """The fields of a layout from a converted file's card, where `position` is called pe_mode."""
     fields = dict(card["layout"])
     if PE_MODE in fields:
         fields["position"] = fields.pop(PE_MODE)
@@ -157,7 +157,7 @@ def layout_fields(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _written(card: Mapping[str, Any]) -> dict[str, Any]:
-    """The same the other way round."""
+    """A card as a converted file has it: the inverse of `layout_fields`."""
     layout = dict(card["layout"])
     if "position" in layout:
         layout[PE_MODE] = layout.pop("position")
@@ -175,7 +175,7 @@ KindExpected = TypeVar("KindExpected", bound=Kind)
 
 
 def expect_kind(container: Container, found: Kind, *kinds: KindExpected) -> KindExpected:
-    """The kind that was found, when it is one of those expected."""
+    """The kind that was found; raises CheckpointError unless it is one of those expected."""
     for kind in kinds:
         if kind == found:
             return kind
@@ -188,7 +188,7 @@ def _group(container: Container, prefix: str) -> dict[str, Tensor]:
 
 
 def filled(network: Network, tensors: Mapping[str, Tensor], container: Container) -> Network:
-    """The network with the tensors in it, every one of them and no other, in evaluation mode."""
+    """The network with all tensors loaded strictly, in evaluation mode."""
     try:
         network.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=True)
     except RuntimeError as error:
@@ -197,5 +197,5 @@ def filled(network: Network, tensors: Mapping[str, Tensor], container: Container
 
 
 def write_checkpoint(path: str | os.PathLike[str], card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors and their card as safetensors, whole or not at all."""
+    """Write tensors and their card as safetensors, atomically."""
     save_tensors(path, tensors, {"format": FORMAT, "card": json.dumps(_written(card))})

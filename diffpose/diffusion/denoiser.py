@@ -29,7 +29,7 @@ NOTHING_DROPPED: tuple[frozenset[Condition], ...] = (frozenset(),)
 
 @dataclass(frozen=True)
 class TokenLayout:
-    """Sizes of what the person token is told; 0 leaves an input out, all 0 leave the token out.
+    """Sizes of the person token's inputs; 0 leaves an input out, all 0 leave the token out.
 
     Attributes:
         shape: identity: 100 FLAME shape coefficients, or 63 canonical keypoint coordinates.
@@ -44,13 +44,13 @@ class TokenLayout:
     mean_expression: int = 0
 
     def sizes(self) -> dict[str, int]:
-        """Input name to size, of the inputs that there are."""
+        """Input name to size, of the inputs with a size above 0."""
         return {name: size for name, size in vars(self).items() if size}
 
 
 @dataclass(frozen=True)
 class DenoiserLayout:
-    """Everything that tells one member of the family from another.
+    """Sizes and switches of a denoiser of the family.
 
     Attributes:
         motion_dims: d.
@@ -59,10 +59,10 @@ class DenoiserLayout:
         layers: decoder layers.
         new_frames: L of training.
         context_frames: P of training.
-        position: how frames are numbered; see transformer.sinusoidal_positions.
-        time_on: where the diffusion step enters: on the person token or on every frame.
+        position: numbering of frames; see transformer.sinusoidal_positions.
+        time_on: where the embedding of the diffusion step is added: to the person token or to every frame.
         token: inputs of the person token.
-        indicator: whether frames carry a flag "there is audio here".
+        indicator: whether frames carry a flag that audio is present.
         mask_width: frame i attends to audio j where |i-j| < mask_width; 0 attends everywhere.
         start_tokens: whether the first window's context is learned; zeros are used otherwise.
         heads: attention heads (no published file records them; all have 8).
@@ -96,7 +96,7 @@ class DenoiserLayout:
 
     @property
     def has_token(self) -> bool:
-        """Whether a person token goes before the frames."""
+        """Whether a person token precedes the frames."""
         return bool(self.token.sizes())
 
     @property
@@ -107,14 +107,14 @@ class DenoiserLayout:
 
 @dataclass(frozen=True, eq=False)
 class WindowInput:
-    """What one window of motion is generated from.
+    """Conditions of one window of motion.
 
     Attributes:
         audio: (N, L, D) mapped speech features of the new frames.
         context_audio: (N, P, D) mapped speech features of the context.
         context_motion: (N, P, d) clean motion of the context.
         indicator: (N, L) 1 where there is audio and 0 where the window is padding; None means all 1.
-        shape: (N, shape) person-token input; None where the layout has none.
+        shape: (N, shape) person-token input; None when the layout has none.
         style: (N, style) likewise.
         mouth_open_ratio: (N, 1) likewise.
         mean_expression: (N, d) likewise.
@@ -132,12 +132,12 @@ class WindowInput:
 
 @dataclass(frozen=True, eq=False)
 class LayerMemory:
-    """Cross-attention of one layer, as far as it is known before the motion is.
+    """Cross-attention of one layer, precomputed as far as it does not depend on the motion.
 
     Attributes:
-        attended: (N, P+L, D) its result for the frames, known when each attends to its own audio alone.
-        memory: keys and values for positions that attend to more than that.
-        allowed: (positions, P+L) where they may attend; None is everywhere.
+        attended: (N, P+L, D) its output for the frames when each attends to its own audio alone.
+        memory: keys and values for positions that attend to more audio than their own.
+        allowed: (positions, P+L) bool, where they may attend; None is everywhere.
     """
 
     attended: Tensor | None
@@ -147,12 +147,12 @@ class LayerMemory:
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """One window made ready: all that does not change from one diffusion step to the next.
+    """One prepared window: all inputs that are constant over the diffusion steps.
 
     Attributes:
         context: (N, P, d) clean motion before the new frames.
-        flags: (N, P+L, 1) the indicator channel, or None.
-        token: (N, 1, D) the person token without the diffusion step, or None.
+        flags: (N, P+L, 1) the indicator channel; None without one.
+        token: (N, 1, D) the person token without the diffusion step; None without one.
         layers: cross-attention of each layer.
     """
 
@@ -163,7 +163,7 @@ class Window:
 
 
 class DecoderLayer(nn.Module):
-    """Post-norm decoder layer whose cross-attention is prepared once per window."""
+    """Post-norm decoder layer with cross-attention prepared once per window."""
 
     def __init__(self, layout: DenoiserLayout) -> None:
         super().__init__()
@@ -177,7 +177,7 @@ class DecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(layout.width)
 
     def remember(self, audio: Tensor) -> LayerMemory:
-        """Prepare cross-attention to audio (N, P+L, D)."""
+        """Prepared cross-attention to audio (N, P+L, D)."""
         memory = self.cross_attention.remember(audio, audio)
         if self.mask_width == 1:
             attended = self.cross_attention.aligned(memory)
@@ -201,9 +201,9 @@ class DecoderLayer(nn.Module):
 
 
 def alignment(frames: int, width: int, has_token: bool, device: torch.device | str = "cpu") -> Tensor | None:
-    """Where each position may attend, (token + frames, frames) bool; None is everywhere (`width` below 1).
+    """Attention mask (token + frames, frames), True where a position may attend; None is everywhere (`width` < 1).
 
-    Frame i attends to audio j where |i-j| < width; the token's row comes first and is open.
+    Frame i attends to audio j where |i-j| < width; the token's row comes first and is all True.
     """
     if width < 1:
         return None
@@ -215,7 +215,7 @@ def alignment(frames: int, width: int, has_token: bool, device: torch.device | s
 
 
 class Denoiser(nn.Module):
-    """Predicts clean motion (or the noise, as it was trained) from noisy motion, step and speech."""
+    """Predicts clean motion, or the noise, depending on its training, from noisy motion, step and speech."""
 
     def __init__(self, layout: DenoiserLayout) -> None:
         super().__init__()
@@ -241,8 +241,8 @@ class Denoiser(nn.Module):
     def start(self, batch: int) -> tuple[Tensor, Tensor | None]:
         """Context motion (N, P, d) and mapped context audio (N, P, D) of a first window.
 
-        A network without learned start tokens was trained on still motion and the features of real silence:
-        its context audio is None here, and comes from the speech encoder.
+        A network without learned start tokens was trained with still motion and the features of real silence:
+        its context audio is None here, and is computed by the speech encoder.
         """
         if self.layout.start_tokens:
             return self.start_motion.expand(batch, -1, -1), self.start_audio.expand(batch, -1, -1)
@@ -250,15 +250,15 @@ class Denoiser(nn.Module):
         return self.frame_map.weight.new_zeros(shape), None
 
     def window(self, inputs: WindowInput, dropped: Sequence[Collection[Condition]] = NOTHING_DROPPED) -> Window:
-        """Make a window ready to be denoised.
+        """The window prepared for denoising.
 
         Args:
-            inputs: what the window is generated from, batch N.
+            inputs: the window's conditions, batch N.
             dropped: for each entry of classifier-free guidance, the conditions to leave out; the window's
                 batch is entries · N, entry by entry.
 
         Raises:
-            ValueError: an input that the layout asks for is missing, or one it does not know is given.
+            ValueError: an input of the layout is missing, or one that it does not have is given.
         """
         self._check(inputs)
         entries = [self._without(inputs, conditions) for conditions in dropped]
@@ -278,7 +278,7 @@ class Denoiser(nn.Module):
         Args:
             motion: (N, L, d) noisy motion of the new frames, at diffusion step `step`.
             step: t, one for all or (N,).
-            window: what `window` made ready, of batch N.
+            window: prepared by `window`, of batch N.
         """
         frames = torch.cat((window.context, motion), 1)
         if window.flags is not None:
@@ -294,7 +294,7 @@ class Denoiser(nn.Module):
         return self.head(x[:, int(self.layout.has_token) :])
 
     def new_frames(self, motion: Tensor, step: Tensor | int, window: Window) -> Tensor:
-        """Denoised new frames (N, L, d) alone."""
+        """Denoised new frames (N, L, d) without the context."""
         return self(motion, step, window)[:, -motion.shape[1] :]
 
     def _time(self, step: Tensor | int, batch: int, like: Tensor) -> Tensor:
@@ -324,7 +324,7 @@ class Denoiser(nn.Module):
         return torch.cat((context, given.to(context)), 1)[..., None]
 
     def _without(self, inputs: WindowInput, dropped: Collection[Condition]) -> WindowInput:
-        """The inputs with the learned null in place of each dropped condition; context is never dropped."""
+        """The inputs with the learned null embedding in place of each dropped condition; context is kept."""
         if "audio" in dropped:
             inputs = replace(inputs, audio=self.null_audio.expand_as(inputs.audio))
         if "style" in dropped:

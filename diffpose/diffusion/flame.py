@@ -1,7 +1,7 @@
-"""DiffPoseTalk from a voice to FLAME coefficients, saved as .npz for programs that draw FLAME heads.
+"""DiffPoseTalk: a voice to FLAME coefficients, saved as .npz for programs that draw FLAME heads.
 
-LivePortrait cannot draw them: no published network leads from one to the other. DiffPoseTalk's weights and FLAME
-allow no commercial use.
+LivePortrait cannot draw them: no published network converts between the two. The licences of DiffPoseTalk's weights
+and of FLAME allow no commercial use.
 
     python -m talking_head.diffpose.diffusion.flame denoiser.pt stats_train.npz voice.wav motion.npz
 """
@@ -28,16 +28,16 @@ from .normalise import FlameCoefficients, FlameSpace
 from .samplers import Guidance, NoiseSource, SampleOptions, seeded_noise
 from .windows import Person, WindowedMotion, WindowPlan, trained_plan
 
-AUDIO_GUIDANCE, STYLE_GUIDANCE = 1.15, 3.0  # DiffPoseTalk's own
+AUDIO_GUIDANCE, STYLE_GUIDANCE = 1.15, 3.0  # DiffPoseTalk's defaults
 
 
 @dataclass(frozen=True, eq=False)
 class Speaker:
-    """Who speaks, and how.
+    """Identity and style of a speaker.
 
     Attributes:
         shape: (100,) FLAME identity; None is the data's mean.
-        style: (128,) from DiffPoseTalk's style encoder; None is without style.
+        style: (128,) code from DiffPoseTalk's style encoder; None is without style.
     """
 
     shape: Tensor | None = None
@@ -51,16 +51,16 @@ class Speaker:
 
 
 class FlameGenerator:
-    """A voice to FLAME coefficients, 25 frames a second.
+    """Generates FLAME coefficients of a voice, 25 frames a second.
 
     Args:
         model: a DiffPoseTalk denoiser.
         encoder: its speech encoder.
-        space: what its vectors mean.
-        options: how windows are sampled; ten steps and DiffPoseTalk's guidance when None.
+        space: statistics of its vectors.
+        options: sampling of each window; ten steps and DiffPoseTalk's guidance when None.
 
     Raises:
-        ValueError: a denoiser of another project.
+        ValueError: the denoiser is of another project.
     """
 
     def __init__(
@@ -77,23 +77,23 @@ class FlameGenerator:
     def generate(
         self, audio: Audio, speaker: Speaker | None = None, seed: int = 0, draw: NoiseSource | None = None
     ) -> FlameCoefficients:
-        """The coefficients of a head that says `audio`: a frame for every 40 ms, the last one begun.
+        """The coefficients of a head that speaks `audio`, one frame for every 40 ms begun.
 
         Args:
             audio: the voice, any rate and channels.
-            speaker: who speaks, and how.
+            speaker: identity and style; the data's mean identity without style when None.
             seed: 0 or more; the same seed gives the same motion.
-            draw: noise in place of the seed's, of shape (1, frames of a window, motion dims).
+            draw: source of noise (1, frames of a window, motion dims), used instead of the seed's.
         """
-        plan, who = trained_plan(self._model), speaker or Speaker()
+        plan, speaker = trained_plan(self._model), speaker or Speaker()
         noise = draw or seeded_noise(seed, (1, plan.frames, self._model.card.layout.motion_dims))
         features = self._features(audio.mono(SAMPLE_RATE), plan)
-        options = self._guided(who)
-        windows = WindowedMotion(self._model, features, plan, options, noise, self._person(who))
+        options = self._guided(speaker)
+        windows = WindowedMotion(self._model, features, plan, options, noise, self._person(speaker))
         return self._space.coefficients(windows.rest())
 
     def _features(self, sound: Tensor, plan: WindowPlan) -> SpeechFeatures:
-        """The whole sound at its usual level, heard at once or window by window as the network was trained."""
+        """Features of the levelled sound, encoded whole or window by window, as in the network's training."""
         level = levelled(sound[None])[0]
         as_is = replace(self._model.card.speech, level="as_is")
         if as_is.scope == "utterance":
@@ -104,7 +104,7 @@ class FlameGenerator:
         return features
 
     def _guided(self, speaker: Speaker) -> SampleOptions:
-        """The sampling options; without a style its guidance is 0, which is exactly without."""
+        """The sampling options, with a style guidance of 0 for a speaker without a style."""
         if speaker.style is not None and self._model.card.layout.token.style:
             return self._options
         return self._options.guided_by_style(0.0 if self._model.card.layout.token.style else None)
@@ -118,7 +118,7 @@ class FlameGenerator:
 
 
 def save_coefficients(coefficients: FlameCoefficients, shape: Tensor, path: str | os.PathLike[str]) -> None:
-    """Write exp (T, 50), pose (T, 6) in radians, shape (100,) and fps as .npz, whole or not at all."""
+    """Write exp (T, 50), pose (T, 6) in radians, shape (100,) and fps as .npz, atomically."""
     exp, pose, identity = (value.cpu().numpy() for value in (coefficients.expression, coefficients.pose, shape))
     with appearing_whole(path) as part, part.open("wb") as file:
         np.savez(file, exp=exp, pose=pose, shape=identity, fps=np.float32(FPS))
@@ -128,7 +128,7 @@ def load_flame_space(path: str | os.PathLike[str]) -> FlameSpace:
     """The space of DiffPoseTalk's stats_train.npz, read without unpickling anything.
 
     Raises:
-        CheckpointError: missing, damaged, or lacking an entry.
+        CheckpointError: the file is missing, damaged, or lacks an entry.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -138,7 +138,7 @@ def load_flame_space(path: str | os.PathLike[str]) -> FlameSpace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the coefficients of a voice from the command line."""
+    """Run the command line: write the coefficients of a voice."""
     parser = argparse.ArgumentParser(description="A voice to FLAME coefficients, by DiffPoseTalk's networks.")
     parser.add_argument("denoiser", type=Path, help="DiffPoseTalk's denoiser, published or converted")
     parser.add_argument("statistics", type=Path, help="its stats_train.npz")

@@ -1,4 +1,4 @@
-"""The diffusion generator: a voice to LivePortrait motion, at once or while it is still arriving."""
+"""The diffusion generator: a voice to LivePortrait motion, offline or streamed."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -36,17 +36,17 @@ from .windows import (
 
 
 class WindowStream:
-    """A `lp_core.live.MotionStream` of windows: LivePortrait motion of a voice that arrives, 25 frames a second.
+    """A `lp_core.live.session.MotionStream` of windows: LivePortrait motion of a streamed voice at 25 fps.
 
-    Made by a generator's `stream`. All pieces are measured against one rest frame, and joined they are the same
-    however the voice is cut.
+    Made by a generator's `stream`. All pieces are measured from one rest frame; concatenated, they do not depend on
+    the division of the voice into pieces.
 
     Args:
-        features: where the sound arrives.
-        windows: what makes vectors of it.
-        space: what the vectors mean.
-        steering: what is done to the motion; nothing when None.
-        delay: seconds of sound from a frame's moment on until it settles, at most.
+        features: speech features of the pushed sound.
+        windows: motion vectors of those features.
+        space: converts the vectors to motion.
+        steering: post-processing of the motion; nothing when None.
+        delay: greatest time from a frame's moment until it settles, seconds of sound.
 
     Attributes:
         fps: frames a second.
@@ -67,10 +67,10 @@ class WindowStream:
         self._finished = False
 
     def push(self, sound: Tensor) -> MotionSequence | None:
-        """The motion settled by more sound (S,), 16 kHz mono, of any length; None while nothing new is settled.
+        """The frames settled by more sound (S,), 16 kHz mono, of any length; None when no new frame is settled.
 
         Raises:
-            ValueError: sound of another shape, with NaN, or after the end.
+            ValueError: the sound has another shape, contains NaN, or is pushed after the end.
         """
         if self._finished:
             raise ValueError("The stream has ended; start a new one for more sound.")
@@ -80,13 +80,13 @@ class WindowStream:
         return self._joined(self._moved())
 
     def finish(self) -> MotionSequence | None:
-        """The motion still open when the voice ends: in all ceil(samples / 640) frames; None when there is none."""
+        """The remaining frames at the end of the voice, ceil(samples / 640) in all; None when there are none."""
         self._finished = True
         moved = self._moved(final=True)
         return self._joined(moved if self._steering is None else (*moved, self._steering.finish()))
 
     def _moved(self, final: bool = False) -> list[MotionSequence | None]:
-        """The motion of every window that settled, as it is wanted."""
+        """The steered motion of every newly settled window."""
         moved = []
         for vectors in self._windows.pieces(final):
             motion = self._space.motion(vectors, Fraction(FPS), self._rest)
@@ -101,19 +101,19 @@ class WindowStream:
 
 
 def whole_motion(stream: WindowStream, request: MotionRequest, gains: MotionStatistics) -> MotionSequence:
-    """The whole motion of a requested voice: the output of a stream that was fed at once, steered.
+    """The whole motion of a requested voice: the output of a stream given all sound at once, steered.
 
     Args:
-        stream: a new one, without steering.
-        request: the voice, and what moves and how much.
-        gains: factors of a style.
+        stream: a new stream without steering.
+        request: the voice and the motion options.
+        gains: the style's factors on the motion.
     """
     moved = (*map(stream.push, request.audio.mono_pieces(SAMPLE_RATE)), stream.finish())
     return as_wanted(join([piece for piece in moved if piece is not None]), request, gains)
 
 
 def as_wanted(motion: MotionSequence, request: MotionRequest, gains: MotionStatistics) -> MotionSequence:
-    """A network's whole motion of a requested voice, steered; see `whole_motion`."""
+    """A network's whole motion of a requested voice, resampled and steered; arguments as in `whole_motion`."""
     audio, wanted = request.audio, request.options
     motion = timed(motion, audio, request.fps, wanted.lip_lead_ms)
     speech = analyse_pieces(audio.mono_pieces(SAMPLE_RATE))
@@ -124,26 +124,26 @@ def as_wanted(motion: MotionSequence, request: MotionRequest, gains: MotionStati
 
 
 def check_live_rate(fps: float | Fraction) -> None:
-    """Refuse rates that a network cannot give while a voice is still arriving.
+    """Raise unless a network can stream at a frame rate.
 
     Raises:
-        ValueError: another rate than 25 frames a second.
+        ValueError: the rate is not 25 frames a second.
     """
     if frame_rate(fps) != FPS:
         raise ValueError(f"This motion network gives {FPS} frames a second live; got {float(frame_rate(fps)):g}.")
 
 
 class DiffusionGenerator(MotionGenerator):
-    """A generator made of a denoiser that writes JoyVASA's motion vectors.
+    """Motion generator with a denoiser of JoyVASA's motion vectors.
 
     Args:
-        model: the denoiser, of JoyVASA's kind.
+        model: the denoiser.
         encoder: its speech encoder.
-        space: what its vectors mean.
-        options: how windows are sampled.
+        space: statistics of its vectors.
+        options: sampling of each window.
 
     Raises:
-        ValueError: a denoiser of another motion space.
+        ValueError: the denoiser is of another motion space.
     """
 
     def __init__(
@@ -168,17 +168,16 @@ class DiffusionGenerator(MotionGenerator):
         plan: WindowPlan = LIVE,
         options: MotionOptions | None = None,
     ) -> WindowStream:
-        """A stream to push sound into; in the default plan the first frames settle after 280 ms of it.
+        """A stream that returns motion as sound is pushed; with the default plan the first frames need 280 ms.
 
         Args:
             seed: 0 or more.
             style: as in `generate`.
-            plan: how the voice is cut into windows.
-            options: what moves and how much, as in `generate`; frames that the lips' lead looks ahead to are held
-                back until they settle.
+            plan: division of the voice into windows.
+            options: as in `generate`; frames are held back until those that the lip lead refers to settle.
         """
-        manner, wanted = style or Style(), options or MotionOptions()
-        return self._stream(seed, manner, plan, LiveSteering(wanted, self._gains(manner), seed, plan.ahead))
+        style, options = style or Style(), options or MotionOptions()
+        return self._stream(seed, style, plan, LiveSteering(options, self._gains(style), seed, plan.ahead))
 
     def live(
         self,
@@ -187,16 +186,16 @@ class DiffusionGenerator(MotionGenerator):
         seed: int = 0,
         style: Style | None = None,
     ) -> WindowStream:
-        """See live.LiveGenerator: in the plan that suits the device, LIVE_ON_CPU on a CPU.
+        """See live.LiveGenerator; the plan is LIVE_ON_CPU on a CPU, else LIVE.
 
         Raises:
-            ValueError: another rate than the network's 25, or on a CPU an encoder that cannot go on.
+            ValueError: the rate is not the network's 25, or, on a CPU, the encoder cannot work incrementally.
         """
         check_live_rate(fps)
         plan = LIVE_ON_CPU if self._encoder.device.type == "cpu" else LIVE
         return self.stream(seed, style, plan, options)
 
-    def _stream(self, seed: int, manner: Style, plan: WindowPlan, steering: LiveSteering | None) -> WindowStream:
+    def _stream(self, seed: int, style: Style, plan: WindowPlan, steering: LiveSteering | None) -> WindowStream:
         check_seed(seed)
         model = self._model
         features = self._features(plan)
@@ -204,16 +203,16 @@ class DiffusionGenerator(MotionGenerator):
             model,
             features,
             plan,
-            self._guided(manner),
+            self._guided(style),
             draw=seeded_noise(seed, (1, plan.frames, model.card.layout.motion_dims)),
-            person=self._person(manner),
+            person=self._person(style),
             silence=silent_context(model, self._encoder),
         )
         held_back = 0 if steering is None else steering.held_back
         return WindowStream(features, windows, self._space, steering, (plan.frames + held_back) / FPS)
 
     def _features(self, plan: WindowPlan) -> StreamingFeatures:
-        """What hears the sound: a short window together with what came before it, as much as in training."""
+        """A new feature stream; it encodes each window together with as much earlier sound as in training."""
         speech, hearing = self._model.card.speech, max(plan.frames, self._model.card.layout.new_frames)
         if plan.incremental:
             return IncrementalFeatures(self._encoder, speech, hearing - plan.frames)
@@ -223,7 +222,7 @@ class DiffusionGenerator(MotionGenerator):
         return self._model.card.layout.token.style > 0
 
     def _guided(self, style: Style) -> SampleOptions:
-        """The sampling options with the style's scale times its strength: 0 is exactly without style."""
+        """The sampling options with the style's scale times its strength; 0 is without style."""
         if not self._takes_style():
             return self._options.guided_by_style(None)
         strength, scale = 0.0 if style.code is None else style.strength, self._options.guidance.style
@@ -236,5 +235,5 @@ class DiffusionGenerator(MotionGenerator):
         return Person(style=torch.zeros_like(like) if style.code is None else style.code[None].to(like))
 
     def _gains(self, style: Style) -> MotionStatistics:
-        """Factors on the motion, all 1 for a network that knows the style itself."""
+        """Factors on the motion; all 1 for a network with a style input."""
         return replace(style, strength=0.0).gains() if self._takes_style() else style.gains()

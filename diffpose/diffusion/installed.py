@@ -1,4 +1,4 @@
-"""The published networks of the diffusion generator: which are in the models folders, and loading them."""
+"""The published networks of the diffusion generator: their registry entries, and loading from models folders."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +15,8 @@ from .normalise import JoyvasaSpace
 from .style_encoder import StyleEncoder
 from .template import load_joyvasa_space
 
-# The commit is the one that several public projects pin; none of them tells a size or a checksum, so these are
-# asked of the Hub while downloading.
+# The commit is the one that several public projects pin; none of them gives a size or a checksum, so these are
+# read from the Hub while downloading.
 _JOYVASA = ("jdh-algo/JoyVASA", "b8f13fe9c23679c56f21b1baafb92ed00dc087c3")
 
 
@@ -38,21 +38,21 @@ MOTION_TEMPLATE = hub_entry(
     folder="JoyVASA",
 )
 DIFFUSION = (MOTION_GENERATOR, MOTION_TEMPLATE)
-"""What the diffusion generator needs."""
+"""Weight files of the diffusion generator."""
 
 STYLE_ENCODERS = ("style_encoder.safetensors", "style_encoder.pt")
-"""Where a style encoder of LivePortrait motion may lie in a models folder; none is published."""
+"""Path of a style encoder of LivePortrait motion in a models folder; none is published."""
 
 
 def unusable_weights(folders: Sequence[Path]) -> str:
-    """Which weight files are missing or damaged in the models folders, as a phrase; empty when all are there."""
+    """A phrase that names the weight files missing or damaged in the models folders; empty when all are present."""
     return lacking(DIFFUSION, folders)
 
 
 def load_installed(
     folders: Sequence[Path], compute: Compute = ON_CPU
 ) -> tuple[DiffusionModel, SpeechEncoder, JoyvasaSpace]:
-    """The denoiser, its speech encoder and the meaning of its vectors; kept for later calls.
+    """The denoiser, its speech encoder and its motion space; cached for later calls.
 
     Args:
         folders: models folders, best first.
@@ -60,8 +60,8 @@ def load_installed(
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
-        CheckpointError: a file is not what its name says.
-        ValueError: the motion generator carries no speech encoder.
+        CheckpointError: a file holds another network than its name says.
+        ValueError: the motion generator's file has no speech encoder.
     """
     advice = (
         f"Download them from https://huggingface.co/{_JOYVASA[0]}, or choose the motion `procedural`, which needs "
@@ -72,10 +72,10 @@ def load_installed(
 
 
 def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, JoyvasaSpace] | None:
-    """A style encoder of LivePortrait motion and the meaning of its vectors; None where there is none.
+    """A style encoder of LivePortrait motion and its motion space; None when none is installed.
 
     Raises:
-        FileNotFoundError: it is there, but the motion template that it needs is not.
+        FileNotFoundError: it is present, but the motion template that it needs is not.
         ValueError: it encodes motion of another space.
     """
     path = first_file(folders, STYLE_ENCODERS)
@@ -94,17 +94,17 @@ def installed_style_encoder(folders: Sequence[Path]) -> tuple[StyleEncoder, Joyv
 
 
 def installed_style(motion: MotionSequence, folders: Sequence[Path], strength: float = 1.0) -> Style:
-    """The manner of a motion of at least a second: its statistics, and a code where a style encoder is installed.
+    """The style of a motion of at least a second: its statistics, and a code when a style encoder is installed.
 
     Raises:
-        ValueError: the motion is shorter than a second, or the style encoder is not one of LivePortrait motion.
+        ValueError: the motion is shorter than a second, or the style encoder is not of LivePortrait motion.
     """
     statistics, found = motion_statistics(motion), installed_style_encoder(folders)
     if found is None:
         return Style(statistics=statistics, strength=strength)
     encoder, space = found
     timed = motion.resampled(FPS)
-    # Measured against the mean face of the networks, whatever it was measured against.
+    # Measured from the networks' mean face, whatever the motion's own rest frame.
     centred = replace(timed, expression=timed.expression - timed.rest.expression + space.rest_expression)
     return Style(encoder.encode(space.normalised(centred)), statistics, strength)
 

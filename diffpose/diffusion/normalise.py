@@ -1,8 +1,8 @@
-"""Motion vectors as networks know them, and as they are: two spaces and the numbers that lead between them.
+"""Conversion between networks' normalised motion vectors and motion, with the statistics of two motion spaces.
 
-JoyVASA's 70 numbers are LivePortrait's motion: expression 63 (21×3, row by row), scale 1, translation 3, pitch, yaw
-and roll in degrees. DiffPoseTalk's 54 or 51 are FLAME coefficients: expression 50, head rotation 3 (not in the
-shorter one), jaw opening 1, angles in radians.
+JoyVASA's 70 numbers are LivePortrait's motion: expression 63 (21×3, row-major), scale 1, translation 3, pitch, yaw
+and roll in degrees. DiffPoseTalk's 54 or 51 are FLAME coefficients: expression 50, head rotation 3 (absent from the
+51), jaw opening 1, angles in radians.
 """
 
 from collections.abc import Mapping
@@ -25,22 +25,22 @@ FLAME_HEAD = 3
 
 
 class MotionSpace(Protocol):
-    """What a network's motion vectors mean."""
+    """Converts a network's motion vectors to motion."""
 
     def motion(self, vectors: Tensor, fps: Fraction, rest: MotionFrame | None = None) -> MotionSequence:
-        """The motion that vectors (T, d) stand for, measured against `rest` or what the space takes for it."""
+        """Motion of vectors (T, d), measured from `rest`, or from the space's default rest frame when None."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class JoyvasaSpace:
-    """The statistics in JoyVASA's motion template.
+    """JoyVASA's motion space: the statistics in its motion template.
 
     Attributes:
         expression_mean: (63,) crop units.
         expression_std: (63,) crop units.
-        pose_low: (7,) least scale, translation, pitch, yaw and roll of the training data.
-        pose_high: (7,) greatest.
+        pose_low: (7,) minimum of scale, translation, pitch, yaw and roll in the training data.
+        pose_high: (7,) maximum of the same.
     """
 
     expression_mean: Tensor
@@ -53,7 +53,7 @@ class JoyvasaSpace:
         """The space of a template's entries mean_exp, std_exp, and min_ and max_ of scale, t, pitch, yaw, roll.
 
         Raises:
-            ValueError: an entry is missing or of a wrong size.
+            ValueError: an entry is missing or has a wrong size.
         """
         try:
             mean, std = (template[name].float().flatten() for name in ("mean_exp", "std_exp"))
@@ -75,25 +75,25 @@ class JoyvasaSpace:
 
     @property
     def rest_expression(self) -> Tensor:
-        """(21, 3) the mean face of the training data: what expressions are measured against."""
+        """(21, 3) the mean expression of the training data, from which expressions are measured."""
         return self.expression_mean.view(KEYPOINTS, 3)
 
     def normalised(self, motion: MotionSequence) -> Tensor:
-        """Vectors (T, 70) of a motion: expression standardised, the rest brought to 0 … 1."""
+        """Vectors (T, 70) of a motion: expression standardised, the rest scaled to 0 … 1."""
         expression = (motion.expression.flatten(1) - self.expression_mean) / (self.expression_std + SMALLEST_SPREAD)
         pose = torch.cat((motion.scale, motion.translation, motion.rotation), 1)
         return torch.cat((expression, (pose - self.pose_low) / (self._span() + SMALLEST_SPREAD)), 1)
 
     def motion(self, vectors: Tensor, fps: Fraction, rest: MotionFrame | None = None) -> MotionSequence:
-        """The motion that vectors (T, 70) stand for.
+        """Motion of vectors (T, 70).
 
-        Measured against `rest`; when None against the mean face in the pose of the first frame, so that the head
-        sets out from the portrait's own pose.
+        It is measured from `rest`; when None, from the mean face in the pose of the first frame, so that the head
+        starts in the portrait's own pose.
         """
         expression = (vectors[:, :EXPRESSION] * self.expression_std + self.expression_mean).unflatten(1, (-1, 3))
         pose = vectors[:, EXPRESSION:] * self._span() + self.pose_low
         scale, translation, rotation = pose.split((1, 3, 3), 1)
-        # Nothing bounds the vectors, and a face that has shrunk to nothing cannot be compared with any other.
+        # The vectors are unbounded, and a scale of 0 or less cannot be compared with any other.
         scale = scale.clamp(min=SMALLEST_SCALE)
         if rest is None:
             rest = MotionFrame(self.rest_expression, rotation[0], scale[0], translation[0])
@@ -118,7 +118,7 @@ class FlameCoefficients:
 
 @dataclass(frozen=True, eq=False)
 class FlameSpace:
-    """The statistics in DiffPoseTalk's stats_train.npz.
+    """DiffPoseTalk's motion space: the statistics in its stats_train.npz.
 
     Attributes:
         expression_mean: (50,).
@@ -154,15 +154,15 @@ class FlameSpace:
         return (shape - self.shape_mean) / self.shape_std
 
     def normalised(self, coefficients: FlameCoefficients, head: bool = True) -> Tensor:
-        """Vectors (T, 54), or (T, 51) without `head`; of the jaw only its opening is kept."""
+        """Vectors (T, 54), or (T, 51) without `head`; only the jaw's opening is kept of its rotation."""
         expression = (coefficients.expression - self.expression_mean) / self.expression_std
         pose = (coefficients.pose - self.pose_mean) / self.pose_std
         return torch.cat((expression, pose[:, 0 if head else FLAME_HEAD : FLAME_HEAD + 1]), 1)
 
     def coefficients(self, vectors: Tensor) -> FlameCoefficients:
-        """The coefficients that vectors (T, 54 or 51) stand for.
+        """The coefficients of vectors (T, 54 or 51).
 
-        The jaw's other axes are the data's means; without head pose the head does not turn.
+        The jaw's other axes are the data's means; without head rotation in the vectors it is zero.
         """
         expression, pose = vectors[:, :FLAME_EXPRESSION], vectors[:, FLAME_EXPRESSION:]
         turns = pose.shape[1] > 1

@@ -1,4 +1,4 @@
-"""Published networks of four projects: told apart by their keys, sized by their tensors, renamed once."""
+"""Published networks of four projects: identified by their keys, sized by their tensors, renamed to our names."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ SUPPORTED = (
     "(.safetensors)"
 )
 ENCODER_PREFIX = "audio_encoder."
-# Key parts of the published files, and what they are called here; applied in this order.
+# Key parts of the published files and their names here; applied in this order.
 RENAMED = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
@@ -60,7 +60,7 @@ RENAMED = tuple(
         (r"^final_layer\b", "head"),
     )
 )
-# Tables and masks that are computed here.
+# Tables and masks, which are computed here instead.
 COMPUTED = re.compile(r"(\.pe|alignment_mask|\.freqs)$|^diffusion_sched\.")
 LEVELS: dict[DenoiserKind, Level] = {"joyvasa": "as_is", "diffposetalk": "utterance", "difflivehead": "window"}
 KIND_SIGNS: tuple[tuple[str, Kind], ...] = (
@@ -75,10 +75,10 @@ KIND_SIGNS: tuple[tuple[str, Kind], ...] = (
 
 
 def published_kind(container: Container) -> Kind:
-    """What a published checkpoint holds.
+    """The kind of network that a published checkpoint holds.
 
     Raises:
-        CheckpointError: nothing known; says what was found and what is supported.
+        CheckpointError: an unknown network; the message names what was found and what is supported.
     """
     for key, kind in KIND_SIGNS:
         if key in container.tensors:
@@ -101,7 +101,7 @@ def diffusion_card(container: Container, kind: DenoiserKind) -> DiffusionCard:
 
 
 def encoder_tensors(container: Container) -> dict[str, Tensor]:
-    """The speech encoder inside a checkpoint, in the names of transformers; empty when there is none."""
+    """The speech encoder's tensors in a checkpoint, under the names of transformers; empty when there is none."""
     prefix = ENCODER_PREFIX
     return {key.removeprefix(prefix): value for key, value in container.tensors.items() if key.startswith(prefix)}
 
@@ -139,7 +139,7 @@ def _style_dims(named: Mapping[str, Tensor]) -> int:
 
 
 def _denoiser_layout(container: Container, named: Mapping[str, Tensor], kind: DenoiserKind) -> DenoiserLayout:
-    """Sizes from the tensors, and from the settings what tensors do not tell."""
+    """The layout: sizes from the tensors, the rest from the training settings."""
     arguments = container.arguments
     if arguments.get("use_repeat_token"):
         raise CheckpointError("This DiffLiveHead was trained with a repeat token, which is not supported.")
@@ -197,7 +197,7 @@ def _token_layout(named: Mapping[str, Tensor]) -> TokenLayout:
 
 
 def _heads(arguments: Arguments, kind: DenoiserKind) -> int:
-    """JoyVASA's settings name a number of heads that its network ignores: it has eight."""
+    """Attention heads; always eight for JoyVASA, which ignores the number in its own settings."""
     if kind == "joyvasa":
         return DEFAULT_HEADS
     name = "num_attention_heads" if kind == "difflivehead" else "n_heads"
@@ -217,12 +217,12 @@ def _speech(arguments: Arguments, kind: DenoiserKind, encoder: Mapping[str, Tens
 
 
 def _encoder_heads(encoder: Mapping[str, Tensor]) -> int:
-    """Attention heads of a HuBERT or wav2vec2: all published ones have 64 dimensions per head."""
+    """Attention heads of a HuBERT or wav2vec2; all published ones have 64 dimensions per head."""
     return max(encoder["feature_projection.projection.bias"].shape[0] // DIMENSIONS_PER_HEAD, 1)
 
 
 def noise_betas(container: Container) -> Tensor:
-    """β_1 … β_T (T,): the saved ones, else those of the schedule that the settings name."""
+    """β_1 … β_T (T,): the saved ones, else those of the schedule named in the settings."""
     saved = container.tensors.get("diffusion_sched.betas")
     if saved is not None:
         return saved[1:]
@@ -245,7 +245,7 @@ def style_layout(container: Container) -> StyleEncoderLayout:
 
 
 def layer_count(tensors: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbered parts lie under a prefix such as "layers."."""
+    """Number of numbered modules under a prefix such as "layers."."""
     return len({key.removeprefix(prefix).partition(".")[0] for key in tensors if key.startswith(prefix)})
 
 

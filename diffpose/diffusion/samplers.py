@@ -1,8 +1,8 @@
-"""From noise to motion: guidance, ancestral and implicit (DDIM) sampling.
+"""Samplers of diffusion networks: guidance, ancestral and implicit (DDIM) sampling.
 
-Letters as in the papers: x_t noisy motion at step t, x̂_0 predicted clean motion, ε noise, z fresh noise,
-ᾱ_t what is left of the signal, σ_t deviation of the fresh noise, η how much of it DDIM keeps. All arithmetic is
-float32 on the motion with float64 coefficients, whatever precision the network runs in.
+Symbols as in the papers: x_t noisy motion at step t, x̂_0 predicted clean motion, ε noise, z fresh noise, ᾱ_t share
+of the signal's variance, σ_t standard deviation of the fresh noise, η share of it that DDIM keeps. All arithmetic
+on the motion is float32 with float64 coefficients, whatever the network's precision.
 """
 
 import math
@@ -24,12 +24,12 @@ GuidanceMode = Literal["incremental", "independent", "independent_compat"]
 GUIDANCE_MODES = ("incremental", "independent", "independent_compat")
 SampleMethod = Literal["ancestral", "ddim"]
 METHODS = ("ancestral", "ddim")
-STYLE_GUIDANCE = 1.0  # the scale of a style where a user has not chosen one
+STYLE_GUIDANCE = 1.0  # the scale of a style when none is given
 
 
 @dataclass(frozen=True)
 class DynamicThreshold:
-    """Limits each prediction to a quantile of its own size (Saharia et al. 2022, section 2.3, without rescaling).
+    """Clamps each prediction to a quantile of its magnitude (Saharia et al. 2022, section 2.3, without rescaling).
 
     Attributes:
         quantile: 0 … 1, of |prediction| over the window.
@@ -48,7 +48,7 @@ class DynamicThreshold:
             raise ValueError(f"The threshold's limits must be 0 ≤ least ≤ most; got {self.least} and {self.most}.")
 
     def apply(self, prediction: Tensor) -> Tensor:
-        """The prediction (B, L, d), each of B held within its own limit."""
+        """The prediction (B, L, d), each of the B clamped to its own limit."""
         size = prediction.abs().flatten(1).quantile(self.quantile, dim=1)
         limit = size.clamp(self.least, self.most)[:, None, None]
         return prediction.clamp(-limit, limit)
@@ -56,14 +56,14 @@ class DynamicThreshold:
 
 @dataclass(frozen=True)
 class Guidance:
-    """Classifier-free guidance: how far past the unguided motion to go, for each condition.
+    """Classifier-free guidance: a scale for each condition.
 
-    A scale of 1 is the plain conditional prediction; None leaves a condition unguided (it is then always on).
+    A scale of 1 is the plain conditional prediction; None leaves a condition unguided (it is then never dropped).
 
     Attributes:
-        mode: "incremental" adds style on top of audio, "independent" measures each against nothing, and
-            "independent_compat" is what DiffPoseTalk computes under that name (each scale moves on from the
-            result of the one before).
+        mode: "incremental" adds style on top of audio, "independent" measures each from the unconditional
+            prediction, and "independent_compat" is DiffPoseTalk's mode of that name (each scale starts from the
+            result of the previous one).
         threshold: limits every prediction before they are combined; None is off.
     """
 
@@ -104,7 +104,7 @@ class Guidance:
         return tuple((name, scale) for name, scale in pairs if scale is not None)
 
     def dropped(self) -> tuple[frozenset[Condition], ...]:
-        """The conditions left out in each evaluation of the network; the first is without all that are guided."""
+        """The conditions dropped in each evaluation of the network; the first drops all that are guided."""
         names: list[Condition] = [name for name, _ in self.scales]
         everything: frozenset[Condition] = frozenset(names)
         if self.mode == "incremental":
@@ -112,7 +112,7 @@ class Guidance:
         return (everything, *(frozenset(other for other in names if other != name) for name in names))
 
     def combine(self, entries: Tensor) -> Tensor:
-        """The guided prediction (N, L, d) from those of `dropped`'s entries, (entries, N, L, d).
+        """The guided prediction (N, L, d) from those of the entries of `dropped`, (entries, N, L, d).
 
         Source: Ho & Salimans (2022), equation 6; Sun et al. (2024), section 3.4, for two conditions.
         """
@@ -129,11 +129,11 @@ class Guidance:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the network says at one step.
+    """A network's prediction at one step.
 
     Attributes:
         guided: (N, L, d) float32.
-        unconditional: the same with every guided condition left out.
+        unconditional: (N, L, d) float32, with every guided condition dropped.
     """
 
     guided: Tensor
@@ -141,15 +141,15 @@ class Prediction:
 
 
 class Predictor(Protocol):
-    """Says what clean motion (N, L, d) lies behind noisy motion at step t."""
+    """Predicts clean motion (N, L, d) from noisy motion at step t."""
 
     def __call__(self, motion: Tensor, step: int) -> Prediction:
-        """Predict at diffusion step `step`."""
+        """The prediction at diffusion step `step`."""
         ...
 
 
 def guided(network: Network, guidance: Guidance) -> Predictor:
-    """A predictor that evaluates all entries of `guidance.dropped()` as one batch, and combines them.
+    """A predictor that evaluates all entries of `guidance.dropped()` as one batch and combines them.
 
     The network takes motion (entries · N, L, d) and the step; see Denoiser.window and Denoiser.new_frames.
     """
@@ -166,7 +166,7 @@ def guided(network: Network, guidance: Guidance) -> Predictor:
 
 
 def clean_from_noise(predictor: Predictor, schedule: Schedule) -> Predictor:
-    """Makes a predictor of noise into one of clean motion: x̂_0 = (x_t - √(1-ᾱ_t) ε̂) / √ᾱ_t."""
+    """A predictor of clean motion from one of noise: x̂_0 = (x_t - √(1-ᾱ_t) ε̂) / √ᾱ_t."""
 
     def predict(motion: Tensor, step: int) -> Prediction:
         signal = schedule.alpha_bars[step].item()
@@ -182,7 +182,7 @@ def clean_from_noise(predictor: Predictor, schedule: Schedule) -> Predictor:
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """How to walk from noise to motion.
+    """Options of sampling motion from noise.
 
     Attributes:
         guidance: classifier-free guidance.
@@ -223,23 +223,23 @@ class SampleOptions:
             raise ValueError("Ancestral sampling visits every step: leave steps empty or choose ddim.")
 
     def guided_by_style(self, scale: float | None) -> "SampleOptions":
-        """The same with another scale of the style; None where a network knows none."""
+        """The same options with another scale of the style; None for a network without a style input."""
         return replace(self, guidance=replace(self.guidance, style=scale))
 
     def times(self, schedule: Schedule) -> tuple[int, ...]:
-        """The steps visited, falling from the start to 0 (clean); at most one per step of training."""
+        """The diffusion steps visited, descending to 0 (clean); at most one per step of training."""
         start = min(self.start_step or schedule.steps, schedule.steps)
         return respaced(start, min(self.steps or start, start))
 
 
 @dataclass(frozen=True, eq=False)
 class DenoisingState:
-    """Where a walk stands after one step.
+    """State of sampling after one step.
 
     Attributes:
-        step: t that `motion` is at; 0 is clean.
+        step: t of `motion`; 0 is clean.
         motion: (N, L, d) x_t.
-        prediction: what the network said on the way here.
+        prediction: the network's prediction from which `motion` was computed.
     """
 
     step: int
@@ -248,7 +248,7 @@ class DenoisingState:
 
 
 def respaced(start: int, count: int) -> tuple[int, ...]:
-    """`count` + 1 evenly spaced steps from `start` down to 0, rounded as DDIM does (towards clean motion).
+    """`count` + 1 evenly spaced steps from `start` down to 0, rounded towards clean motion as in DDIM.
 
     Check: respaced(1000, 2) == (1000, 500, 0).
     """
@@ -258,14 +258,14 @@ def respaced(start: int, count: int) -> tuple[int, ...]:
 def walk(
     predictor: Predictor, noise: Tensor, draw: NoiseSource, schedule: Schedule, options: SampleOptions
 ) -> Iterator[DenoisingState]:
-    """Denoise `noise` (N, L, d) step by step; the last state is the motion.
+    """States of denoising `noise` (N, L, d), one per step; the last one holds the motion.
 
     Args:
         predictor: predicts clean motion (see guided, clean_from_noise).
         noise: x at the first step.
-        draw: gives fresh noise of the same shape; asked once per step except the last.
-        schedule: the schedule the network was trained with.
-        options: which steps, and how.
+        draw: source of fresh noise of the same shape; called once per step except the last.
+        schedule: noise schedule of the network's training.
+        options: method, steps and fresh noise.
     """
     times = options.times(schedule)
     motion = noise
@@ -294,7 +294,7 @@ def arrived(
 def _move(
     motion: Tensor, clean: Tensor, schedule: Schedule, step: int, following: int, options: SampleOptions
 ) -> tuple[Tensor, float]:
-    """Mean and deviation of x at `following`, given x at `step` and the predicted clean motion."""
+    """Mean and standard deviation of x at `following`, given x at `step` and the predicted clean motion."""
     if options.method == "ancestral":
         return _posterior(motion, clean, schedule, step), schedule.sigma(step, options.flexibility)
     return _implicit(motion, clean, schedule, step, following, options.eta)
@@ -311,16 +311,16 @@ def _posterior(motion: Tensor, clean: Tensor, schedule: Schedule, step: int) -> 
 def _implicit(
     motion: Tensor, clean: Tensor, schedule: Schedule, step: int, following: int, eta: float
 ) -> tuple[Tensor, float]:
-    """DDIM's step: Song et al. (2021), equations 12 and 16."""
+    """Mean and standard deviation of DDIM's step: Song et al. (2021), equations 12 and 16."""
     bar, after = schedule.alpha_bars[step].item(), schedule.alpha_bars[following].item()
     epsilon = (motion - math.sqrt(bar) * clean) / math.sqrt(1 - bar)
     variance = eta**2 * (1 - after) / (1 - bar) * (1 - bar / after)
-    # The difference may fall below zero by rounding, when nearly all noise is fresh.
+    # Rounding may make the difference negative when nearly all noise is fresh.
     direction = math.sqrt(max(1 - after - variance, 0.0))
     return math.sqrt(after) * clean + direction * epsilon, math.sqrt(variance)
 
 
 def seeded_noise(seed: int, shape: Sequence[int]) -> NoiseSource:
-    """Standard normal draws of one shape that are the same for a seed on every device: they come from the CPU."""
+    """Source of standard normal draws of one shape, made on the CPU: a seed gives the same on every device."""
     generator = torch.Generator("cpu").manual_seed(seed)
     return lambda: torch.randn(*shape, generator=generator)

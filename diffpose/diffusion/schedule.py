@@ -1,4 +1,4 @@
-"""Noise schedules: how much of the clean motion is left at each diffusion step."""
+"""Noise schedules: the share of clean motion at each diffusion step."""
 
 import math
 from dataclasses import dataclass
@@ -51,9 +51,9 @@ class Schedule:
         return len(self.betas) - 1
 
     def sigma(self, step: int, flexibility: float = 0.0) -> float:
-        """Deviation of the noise that ancestral sampling adds at `step`.
+        """Standard deviation of the noise that ancestral sampling adds at `step`.
 
-        Flexibility 0 gives the posterior's deviation √(β_t (1-ᾱ_{t-1}) / (1-ᾱ_t)), 1 gives √β_t.
+        Flexibility 0 gives the posterior's √(β_t (1-ᾱ_{t-1}) / (1-ᾱ_t)), 1 gives √β_t.
         """
         beta = self.betas[step].item()
         posterior = math.sqrt(beta * (1 - self.alpha_bars[step - 1].item()) / (1 - self.alpha_bars[step].item()))
@@ -69,12 +69,12 @@ def _betas(name: ScheduleName, steps: int) -> Tensor:
     if name == "sigmoid":
         ramp = torch.linspace(-5, 5, steps, dtype=torch.float64).sigmoid()
         return ramp * (LAST_BETA - FIRST_BETA) + FIRST_BETA
-    # DiffPoseTalk keeps the cosine schedule's first steps above 1e-4, Ditto does not.
+    # DiffPoseTalk clips the cosine schedule's betas to at least 1e-4, Ditto does not.
     return _cosine_betas(steps, least=0.0 if name == "ditto" else FIRST_BETA)
 
 
 def _cosine_betas(steps: int, least: float) -> Tensor:
-    """Nichol & Dhariwal (2021), equation 17, clipped to least … 0.999."""
+    """β_1 … β_T of Nichol & Dhariwal (2021), equation 17, clipped to least … 0.999."""
     phase = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     left = torch.cos((phase + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2) ** 2
     return (1 - left[1:] / left[:-1]).clamp(least, LARGEST_BETA)

@@ -1,4 +1,4 @@
-"""The style encoder: a stretch of normalised motion to a code of how its speaker moves.
+"""The style encoder: a window of normalised motion to a code of its speaker's style.
 
 Source: Sun et al. (2024), "DiffPoseTalk", section 3.3.
 """
@@ -13,7 +13,7 @@ from ..transformer import PositionMode, PostNormLayer, sinusoidal_positions
 
 @dataclass(frozen=True)
 class StyleEncoderLayout:
-    """What tells one style encoder from another.
+    """Sizes of a style encoder.
 
     Attributes:
         motion_dims: numbers per frame, normalised as the denoiser's.
@@ -49,7 +49,7 @@ class StyleEncoder(nn.Module):
         self.layers = nn.ModuleList(PostNormLayer(layout.width, layout.heads, hidden) for _ in range(layout.layers))
 
     def forward(self, motion: Tensor) -> Tensor:
-        """Codes of windows (N, n, d); a window of another length than in training is admissible."""
+        """Codes (N, width) of windows (N, n, d); their length may differ from training."""
         x = self.motion_map(motion)
         x = x + sinusoidal_positions(self.layout.position, x.shape[1], self.layout.frames, x)
         for layer in self.layers:
@@ -58,10 +58,10 @@ class StyleEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, motion: Tensor) -> Tensor:
-        """One code (width,) of a clip (T, d): the mean over its windows, which cover it from end to end.
+        """One code (width,) of a clip (T, d): the mean over windows that cover all its frames.
 
         Raises:
-            ValueError: no frames, or a different number of values per frame than the encoder takes.
+            ValueError: the clip has no frames, or a different number of values per frame than the encoder takes.
         """
         if motion.ndim != 2 or not len(motion) or motion.shape[1] != self.layout.motion_dims:
             raise ValueError(
@@ -74,7 +74,7 @@ class StyleEncoder(nn.Module):
 
 
 def _window_starts(frames: int, window: int) -> list[int]:
-    """Starts of the fewest evenly spread windows that cover all frames; one when the clip is no longer."""
+    """Starts of the fewest evenly spaced windows that cover all frames; one when the clip fits in a window."""
     if frames <= window:
         return [0]
     count = -(-frames // window)

@@ -1,7 +1,6 @@
-"""JoyVASA's motion template, the statistics of its motion vectors, read from a pickle with nothing run.
+"""Reader of JoyVASA's motion template, the statistics of its motion vectors, that runs no code from the pickle.
 
-The published file is a pickled dictionary of numpy arrays. The reader below admits what such a file is made of,
-and refuses everything else.
+The published file is a pickled dictionary of numpy arrays. The reader allows only the types in such a file.
 """
 
 import os
@@ -23,7 +22,7 @@ ARRAY_PARTS = frozenset(
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads plain values and numpy arrays."""
+    """Unpickles plain values and numpy arrays only."""
 
     def find_class(self, module_name: str, global_name: str, /) -> object:
         if (module_name, global_name) not in ARRAY_PARTS:
@@ -35,7 +34,7 @@ def load_joyvasa_space(path: str | os.PathLike[str]) -> JoyvasaSpace:
     """The space of JoyVASA's motion_template.pkl.
 
     Raises:
-        CheckpointError: missing, damaged, or holding anything but the template's arrays.
+        CheckpointError: the file is missing, damaged, or holds anything but the template's arrays.
     """
     file = Path(path)
     try:
@@ -45,7 +44,7 @@ def load_joyvasa_space(path: str | os.PathLike[str]) -> JoyvasaSpace:
         raise CheckpointError(
             f"The motion template {file} does not exist. It belongs beside JoyVASA's network."
         ) from error
-    except Exception as error:  # an altered pickle makes the reader trip in ever new ways
+    except Exception as error:  # a damaged pickle may raise any exception
         raise CheckpointError(f"{file} is not read: it is damaged or holds more than arrays ({error}).") from error
     try:
         return JoyvasaSpace.from_template(_tensors(content))

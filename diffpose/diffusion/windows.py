@@ -1,10 +1,10 @@
-"""Motion out of a voice, window by window: settled frames as soon as there is sound for them, and no drift.
+"""Motion of a voice, window by window: frames settle as soon as their sound is available, without drift.
 
     |----context----|--hop--|-ahead-|                 a window denoises hop + ahead frames and settles the hop
             |----context----|--hop--|-ahead-|         the next one begins where that ended
 
-The frames ahead of a hop are denoised again by the next window, with more sound, which fades over from them. Frame
-n belongs to samples n·640 … (n+1)·640, however long the stream. Offline is the same stream fed at once.
+The frames ahead of a hop are denoised again by the next window, with more sound, and cross-faded to its result.
+Frame n is samples n·640 … (n+1)·640, however long the stream. Offline, the same stream gets all sound at once.
 """
 
 import math
@@ -24,14 +24,15 @@ from .samplers import DenoisingState, NoiseSource, SampleOptions, arrived, clean
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """How a stream is cut.
+    """Division of a stream into windows.
 
     Attributes:
         hop: frames settled by each window.
         ahead: frames denoised beyond the hop.
-        fade: frames over which a window takes over from the one before it.
-        incremental: whether the speech encoder goes on from what it remembers of earlier windows, which costs a
-            tenth of hearing the last seconds anew and is not quite the same (see incremental.IncrementalFeatures).
+        fade: frames of the linear cross-fade from the previous window.
+        incremental: whether the speech encoder continues from cached keys and values of earlier windows, which
+            costs a tenth of encoding the last seconds again and is not numerically equal (see
+            incremental.IncrementalFeatures).
     """
 
     hop: int
@@ -52,26 +53,26 @@ class WindowPlan:
         return self.hop + self.ahead
 
     def covering(self, frames: int) -> int:
-        """Frames of all windows that settle `frames`."""
+        """Frames in all windows that are needed to settle `frames`."""
         return math.ceil(frames / self.hop) * self.hop + self.ahead
 
 
 LIVE = WindowPlan(hop=5, ahead=2, fade=2)
-"""For a voice that is arriving: the first frames settle after 7 · 40 = 280 ms of it."""
+"""For streaming: the first frames settle after 7 · 40 = 280 ms of sound."""
 
 LIVE_ON_CPU = WindowPlan(hop=8, ahead=2, fade=2, incremental=True)
-"""For machines that LIVE is too slow on, with 4 steps of sampling: nothing is heard twice, and the first frames
+"""For machines on which LIVE is too slow, with 4 sampling steps: no sound is encoded twice, and the first frames
 settle after 400 ms."""
 
 
 def trained_plan(model: DiffusionModel) -> WindowPlan:
-    """The windows of the network's training, side by side, as the published drivers cut them."""
+    """The window length of the network's training, without overlap, as in the published drivers."""
     return WindowPlan(hop=model.card.layout.new_frames)
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """What the person token is told, where the network has one; shapes as in denoiser.WindowInput."""
+    """Inputs of the person token, for networks that have one; shapes as in denoiser.WindowInput."""
 
     shape: Tensor | None = None
     style: Tensor | None = None
@@ -81,12 +82,12 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What a window hands to the next.
+    """State passed from one window to the next.
 
     Attributes:
-        motion: (1, P, d) clean motion before it.
-        audio: (1, P, D) mapped speech features before it.
-        guess: (1, ahead, d) motion that the window before expected in it.
+        motion: (1, P, d) clean motion before the window.
+        audio: (1, P, D) mapped speech features before the window.
+        guess: (1, ahead, d) the previous window's prediction of the window's first frames.
     """
 
     motion: Tensor
@@ -95,33 +96,33 @@ class Context:
 
 
 class MotionWindows(Protocol):
-    """Motion vectors of sound that arrives, as their windows settle."""
+    """Motion vectors of streamed sound, as their windows settle."""
 
     def pieces(self, final: bool = False) -> Iterator[Tensor]:
-        """What became settled since the last call, (n, d) of each window, the same however the sound arrived.
+        """Frames (n, d) of each window settled since the last call; independent of how the sound was divided.
 
         Args:
-            final: no more sound comes, and all that is still open is wanted: in all ceil(samples / 640) frames.
+            final: the sound is complete; the remaining frames are returned too, ceil(samples / 640) in all.
         """
         ...
 
 
 class WindowedMotion:
-    """Normalised motion of the sound in a feature stream, window by window.
+    """Normalised motion of a feature stream, window by window.
 
-    The same sound and noise give the same motion however the sound arrived, and later sound changes no frame
-    given out before.
+    The same sound and noise give the same motion however the sound was divided, and later sound changes no frame
+    returned before.
 
     Args:
         model: the denoiser with its schedule.
-        features: where the sound arrives.
-        plan: how it is cut.
-        options: how windows are sampled.
-        draw: noise of shape (1, plan.frames, d); see samplers.seeded_noise.
-        person: whose motion it is, where the network is told.
+        features: speech features of the sound.
+        plan: division of the stream into windows.
+        options: sampling of each window.
+        draw: source of noise (1, plan.frames, d); see samplers.seeded_noise.
+        person: inputs of the person token.
         silence: mapped features (1, P, D) before the start, for networks without learned start tokens.
-        centred: the motion of each window is given less the mean of what the network last expected without being
-            guided, as hazard-10 does: what is left is what the voice moves.
+        centred: subtract from each window the mean of the last unconditional prediction, as hazard-10 does, which
+            leaves the motion caused by the voice.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class WindowedMotion:
         self._centred = centred
         self._model, self._features, self._plan, self._options = model, features, plan, options
         self._person = person or Person()
-        # Every window sets out from the same noise, as in the published drivers.
+        # Every window starts from the same noise, as in the published drivers.
         self._draw, self._noise = draw, draw()
         self._context = _beginning(model, silence)
         self._next = 0  # the first frame that is not settled yet
@@ -153,11 +154,11 @@ class WindowedMotion:
             yield self._window()[:wanted]
 
     def settled(self) -> Tensor:
-        """The frames (n, d) that became settled since the last call; n may be 0."""
+        """The frames (n, d) settled since the last call; n may be 0."""
         return torch.cat((self._nothing(), *self.pieces()))
 
     def rest(self) -> Tensor:
-        """The frames (n, d) still open when no more sound comes: in all there are ceil(samples / 640)."""
+        """The remaining frames (n, d) at the end of the sound, ceil(samples / 640) in all."""
         return torch.cat((self._nothing(), *self.pieces(final=True)))
 
     def _nothing(self) -> Tensor:
@@ -165,10 +166,10 @@ class WindowedMotion:
 
     @torch.no_grad()
     def _window(self) -> Tensor:
-        """Denoise the next window, settle its hop (hop, d), and remember what the one after it needs."""
-        heard = self._features.between(self._next, self._next + self._plan.frames)
-        self._model.ensure_loaded(0)  # hearing may have put the denoiser off its device
-        audio = self._model.denoiser.audio_map(heard.to(self._context.audio))
+        """The settled hop (hop, d) of the next window, which is denoised; updates the context."""
+        features = self._features.between(self._next, self._next + self._plan.frames)
+        self._model.ensure_loaded(0)  # loading the speech encoder may have unloaded the denoiser
+        audio = self._model.denoiser.audio_map(features.to(self._context.audio))
         denoised = self._denoised(audio)
         motion = _faded(self._context.guess, denoised.motion, self._plan.fade)
         hop, context = self._plan.hop, self._model.card.layout.context_frames
@@ -183,7 +184,7 @@ class WindowedMotion:
         return (motion[0, :hop] - resting).cpu()
 
     def _denoised(self, audio: Tensor) -> DenoisingState:
-        """The end of denoising the next window, (1, frames, d), under mapped features of the same length."""
+        """The last sampling state of the next window, (1, frames, d), from mapped features of the same length."""
         model, guidance = self._model, self._options.guidance
         flags = torch.arange(self._plan.frames) + self._next < self._features.samples // SAMPLES_PER_FRAME
         inputs = WindowInput(
@@ -197,7 +198,7 @@ class WindowedMotion:
 
 
 def silent_context(model: DiffusionModel, encoder: SpeechEncoder) -> Tensor | None:
-    """Mapped features (1, P, D) of silence, for networks that begin in it; None for those with start tokens."""
+    """Mapped features (1, P, D) of silence for networks that start with it; None for those with start tokens."""
     if model.card.layout.start_tokens:
         return None
     silence = encoder.frames(torch.zeros(1, model.card.layout.context_frames * SAMPLES_PER_FRAME))
@@ -206,7 +207,7 @@ def silent_context(model: DiffusionModel, encoder: SpeechEncoder) -> Tensor | No
 
 
 def _beginning(model: DiffusionModel, silence: Tensor | None) -> Context:
-    """What comes before the first window."""
+    """The context of the first window."""
     model.ensure_loaded(0)
     motion, audio = model.denoiser.start(1)
     audio = silence if audio is None else audio
@@ -216,7 +217,7 @@ def _beginning(model: DiffusionModel, silence: Tensor | None) -> Context:
 
 
 def _faded(guess: Tensor, motion: Tensor, frames: int) -> Tensor:
-    """Motion (1, L, d) whose first `frames` lead over, linearly, from an earlier guess of them."""
+    """Motion (1, L, d) with its first `frames` cross-faded linearly from an earlier prediction of them."""
     count = min(frames, guess.shape[1])
     weight = (torch.arange(1, count + 1, device=motion.device) / (count + 1))[:, None]
     return torch.cat((torch.lerp(guess[:, :count], motion[:, :count], weight), motion[:, count:]), 1)

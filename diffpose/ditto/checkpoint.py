@@ -1,4 +1,4 @@
-"""Ditto's motion network from its checkpoint, published or converted."""
+"""Loading of Ditto's motion network from its checkpoint, published or converted."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from .network import Lmdm, LmdmLayout
 
 
 def lmdm_layout(named: Mapping[str, Tensor]) -> LmdmLayout:
-    """Sizes of a published LMDM, from its tensors under canonical names."""
+    """Sizes of a published LMDM from its tensors under canonical names."""
     return LmdmLayout(
         motion_dims=named["head.weight"].shape[0],
         condition_dims=named["condition_map.weight"].shape[1],
@@ -29,10 +29,10 @@ def lmdm_layout(named: Mapping[str, Tensor]) -> LmdmLayout:
 
 
 def load_lmdm(path: str | os.PathLike[str]) -> Lmdm:
-    """Ditto's motion network, published or converted.
+    """Ditto's motion network from a published or converted file.
 
     Raises:
-        CheckpointError: a file of another kind, or damaged.
+        CheckpointError: the file is of another kind or damaged.
     """
     container = read_container(path)
     if is_converted(container):

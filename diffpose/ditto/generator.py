@@ -1,4 +1,4 @@
-"""The second diffusion generator: Ditto's network, at once or while the voice is still arriving."""
+"""The second diffusion generator: Ditto's network, offline or streamed."""
 
 from fractions import Fraction
 
@@ -28,16 +28,15 @@ from .network import Lmdm
 
 
 class DittoGenerator(MotionGenerator):
-    """A generator made of Ditto's network, which is also given the mood of the options.
+    """Motion generator with Ditto's network, which takes the options' mood as a condition.
 
     Args:
         network: the denoiser.
         encoder: its speech encoder.
-        source: the face that moves; a usual one when None. Motion is measured from it, so any portrait can be
-            driven.
-        options: how windows are sampled.
-        ensure_loaded: brings the denoiser to its device.
-        controls: how much of the network's motion moves the face, before what is wanted of any generator's.
+        source: the face from which motion is measured, so that it fits any portrait; a typical one when None.
+        options: sampling of each window.
+        ensure_loaded: moves the denoiser to its device.
+        controls: factors on the network's motion, applied before the motion options.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class DittoGenerator(MotionGenerator):
         self._ensure_loaded, self._controls = ensure_loaded, controls or DittoControls()
         self._network, self._encoder = network, encoder
         self._source, wanted = source or DittoSource.typical(), options or SampleOptions()
-        # The network has no style code to be guided by.
+        # The network has no style input to guide.
         self._options = wanted.guided_by_style(None)
 
     def _generated(self, request: MotionRequest) -> MotionSequence:
@@ -66,10 +65,10 @@ class DittoGenerator(MotionGenerator):
         plan: DittoPlan = LIVE_DITTO,
         options: MotionOptions | None = None,
     ) -> WindowStream:
-        """A stream to push sound into; in the default plan the first frames settle after 880 ms of it.
+        """A stream that returns motion as sound is pushed; with the default plan the first frames need 880 ms.
 
-        After that ten frames settle with every 400 ms of sound. Arguments are those of `generate`, and how the
-        voice is cut.
+        After that, ten frames settle with every 400 ms of sound. Arguments are those of `generate`, and the
+        division of the voice into windows.
         """
         wanted, gains = options or MotionOptions(), (style or Style()).gains()
         steering = LiveSteering(wanted, gains, seed, plan.fade + 1 + LOOK_AHEAD)
@@ -85,7 +84,7 @@ class DittoGenerator(MotionGenerator):
         """See live.LiveGenerator.
 
         Raises:
-            ValueError: another rate than the network's 25.
+            ValueError: the rate is not the network's 25.
         """
         check_live_rate(fps)
         return self.stream(seed, style, options=options)

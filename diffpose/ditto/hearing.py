@@ -1,8 +1,8 @@
-"""What Ditto hears: a HuBERT that takes sound in short chunks, and the feature stream that cuts them.
+"""Ditto's speech features: a HuBERT that takes sound in short chunks, and the feature stream that makes the chunks.
 
-    |--3 past--|----5 heard----|-2 ahead-|      video frames of a chunk; the next one begins five frames later
+    |--3 past--|---5 encoded---|-2 ahead-|      video frames of a chunk; the next one begins five frames later
 
-Source: diffpose spec section 6. Ditto publishes its HuBERT as an ONNX graph alone, which needs onnxruntime.
+Source: diffpose spec section 6. Ditto publishes its HuBERT only as an ONNX graph, which needs onnxruntime.
 """
 
 import importlib
@@ -18,16 +18,16 @@ from ...lp_core.liveportrait.checkpoint import CheckpointError
 from ..speech.streaming import ArrivedSound
 
 ChunkEncoder = Callable[[Tensor], Tensor]
-"""Sound (6480,) at 16 kHz to (20, C) features, 50 a second."""
+"""Encodes sound (6480,) at 16 kHz to features (20, C), 50 a second."""
 
 CHUNK = 6480  # samples
 HEARD, AHEAD = 5, 2  # frames
-BEFORE = 4  # frames before the heard ones that cover the chunk's beginning
-UNITS = slice(-14, -4)  # of the 20 that a chunk gives, those of the frames heard
+BEFORE = 4  # frames before the encoded ones that cover the chunk's beginning
+UNITS = slice(-14, -4)  # of the 20 features of a chunk, those of its five frames
 
 
 class DittoFeatures:
-    """A `streaming.StreamingFeatures` that hears each chunk of five frames once.
+    """A `streaming.StreamingFeatures` that encodes each chunk of five frames once.
 
     Args:
         encoder: the speech encoder.
@@ -44,7 +44,7 @@ class DittoFeatures:
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see `hearing.mono`."""
+        """Append sound (S,), 16 kHz; see `streaming.mono`."""
         self._arrived.push(sound)
 
     def between(self, start: int, end: int) -> Tensor:
@@ -60,7 +60,7 @@ class DittoFeatures:
         self._arrived.forget((first + len(self._chunks)) * HEARD - BEFORE)
 
     def _chunk(self, index: int) -> Tensor:
-        """Features (5, C) of the frames from 5 · index on."""
+        """Features (5, C) of the five frames that begin at frame 5 · index."""
         if index not in self._chunks:
             start = index * HEARD
             sound = self._arrived.frames(max(start - BEFORE, 0), max(start + HEARD + AHEAD, 0))[0]
@@ -70,11 +70,11 @@ class DittoFeatures:
 
 
 def onnx_encoder(path: str | os.PathLike[str]) -> ChunkEncoder:
-    """Ditto's streaming HuBERT, hubert_streaming_fix_kv.onnx, on the CPU.
+    """Ditto's streaming HuBERT from hubert_streaming_fix_kv.onnx, run on the CPU.
 
     Raises:
         ValueError: onnxruntime is not installed.
-        CheckpointError: a file that it cannot run, or a network of other inputs.
+        CheckpointError: onnxruntime cannot run the file, or the network has other inputs.
     """
     try:
         runtime: Any = importlib.import_module("onnxruntime")
@@ -84,7 +84,7 @@ def onnx_encoder(path: str | os.PathLike[str]) -> ChunkEncoder:
         ) from error
     try:
         session = runtime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own for every kind of damage
+    except Exception as error:  # onnxruntime raises its own classes for every kind of damage
         raise CheckpointError(f"{path} cannot be run by onnxruntime: {error}. Download it again.") from error
     names = [entry.name for entry in session.get_inputs()]
     if len(names) != 1:

@@ -1,4 +1,4 @@
-"""Ditto's published files: which are in the models folders, and the generator made of them."""
+"""Ditto's published files: their registry entries, and the generator from models folders."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,7 +15,7 @@ from .hearing import ChunkEncoder, onnx_encoder
 from .motion import DittoSource
 from .network import Lmdm
 
-# Several public projects tell these paths and sizes; none of them pins a commit.
+# Several public projects give these paths and sizes; none of them pins a commit.
 _REPOSITORY = "digital-avatar/ditto-talkinghead"
 
 
@@ -35,7 +35,7 @@ HEARING = hub_entry(
     PublishedFile(_REPOSITORY, "main", "ditto_pytorch/aux_models/hubert_streaming_fix_kv.onnx", 1_460_740_880),
 )
 DITTO = (NETWORK, HEARING)
-"""What Ditto's generator needs."""
+"""Weight files of Ditto's generator."""
 
 
 def installed_ditto(
@@ -44,17 +44,17 @@ def installed_ditto(
     portrait: Portrait | None = None,
     options: SampleOptions | None = None,
 ) -> DittoGenerator:
-    """Ditto's generator of the files in the models folders; its networks are kept for later calls.
+    """Ditto's generator from the files in the models folders; its networks are cached for later calls.
 
     Args:
         folders: models folders, best first.
         compute: device and placement of the denoiser.
-        portrait: who is going to speak; only LivePortrait's networks read a face as Ditto knows it.
-        options: how windows are sampled.
+        portrait: the face to animate; used only when LivePortrait's networks prepared it.
+        options: sampling of each window.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
-        CheckpointError: a file is not what its name says.
+        CheckpointError: a file holds another network than its name says.
         ValueError: onnxruntime is not installed.
     """
     advice = (

@@ -1,8 +1,8 @@
-"""Ditto's motion (265 numbers a frame), what its network is told, and the windows it fuses, to LivePortrait motion.
+"""Ditto's motion vectors (265 numbers a frame), its conditions, fusion of its windows, and LivePortrait motion.
 
 A vector is scale - 1, the logits of 66 bins of 3 degrees for pitch, yaw and roll, translation, and expression 63.
-Source: Li et al. (2024), "Ditto", and diffpose spec section 6. Letters: S frames of a window, o of them shared with
-the window before, v = S - o new.
+Source: Li et al. (2024), "Ditto", and diffpose spec section 6. Symbols: S frames of a window, o of them shared with
+the previous window, v = S - o new.
 """
 
 import math
@@ -41,20 +41,20 @@ SIZES = (
     3 * KEYPOINTS,
 )  # scale, pitch, yaw, roll, translation, expression
 DIMS = sum(SIZES)
-SMOOTHED = DIMS - SIZES[-1]  # the first numbers: all but the expression
-EMOTIONS = ("angry", "disgusted", "afraid", "happy", "neutral", "sad", "surprised", "contemptuous")  # its order
-EMOTION_SHARPNESS = 8.0  # of the softmax that the network is told
-USUAL_EYES = (0.3, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # opening of both lids over width, where the eyeballs look
-LOOK_AHEAD = 2  # frames of sound that features need beyond their own
+SMOOTHED = DIMS - SIZES[-1]  # the leading numbers: all but the expression
+EMOTIONS = ("angry", "disgusted", "afraid", "happy", "neutral", "sad", "surprised", "contemptuous")  # Ditto's order
+EMOTION_SHARPNESS = 8.0  # of the softmax over emotions
+USUAL_EYES = (0.3, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # opening of both lids over width, eyeballs
+LOOK_AHEAD = 2  # frames of sound that a frame's features need after it
 STEPS_OF_TRAINING = 1000
-LOGIT_WIDTH = 3.0  # degrees, of the bins that stand for a known angle
+LOGIT_WIDTH = 3.0  # degrees, standard deviation of the bins around a known angle
 
-# The eyes' turn against the head: degrees of gaze per degree, and expression per degree by eye and side.
+# Rotation of the eyes against the head: degrees of gaze per degree, and expression per degree by eye and side.
 GAZE_PER_YAW, GAZE_PER_PITCH = 0.26, 0.28
 OUTWARD, INWARD, UPWARD = 0.0010, 0.0007, -0.001
 LEFT_LID, RIGHT_LID = 11, 15  # keypoints
 
-# Canonical keypoints of a usual face, in thousandths: lp_core.mesh.renderer's of its mean face.
+# Canonical keypoints of a typical face, in thousandths: those of lp_core.mesh.renderer's mean face.
 TYPICAL_KEYPOINTS = (
     (0, -612, -356), (-194, -487, -352), (194, -487, -352),
     (-182, -167, -367), (0, -218, -518), (-319, -320, -74),
@@ -69,13 +69,13 @@ TYPICAL_SCALE = 1.3
 
 @dataclass(frozen=True, eq=False)
 class DittoSource:
-    """The face that Ditto's motion sets out from.
+    """The face in which Ditto's motion starts.
 
     Attributes:
         vector: (265,) its own motion.
         keypoints: (63,) its canonical keypoints.
-        eyes: (E, 8) opening of both lids and place of the eyeballs, of every frame of a clip, which is played back
-            and forth; one usual pair where only a portrait is known, since landmarks of its iris would tell them.
+        eyes: (E, 8) opening of both lids and position of the eyeballs in each frame of a clip, which is played
+            back and forth; one typical frame for a portrait, since they would need landmarks of its irises.
     """
 
     vector: Tensor
@@ -91,21 +91,21 @@ class DittoSource:
 
     @classmethod
     def typical(cls) -> "DittoSource":
-        """A usual face that looks straight ahead with its mouth closed."""
+        """A typical face that looks straight ahead with its mouth closed."""
         keypoints = torch.tensor(TYPICAL_KEYPOINTS, dtype=torch.float32).flatten() / 1000
         rest = MotionFrame(neutral_expression(), torch.zeros(3), torch.tensor([TYPICAL_SCALE]), torch.zeros(3))
         return cls(encoded(rest), keypoints)
 
     @classmethod
     def of(cls, portrait: Portrait | None) -> "DittoSource":
-        """A portrait's face where LivePortrait's networks have read it, as Ditto knows it; else a usual one."""
+        """The source of a portrait prepared by LivePortrait's networks; `typical` for any other and for None."""
         if portrait is None or portrait.renderer.name != "liveportrait":
             return cls.typical()
         return cls(encoded(portrait.rest.to("cpu")), portrait.keypoints.detach().cpu().flatten())
 
 
 def encoded(frame: MotionFrame) -> Tensor:
-    """The vector (265,) of a frame; its angles become the bins around them, whose mean is the angle."""
+    """The vector (265,) of a frame; each angle becomes logits of bins that have it as their mean."""
     bins = FIRST_BIN + DEGREES_PER_BIN * torch.arange(ANGLE_BINS)
     logits = -((bins - frame.rotation[:, None]) / LOGIT_WIDTH).square() / 2
     return torch.cat((frame.scale - 1, logits.flatten(), frame.translation, frame.expression.flatten()))
@@ -113,15 +113,15 @@ def encoded(frame: MotionFrame) -> Tensor:
 
 @dataclass(frozen=True)
 class DittoControls:
-    """How much of each part of a vector moves the face, as Ditto itself scales them; the defaults change nothing.
+    """Factors on the parts of a vector, as in Ditto's own options; the defaults change nothing.
 
     Attributes:
-        expression: factor on the expression's way from the source's.
-        pitch: the same of the logits of pitch, so that the angle does not grow in proportion.
-        yaw: likewise.
-        roll: likewise.
-        translation: factor on the head's way.
-        eyes: whether the eyes move; else they stay the source's.
+        expression: factor on the expression's difference to the source's.
+        pitch: factor on the difference of pitch's logits, so that the angle does not grow in proportion.
+        yaw: factor on the difference of yaw's logits.
+        roll: factor on the difference of roll's logits.
+        translation: factor on the translation's difference to the source's.
+        eyes: whether the eyes move; else they stay as the source's.
     """
 
     expression: float = 1.0
@@ -132,27 +132,27 @@ class DittoControls:
     eyes: bool = True
 
     def gains(self) -> Tensor:
-        """(265,) factors on a vector's way from the source's."""
+        """(265,) factors on a vector's difference to the source's."""
         factors = (1.0, self.pitch, self.yaw, self.roll, self.translation, self.expression)
         return torch.tensor(factors).repeat_interleave(torch.tensor(SIZES))
 
 
 @dataclass(frozen=True, eq=False)
 class DittoSpace:
-    """What Ditto's vectors mean on a face.
+    """Motion space of Ditto's vectors on a face (see `normalise.MotionSpace`).
 
     Attributes:
         source: the face.
-        controls: how much of them moves it.
+        controls: factors on the vectors.
     """
 
     source: DittoSource
     controls: DittoControls = DittoControls()
 
     def motion(self, vectors: Tensor, fps: Fraction, rest: MotionFrame | None = None) -> MotionSequence:
-        """The motion that vectors (T, 265) stand for, measured from the source's own frame when `rest` is None.
+        """Motion of vectors (T, 265), measured from `rest`, or from the source's own frame when None.
 
-        Size is the source's; of the expression, lips and eyes move, and the eyes turn against the head.
+        Scale is the source's; of the expression, lips and eyes move, and the eyes turn against the head.
         """
         own = _frames(self.source.vector[None], fps, MotionFrame.neutral()).frame(0)
         scaled = torch.lerp(self.source.vector, vectors, self.controls.gains())
@@ -166,32 +166,32 @@ class DittoSpace:
 
 
 def relative_to_first(vectors: Tensor, first: Tensor, source: DittoSource) -> Tensor:
-    """Vectors (T, 265) with the source in place of the first one generated; angles differ by their logits."""
+    """Vectors (T, 265) moved by the difference of the source to the first one generated; angles by their logits."""
     return source.vector + vectors - first
 
 
-def conditions(heard: Tensor, start: int, source: DittoSource, emotions: tuple[tuple[int, ...], ...]) -> Tensor:
-    """What the network is told of frames start … start + n: (n, 1103).
+def conditions(features: Tensor, start: int, source: DittoSource, emotions: tuple[tuple[int, ...], ...]) -> Tensor:
+    """The network's conditions (n, 1103) of frames start … start + n.
 
     Args:
-        heard: (n, 1024) speech features.
-        start: number of the first frame.
+        features: (n, 1024) speech features.
+        start: index of the first frame.
         source: the face.
-        emotions: numbers in EMOTIONS of every frame, in turn; several at once are mixed.
+        emotions: indices in EMOTIONS for each frame, repeated cyclically; several of one frame are mixed.
     """
-    places = [max(start + index, 0) for index in range(len(heard))]
-    told = torch.stack([_emotion(emotions[place % len(emotions)]) for place in places])
+    places = [max(start + index, 0) for index in range(len(features))]
+    emotion = torch.stack([_emotion(emotions[place % len(emotions)]) for place in places])
     eyes = source.eyes[[_back_and_forth(place, len(source.eyes)) for place in places]]
-    return torch.cat((heard, told, eyes, source.keypoints.expand(len(heard), -1)), 1)
+    return torch.cat((features, emotion, eyes, source.keypoints.expand(len(features), -1)), 1)
 
 
 @dataclass(frozen=True)
 class DittoPlan:
-    """How a stream is cut.
+    """Division of a stream into windows.
 
     Attributes:
-        overlap: frames that a window shares with the one before; 70 settles 10 at a time, 10 settles 70.
-        silence: frames before the sound that the first window begins with, so that it ends early.
+        overlap: frames that a window shares with the previous one; 70 settles 10 at a time, 10 settles 70.
+        silence: frames of silence that the first window begins with, so that it ends early.
         frames: S, as in training.
     """
 
@@ -212,7 +212,7 @@ class DittoPlan:
 
     @property
     def fade(self) -> int:
-        """Frames over which a window takes over from the one before it."""
+        """Frames of the cross-fade from the previous window."""
         return min(self.overlap, self.new)
 
 
@@ -222,8 +222,8 @@ LIVE_DITTO, WHOLE_DITTO = DittoPlan(overlap=70, silence=70), DittoPlan(overlap=1
 def fused(known: Tensor, predicted: Tensor, plan: DittoPlan) -> Tensor:
     """Known motion (T, 265) and the next window (S, 265), which begins `overlap` frames before the known one's end.
 
-    The new window takes over linearly in the last `fade` frames that are shared; there, and in the frame after, all
-    but the expression is smoothed over three frames.
+    The two are cross-faded linearly over the last `fade` shared frames; there, and in the next frame, all but the
+    expression is smoothed over three frames.
     """
     weight = (torch.arange(plan.fade) / plan.fade)[:, None].to(known)
     begun = len(known) - plan.fade
@@ -233,7 +233,7 @@ def fused(known: Tensor, predicted: Tensor, plan: DittoPlan) -> Tensor:
 
 
 def smoothed_pose(vectors: Tensor, start: int, end: int) -> Tensor:
-    """Vectors (T, 265) whose frames start … end hold the mean of three frames, in all but the expression."""
+    """Vectors (T, 265) with frames start … end replaced by the mean of three frames, in all but the expression."""
     values = vectors[:, :SMOOTHED]
     before, after = torch.cat((values[:1], values[:-1])), torch.cat((values[1:], values[-1:]))
     mean = (before + values + after) / 3
@@ -244,17 +244,17 @@ def smoothed_pose(vectors: Tensor, start: int, end: int) -> Tensor:
 
 
 class DittoMotion:
-    """Ditto's vectors of the arriving sound, window by window, from the source on; see windows.MotionWindows.
+    """Ditto's vectors of streamed sound, window by window, starting at the source; see windows.MotionWindows.
 
     Args:
         network: the denoiser.
-        features: where the sound arrives; gives 1024 features a frame.
+        features: speech features of the sound, 1024 a frame.
         source: the face.
-        plan: how the sound is cut.
-        options: how windows are sampled; noise is drawn once for every step and kept for all windows.
-        draw: noise of shape (1, S, 265).
-        emotion: number in EMOTIONS.
-        ensure_loaded: brings the denoiser to its device.
+        plan: division of the sound into windows.
+        options: sampling of each window; noise is drawn once for every step and reused in all windows.
+        draw: source of noise (1, S, 265).
+        emotion: index in EMOTIONS.
+        ensure_loaded: moves the denoiser to its device.
     """
 
     def __init__(
@@ -273,13 +273,13 @@ class DittoMotion:
         self._options, self._draw, self._emotions = options, draw, ((emotion,),)
         self._schedule = Schedule.named("ditto", STEPS_OF_TRAINING)
         self._step_noise = [draw() for _ in options.times(self._schedule)[1:-1]]
-        self._known = torch.zeros(0, DIMS)  # the latest frames, the last of which may still change
+        self._known = torch.zeros(0, DIMS)  # the latest frames; the last ones may still change
         self._end = -plan.silence  # the first frame that is not known yet
-        self._given = 0  # the first frame that was not given yet
+        self._given = 0  # the first frame not returned yet
         self._first: Tensor | None = None
 
     def pieces(self, final: bool = False) -> Iterator[Tensor]:
-        """What became settled since the last call, (n, 265) of each window; with `final`, all that is open."""
+        """Frames (n, 265) of each window settled since the last call; with `final`, the remaining ones too."""
         total = math.ceil(self._features.samples / SAMPLES_PER_FRAME)
         while self._heard(self._next_end() + LOOK_AHEAD) or (final and self._end < total):
             self._window()
@@ -305,24 +305,24 @@ class DittoMotion:
 
     @torch.no_grad()
     def _window(self) -> None:
-        """Denoise the next window and fuse it with what is known."""
+        """Denoise the next window and fuse it with the known frames."""
         end = self._next_end()
         start = end - self._plan.frames
-        heard = self._features.between(start, end)[0].float().cpu()
-        told = conditions(heard, start, self._source, self._emotions)
+        features = self._features.between(start, end)[0].float().cpu()
+        condition = conditions(features, start, self._source, self._emotions)
         begins = not len(self._known)
         before = self._source.vector if begins else self._known[-self._plan.overlap - 1]
-        predicted = self._denoised(told, before)
+        predicted = self._denoised(condition, before)
         everything = len(predicted)
         known = smoothed_pose(predicted, 0, everything) if begins else fused(self._known, predicted, self._plan)
         self._known, self._end = known[-self._plan.frames - self._plan.new :], end
         self._features.forget(end - self._plan.overlap)
 
-    def _denoised(self, told: Tensor, before: Tensor) -> Tensor:
+    def _denoised(self, condition: Tensor, before: Tensor) -> Tensor:
         self._ensure_loaded(0)
         network, guidance = self._network, self._options.guidance
         like = network.head.weight
-        window = network.window(told[None].to(like), before[None].to(like), guidance.dropped())
+        window = network.window(condition[None].to(like), before[None].to(like), guidance.dropped())
         predictor = guided(lambda motion, step: network(motion, step, window), guidance)
         kept = iter(self._step_noise)
         noise = self._draw().to(like)
@@ -330,14 +330,14 @@ class DittoMotion:
 
 
 def _frames(vectors: Tensor, fps: Fraction, rest: MotionFrame) -> MotionSequence:
-    """The motion of vectors (T, 265) as they are."""
+    """Motion of vectors (T, 265) without factors or differences."""
     scale, pitch, yaw, roll, translation, expression = vectors.split(SIZES, 1)
     rotation = torch.stack([angle_degrees(logits) for logits in (pitch, yaw, roll)], -1)
     return MotionSequence(expression.unflatten(1, (KEYPOINTS, 3)), rotation, scale + 1, translation, fps, rest)
 
 
 def gaze_against(turns: Tensor) -> Tensor:
-    """Expression (T, 21, 3) of eyes that turn against a head turned by (T, 3) degrees."""
+    """Expression (T, 21, 3) of eyes that turn against a head rotated by (T, 3) degrees."""
     across, down = GAZE_PER_YAW * turns[:, 1], GAZE_PER_PITCH * turns[:, 0]
     gaze = turns.new_zeros(len(turns), KEYPOINTS, 3)
     gaze[:, LEFT_LID, 0] = across * torch.where(across > 0, INWARD, OUTWARD)
@@ -347,13 +347,13 @@ def gaze_against(turns: Tensor) -> Tensor:
 
 
 def _back_and_forth(place: int, count: int) -> int:
-    """The entry of `count` at a place: forth, back, and forth again. Check: 0 1 2 2 1 0 0 1 … of three."""
+    """Index of `count` entries at a position of back-and-forth play. Check: 0 1 2 2 1 0 0 1 … of three."""
     within = place % (2 * count)
     return min(within, 2 * count - 1 - within)
 
 
 def _emotion(numbers: tuple[int, ...]) -> Tensor:
-    """How much of each of EMOTIONS (8,) there is."""
+    """Weights (8,) of EMOTIONS for the given indices."""
     present = torch.zeros(len(EMOTIONS))
     present[list(numbers)] = EMOTION_SHARPNESS
     return present.softmax(0)

@@ -1,8 +1,8 @@
-"""Ditto's motion network (LMDM): a second denoiser behind the same seam.
+"""Ditto's motion network (LMDM), a denoiser with the interface of `diffusion.denoiser`.
 
-Works on 80-frame windows of LivePortrait motion as Ditto writes it (265 numbers a frame: scale - 1, the raw
-66-bin logits of pitch, yaw and roll, translation, expression), under 1103 conditions a frame (speech 1024,
-emotion 8, eye opening 2, eyeball 6, canonical keypoints 63).
+It takes 80-frame windows of LivePortrait motion in Ditto's form (265 numbers a frame: scale - 1, the raw 66-bin
+logits of pitch, yaw and roll, translation, expression), with 1103 conditions a frame (speech 1024, emotion 8, eye
+opening 2, eyeball 6, canonical keypoints 63).
 Source: Li et al. (2024), "Ditto", section 3.2; the FiLM decoder is that of Tseng et al. (2023), "EDGE".
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..transformer import WAVELENGTH, Attention, KeysValues, feed_forward
 
 TIME_TOKENS = 2
-TIME_EXPANSION = 4  # the time code is widened by this before it is projected
+TIME_EXPANSION = 4  # width of the hidden time embedding, in multiples of the model's
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class LmdmLayout:
     """Sizes of an LMDM checkpoint.
 
     Attributes:
-        motion_dims: numbers of motion a frame.
-        condition_dims: numbers of condition a frame.
+        motion_dims: motion channels.
+        condition_dims: condition channels.
         frames: window length.
         width: transformer width.
         hidden: feed-forward width.
@@ -47,11 +47,11 @@ class LmdmLayout:
 
 @dataclass(frozen=True, eq=False)
 class LmdmWindow:
-    """One window made ready, batch B = guidance entries · N.
+    """One prepared window, batch B = guidance entries · N.
 
     Attributes:
         condition: (B, frames, width) encoded condition.
-        pooled: (B, width) its summary.
+        pooled: (B, width) projected mean over its frames.
         first_frame: (B, motion_dims) the motion just before the window.
     """
 
@@ -61,10 +61,10 @@ class LmdmWindow:
 
 
 def rotated(x: Tensor) -> Tensor:
-    """Rotary positions on (N, n, width): neighbouring pairs turn by position · 10000^(-2i/width).
+    """(N, n, width) with rotary positions: neighbouring pairs rotated by position · 10000^(-2i/width).
 
-    Check: position 0 is unchanged. Source: Su et al. (2021), equation 15. Ditto turns the whole width before
-    the query and key projections, where the paper turns each head after them.
+    Check: position 0 is unchanged. Source: Su et al. (2021), equation 15. Ditto rotates the whole width before the
+    query and key projections, where the paper rotates each head after them.
     """
     length, width = x.shape[1:]
     pairs = torch.arange(0, width, 2, device=x.device, dtype=torch.float32)
@@ -76,7 +76,7 @@ def rotated(x: Tensor) -> Tensor:
 
 
 class RotaryAttention(Attention):
-    """Attention whose queries and keys are made from rotated inputs, and values from plain ones."""
+    """Attention with queries and keys from rotated inputs, and values from unrotated ones."""
 
     def prepare(self, memory: Tensor) -> KeysValues:
         """Keys and values of a memory (N, M, width)."""
@@ -95,7 +95,7 @@ class Film(nn.Module):
         self.project = nn.Linear(width, 2 * width)
 
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:
-        """(N, n, width) under vector (N, width): (1 + a) · x + b."""
+        """(N, n, width) modulated by vector (N, width): (1 + a) · x + b."""
         scale, shift = self.project(F.mish(vector))[:, None].chunk(2, -1)
         return (1 + scale) * x + shift
 
@@ -117,7 +117,7 @@ class ConditionLayer(nn.Module):
 
 
 class FilmDecoderLayer(nn.Module):
-    """Pre-norm decoder layer in which a vector scales and shifts every residual."""
+    """Pre-norm decoder layer with a FiLM modulation of every residual by a vector."""
 
     def __init__(self, layout: LmdmLayout) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class FilmDecoderLayer(nn.Module):
         self.film = nn.ModuleList(Film(layout.width) for _ in range(3))
 
     def forward(self, x: Tensor, memory: Tensor, vector: Tensor) -> Tensor:
-        """(N, n, width) under memory (N, M, width) and vector (N, width)."""
+        """(N, n, width) conditioned on memory (N, M, width) and vector (N, width)."""
         x = x + self.film[0](self.self_attention(self.norm1(x)), vector)
         x = x + self.film[1](self.cross_attention(self.norm2(x), self.cross_attention.prepare(memory)), vector)
         return x + self.film[2](self.feed_forward(self.norm3(x)), vector)
@@ -159,16 +159,16 @@ class Lmdm(nn.Module):
         self.head = nn.Linear(width, layout.motion_dims)
 
     def window(self, condition: Tensor, first_frame: Tensor, dropped: Sequence[frozenset[str]]) -> LmdmWindow:
-        """Make a window ready.
+        """The window prepared for denoising.
 
         Args:
             condition: (N, frames, condition_dims).
             first_frame: (N, motion_dims) the motion just before the window.
-            dropped: for each guidance entry the conditions to leave out; only "audio" means something here,
-                and drops the whole condition.
+            dropped: for each guidance entry the conditions to drop; only "audio" has an effect, and drops the
+                whole condition.
 
         Raises:
-            ValueError: a condition of another shape than the network takes.
+            ValueError: the condition has another shape than the network takes.
         """
         expected = (self.layout.frames, self.layout.condition_dims)
         if tuple(condition.shape[1:]) != expected:
@@ -185,8 +185,8 @@ class Lmdm(nn.Module):
         )
 
     def forward(self, motion: Tensor, step: Tensor | int, window: LmdmWindow) -> Tensor:
-        """Clean motion (B, frames, motion_dims) behind noisy motion at step t = 1 … T."""
-        # Ditto counts its steps from 0, ours count from 1.
+        """Clean motion (B, frames, motion_dims) predicted from noisy motion at step t = 1 … T."""
+        # Ditto's steps begin at 0, ours at 1.
         steps = torch.as_tensor(step, device=motion.device).expand(len(motion)) - 1
         time = self.time_map(_time_code(steps, self.layout.width).to(motion.dtype))
         vector = self.time_vector(time) + window.pooled
@@ -200,7 +200,7 @@ class Lmdm(nn.Module):
 
 
 def _time_code(steps: Tensor, width: int) -> Tensor:
-    """Sines then cosines (N, width) of steps (N,), whose frequencies end exactly at 1 / 10000."""
+    """Sines, then cosines (N, width) of steps (N,), with frequencies from 1 to exactly 1 / 10000."""
     half = width // 2
     index = torch.arange(half, device=steps.device, dtype=torch.float32)
     angles = steps.float()[:, None] * torch.exp(index * (-math.log(WAVELENGTH) / (half - 1)))

@@ -1,6 +1,6 @@
-"""Eyes of somebody who speaks to the viewer: blinks, eye contact with micro-saccades, lids that follow the gaze.
+"""Eye motion of a talker facing the viewer: blinks, eye contact with micro-saccades, lids that follow the gaze.
 
-Sizes follow mesh spec, section 4, and liveportrait_templates.md, section 4.
+Amplitudes follow mesh spec, section 4, and liveportrait_templates.md, section 4.
 """
 
 import numpy as np
@@ -9,28 +9,28 @@ from ...lp_core.motion.edits import CONTACT_PER_PITCH, CONTACT_PER_YAW
 from ..speech.curves import Curve, minimum_jerk, stepped
 
 CLOSING, HELD, OPENING = 0.09, 0.04, 0.20  # seconds of a blink
-BLINK_INTERVAL, BLINK_VARIATION = 3.0, 0.35  # median in seconds, and log-normal deviation
+BLINK_INTERVAL, BLINK_VARIATION = 3.0, 0.35  # median in seconds, and standard deviation of the logarithm
 BLINK_INTERVALS = (1.9, 7.0)  # seconds
 DOUBLE_BLINK, DOUBLE_SPACING = 0.03, 0.38  # probability, seconds
-PAUSE_REACH = 0.8  # seconds by which a blink moves to a pause
+PAUSE_REACH = 0.8  # greatest distance to a pause that a blink is moved to, seconds
 FIXATION = (0.4, 1.6)  # seconds
 MICRO_SACCADE = (0.045, 0.03)  # iris radii, standard deviation in x and y
 AVERSION = 0.10  # probability that a fixation looks away
 AVERSION_TIME = (0.35, 0.8)  # seconds
 SACCADE = 0.04  # seconds
-LATEST = 16  # blinks and places that a stream remembers
-LID_FOLLOW = 0.5  # of lid per iris radius that the gaze goes down
+LATEST = 16  # blinks and gaze targets that a stream keeps
+LID_FOLLOW = 0.5  # lid closing per iris radius of downward gaze
 LID_FOLLOW_RANGE = (-0.10, 0.12)
 
 
 def blink_times(duration: float, breaks: Curve, rate: float, random: np.random.Generator) -> Curve:
-    """Seconds (N,) at which blinks begin.
+    """Start times (N,) of blinks in seconds.
 
     Args:
-        duration: seconds to fill.
-        breaks: (M,) seconds of pauses in the speech; blinks near one move to it.
-        rate: factor on the natural rate of about 19 a minute; 0 is never.
-        random: draws when and where.
+        duration: seconds.
+        breaks: (M,) times of pauses in the speech, seconds; blinks near one are moved to it.
+        rate: factor on the natural rate of about 19 a minute; 0 gives none.
+        random: generator of the intervals.
     """
     blinks = Blinks(rate, random)
     blinks.extend(duration, breaks)
@@ -38,11 +38,11 @@ def blink_times(duration: float, breaks: Curve, rate: float, random: np.random.G
 
 
 class Blinks:
-    """Moments of blinks, planned as far as the voice is known.
+    """Start times of blinks, drawn as far as the voice is known.
 
     Args:
-        rate: factor on the natural rate of about 19 a minute; 0 is never.
-        random: draws when and where.
+        rate: factor on the natural rate of about 19 a minute; 0 gives none.
+        random: generator of the intervals.
     """
 
     def __init__(self, rate: float, random: np.random.Generator) -> None:
@@ -52,11 +52,11 @@ class Blinks:
 
     @property
     def times(self) -> Curve:
-        """(N,) seconds at which blinks begin."""
+        """(N,) start times in seconds."""
         return np.array(self._times)
 
     def extend(self, end: float, breaks: Curve, since: float = 0.0) -> None:
-        """Plan until `end` seconds, moving to pauses (M,) that are near; none that is new begins before `since`."""
+        """Draw blinks until `end` seconds, moved to near pauses (M,); no new one begins before `since` seconds."""
         while self._planned < end:
             near = breaks[np.abs(breaks - self._planned) < PAUSE_REACH] + 0.05
             start = float(near[0]) if len(near) and self._random.random() < 0.6 else self._planned
@@ -68,12 +68,12 @@ class Blinks:
             self._planned += max(float(np.clip(interval, *BLINK_INTERVALS)) / self._rate, DOUBLE_SPACING)
 
     def forget(self) -> None:
-        """Keep the latest blinks alone."""
+        """Keep only the latest blinks."""
         del self._times[:-LATEST]
 
 
 def blink_curve(times: Curve, blinks: Curve) -> Curve:
-    """How far the lids are closed (T,), 0 … 1: fast down, a moment shut, slowly up."""
+    """Closing of the lids (T,), 0 … 1: fast closing, a short hold, slow opening."""
     if not len(blinks):
         return np.zeros(len(times))
     latest = np.searchsorted(blinks, times, side="right") - 1
@@ -82,21 +82,21 @@ def blink_curve(times: Curve, blinks: Curve) -> Curve:
 
 
 def wandering_gaze(times: Curve, random: np.random.Generator) -> Curve:
-    """Gaze around the viewer's eyes (T, 2) in iris radii right and down: small saccades, a rare look away."""
+    """Gaze (T, 2) in iris radii right and down: micro-saccades around the viewer's eyes, rarely a look away."""
     gaze = Gaze(random)
     gaze.extend(float(times[-1]))
     return gaze.at(times)
 
 
 class Gaze:
-    """Where the eyes wander, drawn as far as it is asked for."""
+    """Gaze targets of `wandering_gaze`, drawn as far as requested."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
         self._starts, self._places = [0.0], [np.zeros(2)]
 
     def extend(self, end: float) -> None:
-        """Draw until `end` seconds."""
+        """Draw gaze targets until `end` seconds."""
         random = self._random
         while self._starts[-1] < end:
             away = random.random() < AVERSION
@@ -114,13 +114,13 @@ class Gaze:
         return stepped(times, starts, np.array(self._places), np.full(len(starts), SACCADE))
 
     def forget(self) -> None:
-        """Keep the latest places alone."""
+        """Keep only the latest gaze targets."""
         for kept in (self._starts, self._places):
             del kept[:-LATEST]
 
 
 def counter_rotation(rotation: Curve) -> Curve:
-    """Gaze (T, 2) in iris radii that holds the viewer while the head turns by (T, 3) degrees.
+    """Gaze (T, 2) in iris radii that stays on the viewer while the head is rotated by (T, 3) degrees.
 
     Check: a head turned 10° to the picture's left (yaw +10) looks 0.35 iris radii to the right.
     """
@@ -128,5 +128,5 @@ def counter_rotation(rotation: Curve) -> Curve:
 
 
 def lid_following(gaze: Curve) -> Curve:
-    """How far the lids go (T,) with a gaze (T, 2): down with a look down, wider with a look up."""
+    """Lid closing (T,) that follows a gaze (T, 2): positive when looking down, negative when looking up."""
     return np.clip(LID_FOLLOW * gaze[:, 1], *LID_FOLLOW_RANGE)

@@ -1,4 +1,4 @@
-"""The generator that needs no download: a voice moves lips, brows, head and eyes by rules and one tiny net."""
+"""The built-in generator: motion of lips, brows, head and eyes from a voice, by rules and one small network."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,21 +23,21 @@ from .head import ACCENT_REACH, Accents, HeadMotion, accents, fading_in, head_mo
 from .mouth import Mouth, mouth_movement
 from .visemes import visemes
 
-BROW_SHARE = 0.45  # of the accents on which the brows rise
+BROW_SHARE = 0.45  # share of the accents on which the brows rise
 BROW_RISE = (0.018, 0.040)  # eye distances
 BROW_WIDTH = 0.22  # seconds
 BROW_DRIFT, BROW_DRIFT_BAND = 0.005, (0.06, 0.3)  # eye distances, Hz
-TUCK_LIP_RAISE = 0.012  # eye distances the upper lip rises from the teeth at F and V
+TUCK_LIP_RAISE = 0.012  # eye distances by which the upper lip rises at F and V
 
 
 class ProceduralGenerator(MotionGenerator):
-    """A generator without weights beyond the shipped viseme net; its motion is deltas to a face at rest.
+    """Motion generator without weights except the shipped viseme net; its motion is relative to a face at rest.
 
-    Every part draws from its own random stream, so that the strength of one does not change another. Two ties are
-    meant: the pupils hold the viewer while the head turns, and the lids follow the pupils.
+    Every part has its own random stream, so that the strength of one does not change another. Two couplings are
+    intended: the gaze stays on the viewer while the head turns, and the lids follow the gaze.
 
     Args:
-        speaker: whose way of speaking the mouth shapes are taken from; nobody's when None.
+        speaker: projection of the voice's mel spectrum to that of one speaker; none when None.
     """
 
     def __init__(self, speaker: Projection | None = None) -> None:
@@ -62,7 +62,7 @@ class ProceduralGenerator(MotionGenerator):
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """What eyes and brows do before strengths and ties: brows (T,) eye distances, gaze (T, 2), lids (T,) 0 … 1."""
+    """Motion of brows (T,) in eye distances, gaze (T, 2) and lids (T,) 0 … 1, before strengths and couplings."""
 
     brows: Curve
     gaze: Curve
@@ -72,7 +72,7 @@ class Face:
 def moved(
     mouth: Mouth, head: HeadMotion, face: Face, wanted: MotionOptions, gains: MotionStatistics, rate: Fraction
 ) -> MotionSequence:
-    """The motion of all parts in the wanted sizes, with the ties between head, gaze and lids."""
+    """Motion of all parts scaled by options and style, with the couplings between head, gaze and lids."""
     head = _steered(head, wanted, gains)
     controls = Controls.still(
         len(head.rotation), **_lips(mouth, wanted.lips * wanted.expression, gains.mouth_amplitude)
@@ -87,18 +87,18 @@ def moved(
 
 
 def lips_of(speech: Speech, tempo: float, speaker: Projection | None) -> Mouth:
-    """The lips' movement for a voice, in the shapes of a speaker where one is given."""
-    heard = speech if speaker is None else _spoken_by(speaker, speech)
-    return mouth_movement(speech, visemes(heard), tempo)
+    """Mouth movement of a voice, projected to a speaker when one is given."""
+    projected = speech if speaker is None else _spoken_by(speaker, speech)
+    return mouth_movement(speech, visemes(projected), tempo)
 
 
 def _spoken_by(speaker: Projection, speech: Speech) -> Speech:
-    """The voice as it would sound from the speaker; loudness and silence stay its own."""
+    """The analysed voice with its mel spectrum projected to the speaker; loudness and activity are unchanged."""
     return replace(speech, mels=speaker.of(torch.from_numpy(speech.mels), MEL_ENCODER).numpy())
 
 
 def _lips(mouth: Mouth, strength: float, amplitude: float) -> dict[str, Tensor]:
-    """The lip controls of a movement: sizes by strength and style, closures only by strength, up to whole."""
+    """Lip controls of a movement: shapes scaled by strength and style, closures by strength only, to 1 at most."""
     size, whole = strength * amplitude, min(strength, 1.0)
     moved = {
         "jaw": size * mouth.opening,
@@ -132,20 +132,20 @@ def _brows(stressed: Accents, times: Curve, random: np.random.Generator) -> Curv
 
 
 def brow_drift(times: Curve, random: np.random.Generator) -> Curve:
-    """The brows' slow drift (T,), eye distances."""
+    """Slow drift (T,) of the brows in eye distances."""
     return BROW_DRIFT * wandering(times, BROW_DRIFT_BAND, random)
 
 
 @dataclass(frozen=True)
 class BrowRise:
-    """Brows raised on an accent by a height in eye distances, 0 on most; `accent` and `known` as in pose.Nod."""
+    """Rise of the brows on an accent by a height in eye distances, 0 on most; `accent`, `known` as in head.Nod."""
 
     accent: float
     height: float
     known: float
 
     def at(self, times: Curve) -> Curve:
-        """Eye distances (T,)."""
+        """Rise (T,) in eye distances at `times` seconds."""
         height, near = np.zeros(len(times)), around(times, self.accent, ACCENT_REACH)
         bell = np.exp(-(((times[near] - self.accent + 0.04) / BROW_WIDTH) ** 2))
         height[near] = self.height * bell * fading_in(times[near], self.known)
@@ -153,7 +153,7 @@ class BrowRise:
 
 
 def drawn_rise(accent: float, random: np.random.Generator, known: float = -np.inf) -> BrowRise:
-    """What the brows do on an accent."""
+    """The drawn rise of the brows on an accent."""
     rises, size = random.random() < BROW_SHARE, random.uniform(*BROW_RISE)
     return BrowRise(accent, rises * size, known)
 
@@ -163,7 +163,7 @@ def _blinks(speech: Speech, times: Curve, rate: float, random: np.random.Generat
 
 
 def _steered(head: HeadMotion, wanted: MotionOptions, gains: MotionStatistics) -> HeadMotion:
-    """The head's motion in the wanted size; all zero for a still pose."""
+    """The head's motion scaled by options and style; zero for a still pose."""
     moves = wanted.pose == "synthetic" and not wanted.lips_only
     strength = wanted.head if moves else 0.0
     axes = np.array([gains.head_pitch, gains.head_yaw, gains.head_roll])

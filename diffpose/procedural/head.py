@@ -1,6 +1,6 @@
-"""Head motion of somebody who speaks: sway, nods on stressed syllables, new postures at pauses.
+"""Head motion of a talker: sway, nods on stressed syllables, new postures at pauses.
 
-Sizes and rates follow mesh spec, section 4: default standard deviations of 1-2°, half the power below 0.5 Hz.
+Amplitudes and rates follow mesh spec, section 4: default standard deviations of 1-2°, half the power below 0.5 Hz.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from ..speech.curves import ANALYSIS_RATE, Curve, around, minimum_jerk, smoothed
 
 SWAY = np.array([1.6, 1.8, 1.5])  # degrees of pitch, yaw, roll, while speaking
 SWAY_BANDS = ((0.18, 0.65), (0.2, 0.55), (0.18, 0.55))  # Hz
-IDLE_SHARE = 0.45  # of the sway in silence
+IDLE_SHARE = 0.45  # of the sway, in silence
 NOD = (1.8, 3.9)  # degrees, down
 NOD_WIDTH = (0.28, 0.42)  # seconds
-NOD_SPACING = 0.45  # seconds at least
-ACCENT_REACH = 2.5  # seconds; beyond them nothing of a nod is left
+NOD_SPACING = 0.45  # seconds, minimum
+ACCENT_REACH = 2.5  # seconds; a nod is negligible beyond them
 POSTURE = np.array([0.9, 1.4, 0.8])  # degrees, standard deviation of the postures' pitch, yaw, roll
-POSTURE_SPACING = (1.6, 3.7)  # seconds: least, and without a pause
-LIMIT = np.array([7.0, 9.0, 6.0])  # degrees, softly
-DRIFT = np.array([0.009, 0.006])  # crop units, standard deviation of the head's place in x and y
+POSTURE_SPACING = (1.6, 3.7)  # seconds: minimum, and without a pause
+LIMIT = np.array([7.0, 9.0, 6.0])  # degrees, soft limit
+DRIFT = np.array([0.009, 0.006])  # crop units, standard deviation of the head's position in x and y
 DRIFT_BAND = (0.08, 0.4)  # Hz
 BREATH, BREATH_RATE = 0.002, 0.27  # crop units, Hz
-LATE_RISE = 0.3  # seconds in which a nod rises that was not foreseen
-LATEST = 8  # steps that a stream remembers
-FADE_IN = 0.5  # seconds in which the head leaves the portrait's own pose
+LATE_RISE = 0.3  # seconds in which a nod fades in after an accent that was not known ahead
+LATEST = 8  # postures that a stream keeps
+FADE_IN = 0.5  # seconds of the fade from the portrait's own pose
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Accents:
 
     Attributes:
         times: (N,) seconds.
-        weights: (N,) 0 … 1.3, about 1 for a usual one.
+        weights: (N,) 0 … 1.3, about 1 for a typical one.
     """
 
     times: Curve
@@ -44,7 +44,7 @@ class Accents:
 
 @dataclass(frozen=True, eq=False)
 class HeadMotion:
-    """Where the head is at T moments.
+    """Pose of the head at T times.
 
     Attributes:
         rotation: (T, 3) degrees pitch, yaw, roll (lp_core/motion/keypoints.py).
@@ -56,7 +56,7 @@ class HeadMotion:
 
 
 def accents(speech: Speech) -> Accents:
-    """The syllables that stand out in loudness and brightness, at least NOD_SPACING apart."""
+    """The syllables that stand out in loudness and brightness, at least NOD_SPACING seconds apart."""
     from scipy.signal import find_peaks
 
     energy = smoothed(speech.loudness * speech.activity, 0.08)
@@ -74,15 +74,15 @@ def accents(speech: Speech) -> Accents:
 
 
 def pauses(speech: Speech) -> Curve:
-    """(N,) seconds at which the voice falls silent."""
+    """Times (N,) in seconds at which the voice becomes silent."""
     silent = (speech.activity < 0.3).astype(int)
     return (np.flatnonzero(np.diff(silent) == 1) + 1) / ANALYSIS_RATE
 
 
 def head_motion(speech: Speech, stressed: Accents, times: Curve, seed: np.random.SeedSequence) -> HeadMotion:
-    """The head's motion at `times` seconds; the same seed gives the same motion.
+    """Head motion at `times` seconds; the same seed gives the same motion.
 
-    It starts in the portrait's own pose. No axis passes LIMIT.
+    It starts in the portrait's own pose. No axis exceeds LIMIT.
     """
     sway_seed, nod_seed, posture_seed, drift_seed = seed.spawn(4)
     attention = IDLE_SHARE + (1 - IDLE_SHARE) * smoothed(speech.activity, 0.4)
@@ -101,26 +101,26 @@ def head_motion(speech: Speech, stressed: Accents, times: Curve, seed: np.random
 
 
 def begun(degrees: Curve, place: Curve, times: Curve) -> HeadMotion:
-    """The motion of degrees (T, 3) and a place (T, 2): it begins in the portrait's pose and stays within LIMIT."""
+    """Head motion of rotations (T, 3) and positions (T, 2), faded in from the portrait's pose, limited to LIMIT."""
     fade = minimum_jerk(times / FADE_IN)[:, None]
     return HeadMotion(rotation=LIMIT * np.tanh(degrees / LIMIT) * fade, translation=place * fade)
 
 
 def sway(times: Curve, random: np.random.Generator) -> Curve:
-    """The slow swaying of pitch, yaw and roll while somebody speaks: degrees (T, 3)."""
+    """Slow sway (T, 3) of pitch, yaw and roll in degrees, as while speaking."""
     return np.stack([wandering(times, band, random) for band in SWAY_BANDS], -1) * SWAY
 
 
 @dataclass(frozen=True, eq=False)
 class Nod:
-    """Down and slightly up again on an accent, with a small turn beside it.
+    """A nod on an accent: down and slightly up again, with a small yaw and roll.
 
     Attributes:
         accent: seconds.
         size: degrees, down.
         width: seconds.
         turn: (2,) degrees of yaw and roll.
-        known: seconds from which on the accent is known; the nod fades in from there.
+        known: time in seconds from which the accent is known; the nod fades in from there.
     """
 
     accent: float
@@ -130,7 +130,7 @@ class Nod:
     known: float
 
     def at(self, times: Curve) -> Curve:
-        """Degrees (T, 3)."""
+        """Pitch, yaw, roll (T, 3) in degrees at `times` seconds."""
         after = times - self.accent + 0.06
         down = self.size * (_bell(after, self.width) - 0.35 * _bell(after - 0.42, 0.3))
         return (
@@ -139,18 +139,18 @@ class Nod:
 
 
 def drawn_nod(accent: float, weight: float, random: np.random.Generator, known: float = -np.inf) -> Nod:
-    """The nod on an accent of a weight."""
+    """The drawn nod on an accent with a weight."""
     size, width = random.uniform(*NOD) * weight, random.uniform(*NOD_WIDTH)
     return Nod(accent, size, width, random.normal(0, (1.3, 0.8)), known)
 
 
 def fading_in(times: Curve, known: float) -> Curve:
-    """0 … 1 (T,): what an accent moves that was not foreseen, since a stream learns of it late."""
+    """Fade-in weights (T,) 0 … 1 of motion on an accent known from `known` seconds: a stream detects it late."""
     return minimum_jerk((times - known) / LATE_RISE)
 
 
 def nodding(nods: Sequence[Nod], times: Curve) -> Curve:
-    """All nods together: degrees (T, 3)."""
+    """Sum of all nods, degrees (T, 3)."""
     degrees = np.zeros((len(times), 3))
     for nod in nods:
         near = around(times, nod.accent, ACCENT_REACH)
@@ -159,7 +159,7 @@ def nodding(nods: Sequence[Nod], times: Curve) -> Curve:
 
 
 class Postures:
-    """New postures at pauses, and now and then without one; planned as far as the voice is known."""
+    """New postures at pauses, and sometimes without one; drawn as far as the voice is known."""
 
     def __init__(self, random: np.random.Generator) -> None:
         self._random = random
@@ -167,7 +167,7 @@ class Postures:
         self._planned = self._next()
 
     def extend(self, end: float, breaks: Curve, since: float = 0.0) -> None:
-        """Plan until `end` seconds around pauses (N,); none that is new begins before `since`."""
+        """Draw postures until `end` seconds around pauses (N,); no new one begins before `since` seconds."""
         while True:
             earliest = self._starts[-1] + POSTURE_SPACING[0]
             due = breaks[(breaks > earliest) & (breaks < self._planned)]
@@ -180,11 +180,11 @@ class Postures:
             self._planned = self._next()
 
     def at(self, times: Curve) -> Curve:
-        """Degrees (T, 3) at times up to where the postures are planned."""
+        """Pitch, yaw, roll (T, 3) in degrees at times up to the last drawn posture."""
         return stepped(times, np.array(self._starts), np.array(self._places), np.array(self._durations))
 
     def forget(self) -> None:
-        """Keep the latest postures alone."""
+        """Keep only the latest postures."""
         for kept in (self._starts, self._places, self._durations):
             del kept[:-LATEST]
 
@@ -193,7 +193,7 @@ class Postures:
 
 
 def drift(times: Curve, random: np.random.Generator) -> Curve:
-    """Slow change of place, and breath: crop units (T, 2)."""
+    """Slow drift of position, and breathing: crop units (T, 2)."""
     place = np.stack([wandering(times, DRIFT_BAND, random) for _ in DRIFT], -1) * DRIFT
     place[:, 1] += BREATH * np.sin(2 * np.pi * BREATH_RATE * times)
     return place

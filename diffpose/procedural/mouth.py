@@ -1,7 +1,7 @@
-"""Lips from a voice: the viseme net decides on shapes, plain rules of loudness and brightness on how far.
+"""Mouth movement from a voice: shapes from the viseme net, opening also by rules of loudness and brightness.
 
-The mixture beats either alone on real talkers (mesh spec, section 4): the net knows rounding and closures, loudness
-and brightness follow how much a person really opens the mouth.
+The mixture is better than either alone on real talkers (mesh spec, section 4): the net detects rounding and
+closures, loudness and brightness correlate with how far a person opens the mouth.
 """
 
 from dataclasses import astuple, dataclass
@@ -12,18 +12,16 @@ from ..speech.analysis import Speech
 from ..speech.curves import ANALYSIS_RATE, Curve, smoothed, widened
 from .visemes import Visemes
 
-NET_SHARE = 0.55  # of the opening; the rules have the rest
-LIGHTEST_TOUCH = (
-    0.018  # seconds, standard deviation of the last smoothing; faster lips than this gives are not seen
-)
-CLOSURE_HOLD = 0.03  # seconds a closure is held on both sides, so that every frame rate from 25 up shows it
-COMFORTABLE, WIDEST = 0.15, 0.22  # opening, eye distances: softly limited from the first, never beyond the second
-OPEN_REST_CLOSED = 0.62  # share of an opening at rest that a speaking mouth gives up
+NET_SHARE = 0.55  # share of the net in the opening; the rules have the rest
+LIGHTEST_TOUCH = 0.018  # seconds, standard deviation of the last smoothing; real lips are not seen to move faster
+CLOSURE_HOLD = 0.03  # seconds a closure is held on both sides, so that it is visible at 25 frames a second and more
+COMFORTABLE, WIDEST = 0.15, 0.22  # opening, eye distances: begin and end of a soft limit
+OPEN_REST_CLOSED = 0.62  # share of an opening at rest that is closed while speaking
 
 
 @dataclass(frozen=True, eq=False)
 class Mouth:
-    """The lips' movement, each (T,), at ANALYSIS_RATE or at frame times; units as in `Visemes`.
+    """Mouth movement, each (T,), at ANALYSIS_RATE or at frame times; units as in `Visemes`.
 
     Attributes:
         opening: eye distances.
@@ -32,7 +30,7 @@ class Mouth:
         closure: 0 … 1.
         tongue: 0 … 1.
         tuck: 0 … 1.
-        activity: 0 … 1 while somebody speaks.
+        activity: 0 in silence … 1 while speaking.
     """
 
     opening: Curve
@@ -44,23 +42,23 @@ class Mouth:
     activity: Curve
 
     def at(self, times: Curve) -> "Mouth":
-        """The movement at other times, in seconds; ends are held."""
+        """The movement at other times in seconds; values beyond the ends are held."""
         moments = np.arange(len(self.opening)) / ANALYSIS_RATE
         return Mouth(*(np.interp(times, moments, curve) for curve in astuple(self)))
 
     @property
     def press(self) -> Curve:
-        """(T,) 0 … 1 of a mouth that is open at rest which is closed: partly while speaking, fully in a closure."""
+        """(T,) 0 … 1, share of an opening at rest that is closed: partly while speaking, fully in a closure."""
         return 1 - (1 - OPEN_REST_CLOSED * self.activity) * (1 - self.closure)
 
 
 def mouth_movement(speech: Speech, shapes: Visemes, tempo: float = 1.0) -> Mouth:
-    """The lips' movement for a voice; lips closed in silence and at M, B and P.
+    """Mouth movement of a voice; the lips are closed in silence and at M, B and P.
 
     Args:
         speech: the analysed voice.
-        shapes: what the viseme net makes of it.
-        tempo: how nimble the lips are, 1 is typical; slower ones blur one sound into the next.
+        shapes: the viseme net's output for it.
+        tempo: speed of the lips, 1 is typical; a lower one blurs neighbouring sounds.
     """
     speaking, touch = speech.activity, LIGHTEST_TOUCH * tempo**-1.5
     tuck = speaking * smoothed(np.clip((shapes.tuck - 0.2) / 0.5, 0, 1), touch)
@@ -79,12 +77,12 @@ def mouth_movement(speech: Speech, shapes: Visemes, tempo: float = 1.0) -> Mouth
 
 
 def _net_opening(speech: Speech, shapes: Visemes) -> Curve:
-    """The net's opening, larger where the voice is louder: synthetic voices, which it learned from, are even."""
+    """The net's opening (T,), scaled by loudness: the synthetic voices of its training are of even loudness."""
     return 1.24 * np.maximum(shapes.opening, 0) * (0.45 + 0.75 * speech.loudness) * speech.activity
 
 
 def _rule_opening(speech: Speech) -> Curve:
-    """Louder and brighter is wider; hiss and short dips of the level are narrow. Eye distances (T,)."""
+    """Opening (T,) in eye distances: larger for loud and bright sound, smaller for hiss and short dips in level."""
     force = speech.loudness**1.1 * (0.3 + 0.7 * speech.brightness)
     dip = widened(speech.level, 0.1) - speech.level
     stop = 0.8 * np.clip((dip - 9) / 6, 0, 1) * np.maximum(0, 1 - 1.2 * speech.frication)

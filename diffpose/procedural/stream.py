@@ -1,9 +1,9 @@
-"""The built-in generator for a voice that is still arriving: frames as soon as they are settled.
+"""Streaming of the built-in generator, for a voice that is still arriving.
 
-Every hop of HOP seconds is read from the last HEARD seconds of the voice and AHEAD seconds beyond it, whatever the
-pieces the voice came in, so chunked equals whole. It is ProceduralGenerator's motion but for what only later sound
-tells: loudness is measured over the past and 0.3 s instead of 2 s ahead, nods and brows answer an accent where they
-otherwise foresee it, and a blink or a new posture waits for no pause that has not been heard.
+Every hop of HOP seconds is computed from the last HEARD seconds of the voice and AHEAD seconds beyond it, so the
+motion does not depend on the chunk size. It differs from ProceduralGenerator's only where that uses later sound:
+loudness is measured over the past and 0.3 s ahead instead of 2 s, nods and brow rises follow an accent instead of
+starting before it, and blinks and new postures are not moved to pauses that are still to come.
 """
 
 import math
@@ -43,20 +43,20 @@ from .head import (
 )
 
 AHEAD = 0.3  # seconds; the viseme net sees 0.23 s ahead, the lips' smoothing 0.07 s more
-HOP = 0.12  # seconds of frames settled at once
-HEARD = 6.0  # seconds of the past that averages are taken over
-SURE = 0.1  # seconds after which an accent or a pause is taken for one
+HOP = 0.12  # seconds of frames settled together
+HEARD = 6.0  # seconds of past sound over which averages are taken
+SURE = 0.1  # seconds after which an accent or a pause is certain
 
 
 class ProceduralStream:
-    """Motion of a voice that is still arriving: the first frames settle after 420 ms of it at 25 a second.
+    """Motion of a streamed voice; at 25 frames a second the first ones settle after 420 ms of sound.
 
     Args:
         fps: frames a second.
-        options: what moves and how much; natural when None.
+        options: strengths of the parts of the motion; natural when None.
         seed: 0 or more.
-        style: its statistics steer sizes and rates; a typical talker's when None.
-        speaker: whose way of speaking the mouth shapes are taken from; nobody's when None.
+        style: its statistics scale amplitudes and rates; a typical talker's when None.
+        speaker: projection of the voice's mel spectrum to that of one speaker; none when None.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class ProceduralStream:
 
     @property
     def delay(self) -> float:
-        """Seconds of sound that must have arrived before its own first frame settles, at most."""
+        """Greatest time from a frame's moment until it settles, seconds of sound."""
         return float(self._hop / self.fps) + AHEAD
 
     def push(self, sound: Tensor) -> MotionSequence | None:
-        """The motion settled by more sound (S,), 16 kHz mono, of any length; None while nothing new is settled.
+        """The frames settled by more sound (S,), 16 kHz mono, of any length; None when no new frame is settled.
 
         Raises:
-            ValueError: sound of another shape, with NaN, or after the end.
+            ValueError: the sound has another shape, contains NaN, or is pushed after the end.
         """
         if self._finished:
             raise ValueError("The stream has ended; start a new one for more sound.")
@@ -97,7 +97,7 @@ class ProceduralStream:
         return join(hops) if hops else None
 
     def finish(self) -> MotionSequence | None:
-        """The motion still open when the voice ends: in all ceil(duration · fps) frames; None for none."""
+        """The remaining frames at the end of the voice, ceil(duration · fps) in all; None when there are none."""
         self._finished = True
         total, hops = math.ceil(Fraction(self._sound.samples, SAMPLE_RATE) * self.fps), []
         while self._next < total:
@@ -106,11 +106,11 @@ class ProceduralStream:
         return join(hops) if hops else None
 
     def _needed(self, end: int) -> int:
-        """Samples heard for the frames before `end`."""
+        """Samples needed to settle the frames before `end`."""
         return math.ceil((end / self.fps + Fraction(AHEAD)) * SAMPLE_RATE)
 
     def _settle(self, end: int, samples: int) -> MotionSequence:
-        """The frames up to `end`, from the first `samples` of the voice."""
+        """The next frames before `end`, from the first `samples` samples of the voice."""
         times = np.arange(self._next, end) / float(self.fps)
         past = max(math.floor((times[0] - HEARD) * SAMPLE_RATE / ANALYSIS_HOP) * ANALYSIS_HOP, 0)
         self._sound.forget(past)
@@ -126,7 +126,7 @@ class ProceduralStream:
 
 @dataclass(eq=False)
 class _Life:
-    """Head, brows and eyes as far as they are planned; every part has the random stream it has offline."""
+    """State of head, brows and eyes, drawn as far as the voice is known; random streams are those used offline."""
 
     sway_seed: SeedSequence
     drift_seed: SeedSequence
@@ -145,7 +145,7 @@ class _Life:
         head, brow, blink, gaze = SeedSequence(seed).spawn(4)
         sway_seed, nod, posture, drift_seed = head.spawn(4)
         rise_random = default_rng(brow)
-        brow_drift(np.zeros(1), rise_random)  # the accents' draws follow the drift's
+        brow_drift(np.zeros(1), rise_random)  # draws of accents come after those of the drift
         return cls(
             sway_seed,
             drift_seed,
@@ -158,7 +158,7 @@ class _Life:
         )
 
     def at(self, times: Curve, speech: Speech, heard_from: float) -> tuple[HeadMotion, Face]:
-        """What they do at the times of a hop, when the voice has been heard a little beyond it."""
+        """Motion at the times of a hop, with the voice analysed from `heard_from` seconds to a little beyond it."""
         start, end = float(times[0]), float(times[-1])
         self._answer(speech, heard_from, start)
         sure = heard_from + speech.times[-1] - SURE
@@ -180,7 +180,7 @@ class _Life:
         return begun(degrees, drift(times, default_rng(self.drift_seed)), times), face
 
     def _answer(self, speech: Speech, heard_from: float, now: float) -> None:
-        """Nods and brows for the accents that have become known, and no more for those long gone."""
+        """Add nods and brow rises on newly known accents, and drop those long past."""
         sure = heard_from + speech.times[-1] - SURE
         stressed = accents(speech)
         for moment, weight in zip(stressed.times + heard_from, stressed.weights, strict=True):

@@ -1,7 +1,7 @@
-"""The mouth shapes that a voice asks for, by a small network of our own (viseme_net.safetensors).
+"""Mouth shapes of a voice, predicted by a small network of our own (viseme_net.safetensors).
 
-It was trained by training/visemes.py on synthesised speech with known phoneme times, in many voices; no recording
-of a person was used.
+It was trained by training/shipped/visemes.py on synthesised speech with known phoneme times, in many voices; no
+recording of a person was used.
 """
 
 import os
@@ -18,18 +18,18 @@ from ..speech.curves import Curve
 
 ASSET = Path(__file__).with_name("viseme_net.safetensors")
 DILATIONS = (1, 2, 4, 8, 4, 2)  # frames
-REACH = 2 + sum(DILATIONS)  # frames to both sides that the net sees, 230 ms
-BLOCK = 6_000  # frames the net works on at once, so that an hour of sound does not fill the memory
+REACH = 2 + sum(DILATIONS)  # frames of receptive field on both sides, 230 ms
+BLOCK = 6_000  # frames processed together, to bound the memory for long sound
 
 
 @dataclass(frozen=True, eq=False)
 class Visemes:
-    """Mouth shapes at ANALYSIS_RATE, each (T,); the shapes that the words ask for, not yet a movement.
+    """Mouth shapes at ANALYSIS_RATE, each (T,): targets of the spoken sounds, before smoothing to a movement.
 
     Attributes:
         opening: between the inner lips, eye distances.
-        width: of the mouth against rest, eye distances; below zero is rounded.
-        pout: lips forward, eye distances.
+        width: of the mouth relative to rest, eye distances; negative is rounded.
+        pout: protrusion of the lips, eye distances.
         closure: 0 … 1 of the lips pressed together (M, B, P).
         tongue: 0 … 1 of the tongue raised to the teeth (L, N, TH).
         tuck: 0 … 1 of the lower lip under the upper teeth (F, V).
@@ -44,12 +44,12 @@ class Visemes:
 
 
 SHAPES = tuple(field.name for field in fields(Visemes))
-# Typical sizes: the net gives every shape in these.
+# Typical amplitudes, which are the units of the net's outputs.
 UNITS = astuple(Visemes(*np.array([0.06, 0.035, 0.015, 0.5, 0.3, 0.5])))
 
 
 class VisemeNet(nn.Module):
-    """Normalised mels (N, 32, T) to mouth shapes (N, 6, T) in UNITS: residual dilated convolutions in time."""
+    """Residual dilated convolutions over time: normalised mels (N, 32, T) to mouth shapes (N, 6, T) in UNITS."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class VisemeNet(nn.Module):
         self.last = nn.Conv1d(width, len(SHAPES), 1)
 
     def forward(self, mels: Tensor) -> Tensor:
-        """Shapes (N, 6, T) from mels (N, 32, T)."""
+        """Mouth shapes (N, 6, T) in UNITS from normalised mels (N, 32, T)."""
         hidden = self.first(mels).relu()
         for block in self.blocks:
             hidden = hidden + block(hidden).relu()
@@ -67,7 +67,7 @@ class VisemeNet(nn.Module):
 
 @cache
 def load_viseme_net(path: str | os.PathLike[str] = ASSET) -> VisemeNet:
-    """The trained net in a file; its width is read from the shapes, half precision is widened."""
+    """The trained net from a file, in float32; its width is taken from the tensors' shapes."""
     from safetensors.torch import load_file
 
     tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
@@ -78,7 +78,7 @@ def load_viseme_net(path: str | os.PathLike[str] = ASSET) -> VisemeNet:
 
 @torch.inference_mode()
 def visemes(speech: Speech, net: VisemeNet | None = None) -> Visemes:
-    """Mouth shapes for a voice, by the built-in net unless another is given."""
+    """Mouth shapes of an analysed voice, by the built-in net when `net` is None."""
     chosen, mels = net or load_viseme_net(), torch.from_numpy(speech.mels)
     parts = []
     for start in range(0, len(mels), BLOCK):

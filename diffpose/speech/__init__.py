@@ -1,1 +1,1 @@
-"""What a voice tells: analysis by rules, features of speech encoders, whole or streamed."""
+"""Speech analysis: measurements by rules and features of speech encoders, offline or streamed."""

@@ -1,7 +1,7 @@
-"""What a voice tells about the face that speaks, 100 times a second: loudness, brightness, hiss, a mel spectrum.
+"""Analysis of a voice, 100 times a second: loudness, brightness, frication, activity and a mel spectrum.
 
-Everything is measured against the recording itself, over the latest seconds and a short look-ahead, so that quiet
-and loud, near and far recordings move a face alike, and so that a stream can do the same.
+All values are relative to the recording's own levels over the latest seconds and a short look-ahead, so that they
+do not depend on gain or distance of the microphone, and so that a stream can compute them too.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,35 +20,35 @@ FFT_LENGTH = 512
 MEL_BANDS = 32
 MEL_RANGE = (60.0, 7600.0)  # Hz
 
-# Hz: all of speech; dark and bright vowels; voice and hiss.
+# Hz: all of speech; dark and bright part of vowels; voicing and hiss.
 BANDS = ((200, 4000), (150, 700), (900, 3500), (100, 1500), (3500, 7600))
-BLOCK = 6_000  # windows transformed at once, so that an hour of sound does not fill the memory
+BLOCK = 6_000  # windows transformed together, to bound the memory for long sound
 
 POWER_FLOOR = 1e-10  # of a full-scale sine: -100 dB
-SILENCE = -85.0  # dB of a full-scale sine; quieter is never speech
+SILENCE = -85.0  # dB relative to a full-scale sine; quieter is never speech
 SPEECH_RANGE = 32.0  # dB below the reference level down to which sound counts as speech
-LOUD_RANGE = 22.0  # dB below the reference level down to which a frame shapes the averages
-REFERENCE_FALL = 6.0  # dB that the reference level may fall below what it was before
+LOUD_RANGE = 22.0  # dB below the reference level down to which a frame counts in the averages
+REFERENCE_FALL = 6.0  # dB that the reference level may fall below its earlier maximum
 LOUDNESS_RANGE = 24.0  # dB from loudness 0 to 1
-STEADY = 6.0  # dB between quiet and loud moments; less is hum or hiss, not speech
+STEADY = 6.0  # dB between quiet and loud frames; less is hum or hiss, not speech
 MEL_SPAN = 12.0  # dB per unit of the normalised mel spectrum
 
-CONTEXT, AHEAD, STEP = 6.0, 2.0, 0.5  # seconds the averages look back and ahead, and between their readings
+CONTEXT, AHEAD, STEP = 6.0, 2.0, 0.5  # seconds: past and future span of the averages, and interval between them
 
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """A voice, analysed: T = samples // HOP + 1 moments, the n-th centred on second n / ANALYSIS_RATE.
+    """Analysis of a voice in T = samples // HOP + 1 frames, the n-th centred on second n / ANALYSIS_RATE.
 
     Attributes:
-        mels: (T, 32) logarithmic mel spectrum less its recent mean over loud moments, in units of 12 dB,
+        mels: (T, 32) logarithmic mel spectrum less its recent mean over loud frames, in units of 12 dB,
             clipped to -3.5 … 2.5.
         level: (T,) decibels between 200 and 4000 Hz, 0 for a full-scale sine.
-        loudness: (T,) 0 … 1: level over the 24 dB below the recent loudest moments.
-        brightness: (T,) 0 … 1: 900-3500 against 150-700 Hz, 0.5 on the recent average; open vowels are
-            bright.
-        frication: (T,) 0 … 1: how much hiss (S, SH, F) stands above the voice while somebody speaks.
-        activity: (T,) 0 in silence … 1 while somebody speaks, with soft edges.
+        loudness: (T,) 0 … 1: level within the 24 dB below the recent loudest frames.
+        brightness: (T,) 0 … 1: power in 900-3500 Hz relative to 150-700 Hz, 0.5 on the recent average; open
+            vowels are bright.
+        frication: (T,) 0 … 1: level of hiss (S, SH, F) relative to voicing while speaking.
+        activity: (T,) 0 in silence … 1 while speaking, with soft edges.
     """
 
     mels: Curve
@@ -63,21 +63,21 @@ class Speech:
 
     @property
     def times(self) -> Curve:
-        """(T,) seconds of the moments."""
+        """(T,) times of the frames in seconds."""
         return np.arange(len(self)) / ANALYSIS_RATE
 
     def activity_at(self, seconds: Curve) -> Curve:
-        """Activity (N,) at any moments; the ends are held."""
+        """Activity (N,) at any times in seconds; values beyond the ends are held."""
         return np.interp(seconds, self.times, self.activity)
 
 
 def analyse(samples: Tensor) -> Speech:
-    """The analysis of mono sound (S,) at SAMPLE_RATE (`Audio.mono(SAMPLE_RATE)`); any length from one sample."""
+    """Analysis of mono sound (S,), S ≥ 1, at SAMPLE_RATE (`Audio.mono(SAMPLE_RATE)`)."""
     return analyse_pieces([samples])
 
 
 def analyse_pieces(pieces: Iterable[Tensor]) -> Speech:
-    """The same of sound that comes in pieces (n,), of which few are held at once (`Audio.mono_pieces`)."""
+    """Analysis of sound in consecutive pieces (n,), read lazily to bound the memory (`Audio.mono_pieces`)."""
     decibels = _decibels(piece.numpy() for piece in pieces)
     mels, (whole, dark, bright, body, hiss) = decibels[:, :MEL_BANDS].T, decibels[:, MEL_BANDS:].T
     level = smoothed(whole, 0.01)
@@ -95,10 +95,10 @@ def analyse_pieces(pieces: Iterable[Tensor]) -> Speech:
 
 
 def power_spectra(pieces: Iterable[NDArray[np.float32]]) -> Iterator[Curve]:
-    """Power (T, 257) of Hann windows, centred on every HOP-th sample of a sound in pieces (n,), some at a time.
+    """Power spectra (T, 257) of Hann windows centred on every HOP-th sample of a sound in pieces (n,), in blocks.
 
-    A full-scale sine peaks at 1. An offset, which would leak into all bands, is taken out of every window; the ends
-    are held, since an offset that sets in there would be a click.
+    A full-scale sine peaks at 1. An offset would leak into all bands, so it is subtracted in every window; samples
+    beyond the ends repeat the outermost, since a step from zero to an offset would be a click.
     """
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
     waiting = np.zeros(0, np.float32)
@@ -113,7 +113,7 @@ def power_spectra(pieces: Iterable[NDArray[np.float32]]) -> Iterator[Curve]:
 
 
 def _held_at_the_ends(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """The pieces (n,) of a sound, with half a window of its first sample before it and of its last one after it."""
+    """The pieces (n,) of a sound, extended at both ends by half a window of the outermost sample."""
     last = None
     for piece in pieces:
         if len(piece):
@@ -126,7 +126,10 @@ def _held_at_the_ends(pieces: Iterable[NDArray[np.float32]]) -> Iterator[NDArray
 
 
 def mel_filters() -> NDArray[np.float32]:
-    """Triangles (32, 257) of height 1, evenly spaced in mels (O'Shaughnessy 1987: 2595 log10(1 + f / 700))."""
+    """Triangular filters (32, 257) of height 1, evenly spaced in mel.
+
+    Source: O'Shaughnessy 1987: 2595 log10(1 + f / 700).
+    """
     import librosa
 
     low, high = MEL_RANGE
@@ -144,19 +147,19 @@ def _decibels(pieces: Iterable[NDArray[np.float32]]) -> Curve:
 
 
 def _normalised(mel: Curve, loud: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """One mel band (T,) in dB, less its recent mean, as in `Speech.mels`."""
+    """One mel band (T,) in dB less its recent mean over loud frames, as in `Speech.mels`."""
     return np.clip((mel - _recent_mean(mel, loud)) / MEL_SPAN, -3.5, 2.5).astype(np.float32)
 
 
 def _brightness(tilt: Curve, loud: NDArray[np.bool_]) -> Curve:
-    """The tilt (T,) in dB, against its recent mean and deviation."""
+    """Brightness (T,) of a spectral tilt (T,) in dB, relative to its recent mean and standard deviation."""
     mean, square = _recent_mean(tilt, loud), _recent_mean(tilt**2, loud)
     deviation = np.sqrt(np.maximum(square - mean**2, 1.0))
     return np.clip((tilt - mean) / (2 * deviation) + 0.5, 0, 1)
 
 
 def _activity(level: Curve, reference: Curve, floor: Curve) -> Curve:
-    """The voice-activity gate, with a hang-over of 40 ms on both sides."""
+    """Voice activity (T,), extended by 40 ms on both sides."""
     above_noise = np.minimum(floor + 8, reference - 12)
     threshold = np.maximum(np.maximum(above_noise, reference - SPEECH_RANGE), SILENCE)
     spoken = (level > threshold) & (reference - floor > STEADY)
@@ -165,9 +168,9 @@ def _activity(level: Curve, reference: Curve, floor: Curve) -> Curve:
 
 
 def _recent_levels(level: Curve) -> tuple[Curve, Curve]:
-    """The loudest (95th percentile) and quietest (5th) of the levels of the seconds around, each (T,).
+    """Loudest (95th percentile) and quietest (5th) level in the surrounding seconds, each (T,).
 
-    The loudest falls little below what it was before, so that a long pause does not turn breath into speech.
+    The fall of the loudest is limited, so that breath in a long pause is not taken for speech.
     """
     centres = np.arange(0, len(level) + STEP * ANALYSIS_RATE, STEP * ANALYSIS_RATE)
     spans = [slice(max(0, int(c - CONTEXT * ANALYSIS_RATE)), int(c + AHEAD * ANALYSIS_RATE)) for c in centres]
@@ -178,12 +181,12 @@ def _recent_levels(level: Curve) -> tuple[Curve, Curve]:
 
 
 def _recent_mean(values: Curve, counted: NDArray[np.bool_]) -> Curve:
-    """Means (T,) of the counted ones of values (T,): the latest CONTEXT + AHEAD seconds of them, looking AHEAD."""
+    """Means (T,) of counted values (T,), over the latest CONTEXT + AHEAD seconds of them, AHEAD seconds ahead."""
     if not counted.any():
         return values
     sums = np.concatenate([[0.0], np.cumsum(values[counted], dtype=np.float64)])
-    heard = np.cumsum(counted)
+    counts = np.cumsum(counted)
     ahead = np.minimum(np.arange(len(values)) + int(AHEAD * ANALYSIS_RATE), len(values) - 1)
-    last = np.maximum(heard[ahead], 1)
+    last = np.maximum(counts[ahead], 1)
     first = np.maximum(last - int((CONTEXT + AHEAD) * ANALYSIS_RATE), 0)
     return (sums[last] - sums[first]) / (last - first)

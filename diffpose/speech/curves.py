@@ -1,4 +1,4 @@
-"""Curves over time that the built-in generator is made of; sampled at ANALYSIS_RATE or at any times."""
+"""Curves over time for the built-in generator, sampled at ANALYSIS_RATE or at any times."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ ANALYSIS_RATE = 100  # frames of speech analysis a second
 
 
 def minimum_jerk(progress: Curve) -> Curve:
-    """A smooth step from 0 (progress ≤ 0) to 1 (progress ≥ 1), as reaching movements make it.
+    """A smooth step from 0 (progress ≤ 0) to 1 (progress ≥ 1), the profile of reaching movements.
 
     Source: Flash and Hogan 1985, "The coordination of arm movements", equation 4. Check: minimum_jerk(0.5) == 0.5.
     """
@@ -18,7 +18,7 @@ def minimum_jerk(progress: Curve) -> Curve:
 
 
 def smoothed(values: Curve, seconds: float) -> Curve:
-    """Values (T, ...) at ANALYSIS_RATE convolved with a Gaussian of standard deviation `seconds`; ends are held."""
+    """Values (T, ...) at ANALYSIS_RATE convolved with a Gaussian of standard deviation `seconds`; edges repeat."""
     deviation = seconds * ANALYSIS_RATE
     reach = int(np.ceil(4 * deviation))
     if reach < 1:
@@ -32,26 +32,26 @@ def smoothed(values: Curve, seconds: float) -> Curve:
 
 
 def widened(values: Curve, seconds: float) -> Curve:
-    """The largest of values (T,) at ANALYSIS_RATE within ± `seconds`: peaks become plateaus."""
+    """Maximum of values (T,) at ANALYSIS_RATE within ± `seconds`: peaks become plateaus."""
     reach = round(seconds * ANALYSIS_RATE)
     padded = np.pad(values, reach, mode="edge")
     return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(-1)
 
 
 def narrowed(values: Curve, seconds: float) -> Curve:
-    """The smallest of values (T,) within ± `seconds`: the opposite of `widened`."""
+    """Minimum of values (T,) at ANALYSIS_RATE within ± `seconds`."""
     return -widened(-values, seconds)
 
 
 def around(times: Curve, moment: float, seconds: float) -> slice:
-    """The stretch of rising `times` that lies within ± `seconds` of a moment."""
+    """The slice of increasing `times` within ± `seconds` of a moment."""
     return slice(*np.searchsorted(times, (moment - seconds, moment + seconds)))
 
 
 def stepped(times: Curve, starts: Curve, places: Curve, durations: Curve) -> Curve:
-    """Values (T, C) at `times` that rest at one of `places` (N, C) and move to the next at its start (N,) seconds.
+    """Values (T, C) at `times` that hold one of `places` (N, C) and move to the next at its start (N,) in seconds.
 
-    A step takes its duration (N,) and must be over before the next one starts.
+    A step takes its duration (N,) in seconds and must end before the next one starts.
     """
     index = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, None)
     before, now = places[np.maximum(index - 1, 0)], places[index]
@@ -60,10 +60,10 @@ def stepped(times: Curve, starts: Curve, places: Curve, durations: Curve) -> Cur
 
 
 def wandering(times: Curve, band: tuple[float, float], random: np.random.Generator) -> Curve:
-    """Smooth noise of standard deviation 1 at `times` seconds, with its power between the `band`'s ends, in Hz.
+    """Smooth noise (T,) of standard deviation 1 at `times` seconds, with its power within `band`, in Hz.
 
-    A sum of sines, one in each equal step of log frequency, with random phases: it needs no filter, can be read at
-    any time, and begins the same however long the sound is.
+    A sum of sines with random phases, one in each equal step of log frequency: it needs no filter, can be sampled
+    at any time, and does not depend on the length of the sound.
     """
     count = 12
     steps = (np.arange(count) + random.uniform(size=count)) / count

@@ -1,6 +1,6 @@
-"""Speech features: 16 kHz sound to what a HuBERT or wav2vec2 hears in it, one vector per video frame.
+"""Speech features of 16 kHz sound by HuBERT or wav2vec2, one vector per video frame.
 
-The encoders give 50 frames a second; the denoisers want 25. Sources: Hsu et al. (2021), "HuBERT"; Baevski et al.
+The encoders give 50 frames a second, the denoisers take 25. Sources: Hsu et al. (2021), "HuBERT"; Baevski et al.
 (2020), "wav2vec 2.0"; Sun et al. (2024), "DiffPoseTalk", section 3.2.
 """
 
@@ -21,10 +21,10 @@ SAMPLE_RATE = 16_000  # samples a second
 FPS = 25  # video frames a second
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 UNIT = SAMPLES_PER_FRAME // 2  # samples per encoder frame
-FIELD = 400  # samples that the encoder's convolutions see at once
-WHOLE_SECONDS = 60  # longer sounds are encoded piecewise: attention's cost grows with the square of the length
-CHUNK_FRAMES = 20 * FPS  # video frames encoded at once when piecewise
-CONTEXT_FRAMES = 4 * FPS  # heard on either side of a piece, and thrown away
+FIELD = 400  # samples, receptive field of the encoder's convolutions
+WHOLE_SECONDS = 60  # longer sounds are encoded piecewise: attention's cost is quadratic in the length
+CHUNK_FRAMES = 20 * FPS  # video frames of a piece
+CONTEXT_FRAMES = 4 * FPS  # encoded on either side of a piece and discarded
 CONV_STRIDES = (5, 2, 2, 2, 2, 2, 2)  # of every published encoder; no file records them
 DIMENSIONS_PER_HEAD = 64  # likewise
 WEIGHT_NORM_NAMES = (
@@ -39,13 +39,13 @@ _log = logging.getLogger(__name__)
 
 
 def pad_to_units(sound: Tensor) -> Tensor:
-    """Sound (N, S) with a margin such that the encoder gives S / 320 frames, rounded down.
+    """Sound (N, S) padded such that the encoder gives S / 320 frames, rounded down.
 
-    The margin is 40 samples on either side when S is a multiple of 320: reflected, twice over, as the published
-    networks were trained. Check: 64000 samples become 64080, which give 200 frames.
+    The padding is 40 samples on either side when S is a multiple of 320: reflected twice, as in the training of the
+    published networks. Check: 64000 samples become 64080, which give 200 frames.
 
     Raises:
-        ValueError: too short to reflect.
+        ValueError: the sound is too short to reflect.
     """
     samples = sound.shape[-1]
     units = samples // UNIT
@@ -61,44 +61,44 @@ def pad_to_units(sound: Tensor) -> Tensor:
 
 
 def pair_mean(features: Tensor) -> Tensor:
-    """Features (N, 2n, C) at 50 frames a second to (N, n, C) at 25: the mean of each pair.
+    """Features (N, n, C) at 25 frames a second from (N, 2n, C) at 50: the mean of each pair.
 
-    This is what linear interpolation by two (align_corners=False) comes to, exactly. An odd last frame is left out.
+    This equals linear interpolation by a factor of two (align_corners=False). An odd last frame is dropped.
     """
     even = features[:, : features.shape[1] // 2 * 2]
     return even.unflatten(1, (-1, 2)).mean(2)
 
 
 def stretched(features: Tensor, frames: int) -> Tensor:
-    """Features (N, m, C) to (N, frames, C), linearly between the two ends, which stay (hazard-10's way to 25)."""
+    """Features (N, frames, C) interpolated linearly from (N, m, C), with both ends fixed, as hazard-10 does."""
     return F.interpolate(features.mT, size=frames, mode="linear", align_corners=True).mT
 
 
 def levelled(sound: Tensor) -> Tensor:
-    """Sound (N, S) of zero mean and unit (unbiased) deviation, as DiffPoseTalk hears an utterance."""
+    """Sound (N, S) scaled to zero mean and unit (unbiased) deviation, as DiffPoseTalk normalises an utterance."""
     centred = sound - sound.mean(-1, keepdim=True)
     deviation = (centred.square().sum(-1, keepdim=True) / max(sound.shape[-1] - 1, 1)).sqrt()
     return centred / (deviation + 1e-5)
 
 
 def levelled_window(sound: Tensor) -> Tensor:
-    """Sound (N, S) of zero mean and unit (biased) variance, as Wav2Vec2's processor makes it (hazard-10)."""
+    """Sound (N, S) scaled to zero mean and unit (biased) variance, as in Wav2Vec2's processor (hazard-10)."""
     variance = sound.var(-1, keepdim=True, unbiased=False)
     return (sound - sound.mean(-1, keepdim=True)) / torch.sqrt(variance + 1e-7)
 
 
 def at_level(sound: Tensor, level: Level) -> Tensor:
-    """Sound (N, S) as a network wants its level."""
+    """Sound (N, S) normalised to a network's level."""
     if level == "as_is":
         return sound
     return levelled(sound) if level == "utterance" else levelled_window(sound)
 
 
 def hearing_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The number format that speech encoders hear in: of the diffusion generator's networks they alone are halved.
+    """The dtype of speech encoders, the only networks of the diffusion generator run in half precision.
 
-    `auto` is fp16 on CUDA and fp32 elsewhere, also on CPUs that compute in bf16: there a seed gives the same motion
-    to the last bit, which nobody would give up for a fraction of the time.
+    `auto` is fp16 on CUDA and fp32 elsewhere, also on CPUs that support bf16: there a seed gives bit-equal motion,
+    which is worth more than the time saved.
 
     Raises:
         ValueError: as `choose_dtype`.
@@ -109,15 +109,15 @@ def hearing_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 class SpeechEncoder:
-    """A HuBERT or wav2vec2 that hears 16 kHz sound.
+    """A HuBERT or wav2vec2 encoder of 16 kHz sound.
 
-    On a CPU in half precision, the layers that this CPU computes wrongly so are computed in single precision.
+    In half precision on a CPU, the layers that this CPU computes wrongly run in single precision.
 
     Args:
-        network: the encoder of transformers.
-        device: where it hears.
-        placement: who brings it there.
-        dtype: of its weights and arithmetic; what it gives is float32 in any case.
+        network: an encoder of the transformers package.
+        device: where it runs.
+        placement: moves it there.
+        dtype: of its weights and arithmetic; features are always float32.
     """
 
     def __init__(
@@ -136,30 +136,30 @@ class SpeechEncoder:
 
     @torch.no_grad()
     def units(self, sound: Tensor) -> Tensor:
-        """Last hidden state (N, S // 320, C) float32, 50 frames a second, of sound (N, S) heard in one piece."""
+        """Last hidden state (N, S // 320, C) float32, 50 frames a second, of sound (N, S) encoded in one piece."""
         self.ensure_loaded(0)
         padded = pad_to_units(sound.float()).to(self.device, self.dtype)
         return self.handed_on(self.network(padded).last_hidden_state.float())
 
     def handed_on(self, units: Tensor) -> Tensor:
-        """Units (N, T, C) as they leave the encoder; one that hears everybody as a speaker changes them here."""
+        """Units (N, T, C) as returned; subclasses override it to project them to a speaker."""
         return units
 
     def frames(self, sound: Tensor, halving: Halving = "pairs") -> Tensor:
-        """Features (N, S // 640, C) float32, 25 frames a second, of sound (N, S) heard in one piece.
+        """Features (N, S // 640, C) float32, 25 frames a second, of sound (N, S) encoded in one piece.
 
         Raises:
-            ValueError: less than one frame of sound, 640 samples.
+            ValueError: the sound is shorter than one frame, 640 samples.
         """
         units = self._units_of_frames(sound)
         return pair_mean(units) if halving == "pairs" else stretched(units, units.shape[1] // 2)
 
     def utterance(self, sound: Tensor) -> Tensor:
-        """Features like `frames`, of sound of any length."""
+        """Features as `frames` returns, of sound of any length."""
         return pair_mean(self.utterance_units(sound))
 
     def utterance_units(self, sound: Tensor) -> Tensor:
-        """Features at twice the rate of `frames`: beyond a minute, sound is heard in overlapping pieces."""
+        """Units at twice the rate of `frames`; sound over a minute is encoded in overlapping pieces."""
         if sound.shape[-1] <= WHOLE_SECONDS * SAMPLE_RATE:
             return self._units_of_frames(sound)
         count = sound.shape[-1] // SAMPLES_PER_FRAME
@@ -173,14 +173,14 @@ class SpeechEncoder:
                 f"The sound has {sound.shape[-1]} samples; "
                 f"speech features need at least {SAMPLES_PER_FRAME} (40 ms)."
             )
-        # A remainder would be warped into the other frames, not added to them.
+        # A remainder would stretch the other frames instead of adding one.
         return self.units(sound[:, : whole * SAMPLES_PER_FRAME])
 
     def _piece(self, sound: Tensor, start: int, count: int) -> Tensor:
-        """Units of frames start … start + CHUNK_FRAMES of `count`, heard with context on either side."""
+        """Units of frames start … start + CHUNK_FRAMES of `count`, encoded with context on either side."""
         first, last = max(start - CONTEXT_FRAMES, 0), min(start + CHUNK_FRAMES + CONTEXT_FRAMES, count)
-        heard = self._units_of_frames(sound[:, first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME])
-        return heard[:, 2 * (start - first) : 2 * (start - first + CHUNK_FRAMES)]
+        units = self._units_of_frames(sound[:, first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME])
+        return units[:, 2 * (start - first) : 2 * (start - first + CHUNK_FRAMES)]
 
 
 def speech_encoder(
@@ -189,23 +189,23 @@ def speech_encoder(
     heads: int | None = None,
     compute: Compute = ON_CPU,
 ) -> SpeechEncoder:
-    """A speech encoder from its tensors, in the names of transformers, sizes read off their shapes.
+    """A speech encoder from tensors under the names of transformers, with sizes from their shapes.
 
     Args:
-        tensors: a checkpoint's own encoder, or a stock one (its leading "hubert." or "wav2vec2." is taken off,
-            and the parts for pre-training left out).
+        tensors: a checkpoint's own encoder, or a stock one (its leading "hubert." or "wav2vec2." is removed, and
+            the parts for pre-training are left out).
         name: architecture; base-sized HuBERT and wav2vec2 compute the same from the same tensors.
         heads: attention heads; None is one per 64 dimensions.
-        compute: device, placement and precision, which `hearing_dtype` takes.
+        compute: device, placement and precision (see `hearing_dtype`).
 
     Raises:
-        ValueError: tensors of something else.
+        ValueError: the tensors are not of such an encoder.
     """
     from transformers import HubertConfig, HubertModel, Wav2Vec2Config, Wav2Vec2Model
 
     known = _encoder_tensors(tensors, name)
     sizes = _encoder_sizes(known, heads)
-    # The fused attention, in place of the one that keeps its weights.
+    # Fused attention, instead of the one that returns its weights.
     network = (
         HubertModel._from_config(HubertConfig(**sizes), attn_implementation="sdpa")
         if name == "hubert"
@@ -215,7 +215,7 @@ def speech_encoder(
     problems = network.load_state_dict(
         {_weight_norm_key(key, state): value.float() for key, value in known.items()}, strict=False
     )
-    # The vector for masked frames serves pre-training alone, and some files lack it.
+    # The embedding of masked frames is used in pre-training only, and some files lack it.
     missing = [key for key in problems.missing_keys if key != "masked_spec_embed"]
     if missing or problems.unexpected_keys:
         raise ValueError(f"The speech encoder lacks {missing[:4]} and has unknown {problems.unexpected_keys[:4]}.")
@@ -224,7 +224,7 @@ def speech_encoder(
 
 
 def _mend_half_precision(network: nn.Module) -> None:
-    """Computes the layers that this CPU gets wrong in half precision in single precision, and logs their names."""
+    """Run the layers that this CPU computes wrongly in half precision in single precision; log their names."""
     wrong = keep_wrong_layers_single(network)
     if wrong:
         _log.warning(
@@ -234,7 +234,7 @@ def _mend_half_precision(network: nn.Module) -> None:
 
 
 def _encoder_tensors(tensors: Mapping[str, Tensor], name: EncoderName) -> dict[str, Tensor]:
-    """The tensors of the encoder proper, without prefix."""
+    """The tensors of the encoder itself, without prefix."""
     plain = {key.removeprefix(f"{name}."): value for key, value in tensors.items()}
     parts = ("masked_spec_embed", "feature_extractor.", "feature_projection.", "encoder.")
     known = {key: value for key, value in plain.items() if key.startswith(parts)}
@@ -251,7 +251,7 @@ def _encoder_sizes(tensors: Mapping[str, Tensor], heads: int | None) -> dict[str
     convolutions = [tensors[f"feature_extractor.conv_layers.{i}.conv.weight"] for i in range(len(CONV_STRIDES))]
     hidden = tensors["feature_projection.projection.weight"].shape[0]
     position = next(value for key, value in tensors.items() if key.endswith(WEIGHT_DIRECTIONS))
-    # A norm in the second convolution marks the large kind, which also normalises before its layers.
+    # A norm in the second convolution marks the large kind, which also has pre-norm layers.
     large = "feature_extractor.conv_layers.1.layer_norm.weight" in tensors
     return {
         "hidden_size": hidden,
@@ -270,7 +270,7 @@ def _encoder_sizes(tensors: Mapping[str, Tensor], heads: int | None) -> dict[str
 
 
 def _weight_norm_key(key: str, state: Mapping[str, Tensor]) -> str:
-    """The positional convolution's key as this version of torch spells it."""
+    """The positional convolution's key in this version of torch."""
     for old, new in WEIGHT_NORM_NAMES:
         for given, other in ((old, new), (new, old)):
             if key.endswith(given) and key not in state:

@@ -1,13 +1,13 @@
-"""Speech features that hear each frame once: the encoder goes on from its cached keys and values.
+"""Speech features that encode each frame once: the encoder continues from cached keys and values.
 
-A HuBERT of base size hears four seconds for every hop of a live stream, though only a fifth of a second is new.
-What the earlier frames left in the network is kept instead (keys and values of every layer, the positional
-convolution's input, the loudness statistics of the first convolution) and computes the new ones alone.
+A HuBERT of base size encodes four seconds for every hop of a live stream, though only a fifth of a second is new.
+Here the state of earlier frames is cached (keys and values of every layer, the positional convolution's input, the
+statistics of the first convolution's normalisation) and only the new frames are computed.
 
-It is not the same number for number: a remembered frame keeps what it meant when it was settled, with the frames
-ahead of its own window for its future, while hearing anew would let it see what came since. The first window is
-exact. tests/benchmarks/diffusion_speed.py measures the time saved, and on published weights the difference; on the
-two-layer encoder of the tests it is a ninth of what the features vary by.
+The features are not numerically equal: a cached frame's keys and values are those of the window that settled it,
+with its look-ahead as future, while encoding again would include later frames. The first window is exact.
+tests/benchmarks/diffusion_speed.py measures the time saved, and on published weights the difference; on the
+two-layer encoder of the tests it is a ninth of the features' variation.
 """
 
 from collections import deque
@@ -24,18 +24,18 @@ from .settings import SpeechSettings
 from .streaming import ArrivedSound
 
 UNITS_PER_FRAME = 2
-POSITIONS_PER_UNIT = UNIT // CONV_STRIDES[0]  # of the first convolution
-MARGIN = 1  # frames heard before the new ones, so that padding stays out of them
+POSITIONS_PER_UNIT = UNIT // CONV_STRIDES[0]  # output positions of the first convolution
+MARGIN = 1  # frames encoded before the new ones, so that padding does not affect those
 
 
 @dataclass(frozen=True, eq=False)
 class Loudness:
-    """What a stretch of the first convolution adds to its statistics over time.
+    """Statistics over time of a part of the first convolution's output.
 
     Attributes:
         count: positions.
-        total: (1, C, 1) sum over them, float64.
-        squares: (1, C, 1) sum of squares.
+        total: (1, C, 1) float64, sum over positions.
+        squares: (1, C, 1) float64, sum of squares.
     """
 
     count: int
@@ -51,11 +51,11 @@ class Loudness:
 
 @dataclass(frozen=True, eq=False)
 class HeardWindow:
-    """What the latest window left in the network, n units of it.
+    """State of the encoder for the latest window of n units.
 
     Attributes:
         signal: (1, C, positions) the first convolution's output.
-        projected: (1, n, H) what enters the positional convolution.
+        projected: (1, n, H) input of the positional convolution.
         layers: keys and values of each layer.
     """
 
@@ -65,17 +65,17 @@ class HeardWindow:
 
 
 class IncrementalFeatures:
-    """A `streaming.SpeechFeatures` whose cost does not grow with what it remembers.
+    """A `streaming.SpeechFeatures` at a cost independent of the length of cached sound.
 
-    Its windows must follow one another: each begins at the frame that was given to `forget` last.
+    Windows must be consecutive: each begins at the frame that was last passed to `forget`.
 
     Args:
         encoder: the speech encoder, of base size.
-        speech: how its network wants the sound; only sound as it is can be heard in pieces.
-        memory: frames remembered beside those being heard.
+        speech: preprocessing of its network's sound; the level must be "as_is".
+        memory: frames cached in addition to those being encoded.
 
     Raises:
-        ValueError: an encoder or a level that cannot be heard incrementally.
+        ValueError: the encoder or the level does not allow incremental encoding.
     """
 
     def __init__(self, encoder: SpeechEncoder, speech: SpeechSettings, memory: int) -> None:
@@ -92,10 +92,10 @@ class IncrementalFeatures:
         encoder.ensure_loaded(0)
         self._encoder, self._network, self._memory = encoder, network, memory * UNITS_PER_FRAME
         self._arrived = ArrivedSound(speech.padding)
-        # In single precision: for so few units it takes no longer, and half precision is wrong on some CPUs.
+        # Single precision takes no longer for so few units, and half precision is wrong on some CPUs.
         positional = network.encoder.pos_conv_embed.conv
         self._position_weight, self._position_bias = positional.weight.detach().float(), positional.bias.float()
-        self._next = 0  # the first frame that is not remembered yet
+        self._next = 0  # the first frame that is not cached yet
         self._loudness: deque[Loudness] = deque()
         nothing = torch.zeros(1, 0, network.config.hidden_size, device=encoder.device, dtype=encoder.dtype)
         self._projected = nothing
@@ -108,7 +108,7 @@ class IncrementalFeatures:
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see `hearing.mono`."""
+        """Append sound (S,), 16 kHz; see `streaming.mono`."""
         self._arrived.push(sound)
 
     @torch.no_grad()
@@ -116,7 +116,7 @@ class IncrementalFeatures:
         """See SpeechFeatures.
 
         Raises:
-            ValueError: a window that does not begin where the ones before were forgotten.
+            ValueError: the window does not begin at the frame last passed to `forget`.
         """
         if start != self._next:
             raise ValueError(f"This stream goes on at frame {self._next}; it was asked for frame {start}.")
@@ -133,7 +133,7 @@ class IncrementalFeatures:
         return pair_mean(self._encoder.handed_on(hidden.float()))
 
     def forget(self, frame: int) -> None:
-        """See SpeechFeatures; the frames before this one, just heard, are remembered as they are."""
+        """See SpeechFeatures; the state of the frames before this one is cached."""
         units, window = (frame - self._next) * UNITS_PER_FRAME, self._window
         if window is None:
             return
@@ -149,7 +149,7 @@ class IncrementalFeatures:
         self._arrived.forget(frame - MARGIN)
 
     def _convolved(self, signal: Tensor) -> Tensor:
-        """The convolutions' output (1, C, n) from the first one's, levelled over all that is remembered."""
+        """The convolutions' output (1, C, n) from the first one's, normalised over all cached sound."""
         first, *others = self._network.feature_extractor.conv_layers
         parts = [*self._loudness, Loudness.of(signal)]
         count = sum(part.count for part in parts)
@@ -163,7 +163,7 @@ class IncrementalFeatures:
         return x
 
     def _positions(self, projected: Tensor) -> Tensor:
-        """The positional convolution (1, n, H) of new units, over those before them and nothing after."""
+        """Positional convolution (1, n, H) of new units and those before them, zero-padded after."""
         embedding = self._network.encoder.pos_conv_embed
         reach = embedding.conv.padding[0]
         known = torch.cat((self._projected, projected), 1).mT
@@ -173,7 +173,7 @@ class IncrementalFeatures:
         return embedding.activation(placed[..., : projected.shape[1]]).mT
 
     def _encoded(self, x: Tensor) -> tuple[Tensor, tuple[KeysValues, ...]]:
-        """The last hidden state (1, n, H) of new units, and their keys and values in each layer."""
+        """Last hidden state (1, n, H) of new units, and their keys and values in each layer."""
         encoder = self._network.encoder
         x, made = encoder.layer_norm(x), []
         for layer, before in zip(encoder.layers, self._layers, strict=True):

@@ -1,8 +1,8 @@
-"""A speaker's manifold: features of any voice brought near those of one speaker, or lips near those of one person.
+"""Manifold projection: speech features of any voice onto those of one speaker, or lips onto those of one person.
 
-Each feature is replaced by the combination of its K nearest neighbours in a bank that comes nearest to it (locally
-linear embedding; Roweis and Saul 2000; Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.2). The bank must
-come from the same encoder and layer as the features.
+Each feature is replaced by its least-squares reconstruction from its K nearest neighbours in a bank (locally linear
+embedding; Roweis and Saul 2000; Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.2). The bank must come
+from the same encoder and layer as the features.
 """
 
 import os
@@ -19,11 +19,11 @@ from ...lp_core.motion.sequence import MotionSequence
 
 FORMAT = "talking-head speech bank 1"
 NEIGHBOURS = 10
-RIDGE = 1e-6  # of the mean variance among the neighbours: solvable where the bank repeats itself
+RIDGE = 1e-6  # of the neighbours' mean variance: regularises equal neighbours
 BANK_LIMIT = 20_000  # features
 QUERIES_AT_ONCE = 256
 
-# What speech encoders are called in banks.
+# Names of speech encoders in banks.
 SADTALKER_ENCODER = "sadtalker"  # the audio encoder in SadTalker's ExpNet, 25 features a second
 HUBERT_ENCODER = "hubert"  # the diffusion generator's own, 50 features a second
 MEL_ENCODER = "mel"  # the built-in normalised mel spectrum, 100 features a second
@@ -32,11 +32,11 @@ APC_ENCODER = "apc"  # Live Speech Portraits' APC, 120 features a second
 
 @dataclass(frozen=True, eq=False)
 class SpeechBank:
-    """What one speaker sounds, or looks, like.
+    """Features of one speaker.
 
     Attributes:
         features: (N, C) float32.
-        encoder: what made them, as text that must be equal to the text of what is projected.
+        encoder: name of their encoder, which must equal that of projected features.
     """
 
     features: Tensor
@@ -49,15 +49,15 @@ class SpeechBank:
             raise ValueError("The bank holds NaN or infinite values; build it again.")
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bank as safetensors, whole or not at all."""
+        """Write the bank as safetensors, atomically."""
         save_tensors(path, {"features": self.features}, {"format": FORMAT, "encoder": self.encoder})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SpeechBank":
-        """A bank that `save` wrote, or Live Speech Portraits' APC_feature_base.npy of a person.
+        """A bank written by `save`, or Live Speech Portraits' APC_feature_base.npy of a person.
 
         Raises:
-            ValueError: the file is missing, damaged or holds something else.
+            ValueError: the file is missing, damaged or not a bank.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -75,12 +75,12 @@ class SpeechBank:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """How near a voice is brought to a speaker, between any encoder and what it drives.
+    """Projection of an encoder's features towards a speaker.
 
     Attributes:
         bank: the speaker.
-        strength: 0 leaves the voice as it is … 1 says it wholly in the speaker's sounds.
-        neighbours: entries of the bank that each feature is put together from, 1 or more.
+        strength: 0 keeps the features … 1 replaces them by projected ones.
+        neighbours: entries of the bank that each feature is reconstructed from, 1 or more.
     """
 
     bank: SpeechBank
@@ -94,7 +94,7 @@ class Projection:
             raise ValueError(f"The neighbours are {self.neighbours}; give 1 or more, 10 is usual.")
 
     def of(self, features: Tensor, encoder: str) -> Tensor:
-        """Features (…, C) of an encoder brought to the speaker.
+        """Features (…, C) of an encoder, projected towards the speaker.
 
         Raises:
             ValueError: the bank was built with another encoder.
@@ -113,14 +113,14 @@ class Projection:
 def build_bank(
     features: Tensor, encoder: str, distance: float = 0.0, limit: int = BANK_LIMIT, seed: int = 0
 ) -> SpeechBank:
-    """A bank of at most `limit` features (N, C), no two of them nearer than `distance` or equal to each other.
+    """A bank of at most `limit` of the features (N, C), no two of them equal or nearer than `distance`.
 
     Args:
-        features: of the speaker's voice; minutes of it.
-        encoder: what made them.
-        distance: least Euclidean distance between two entries.
-        limit: entries at most; chosen at random when there are more.
-        seed: of that choice.
+        features: of minutes of the speaker's voice.
+        encoder: name of their encoder.
+        distance: minimum Euclidean distance between two entries.
+        limit: maximum number of entries, chosen at random when there are more.
+        seed: of the random choice.
     """
     order = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
     kept = torch.empty_like(features[: min(limit, len(features))])
@@ -141,17 +141,17 @@ def project(
     neighbours: int = NEIGHBOURS,
     ridge: float = RIDGE,
 ) -> Tensor:
-    """Features (T, C) brought towards the bank: (1 - strength) · own + strength · projected.
+    """Features (T, C) projected towards the bank: (1 - strength) · own + strength · projected.
 
     Args:
         features: of the same encoder as the bank's.
         bank: the speaker.
         strength: 0 keeps the features, 1 replaces them.
-        neighbours: K; 1 takes the nearest entry as it is.
-        ridge: see RIDGE; 0 fails where neighbours are equal.
+        neighbours: K; 1 takes the nearest entry.
+        ridge: see RIDGE; 0 fails for equal neighbours.
 
     Raises:
-        ValueError: another number of channels than the bank's, or a strength outside 0 … 1.
+        ValueError: the number of channels is not the bank's, or the strength is outside 0 … 1.
     """
     if features.shape[-1] != bank.features.shape[-1]:
         raise ValueError(
@@ -166,7 +166,7 @@ def project(
 
 
 def project_lips(motion: MotionSequence, person: MotionSequence, strength: float = 1.0) -> MotionSequence:
-    """Motion whose lips take shapes that a person's own clip has: both measured from their rest frames."""
+    """Motion with its lips projected onto those of a person's clip, each measured from its own rest frame."""
     lips = list(LIPS)
     delta = (motion.expression - motion.rest.expression)[:, lips].flatten(1)
     own = (person.expression - person.rest.expression)[:, lips].flatten(1)
@@ -177,14 +177,14 @@ def project_lips(motion: MotionSequence, person: MotionSequence, strength: float
 
 
 def nearest(features: Tensor, bank: Tensor, neighbours: int) -> Tensor:
-    """Indices (T, K) of the nearest entries of a bank (N, C), nearest first; K is N at most."""
-    # In float64: in float32 the expansion of the square swaps near ties.
+    """Indices (T, K) of the nearest entries of a bank (N, C), nearest first; K ≤ N."""
+    # In float64: in float32 the expansion of the square reorders near ties.
     distances = torch.cdist(features.double(), bank.double())
     return distances.topk(min(neighbours, len(bank)), largest=False).indices
 
 
 def combination(features: Tensor, around: Tensor, ridge: float = RIDGE) -> Tensor:
-    """Weights (T, K) of sum one with which neighbours (T, K, C) come nearest to features (T, C).
+    """Weights (T, K), summing to one, that best reconstruct features (T, C) from neighbours (T, K, C).
 
     w_2..K solve (AᵀA + ridge · tr(AᵀA) / (K - 1)) w = Aᵀ(h - f_1) with A = [f_k - f_1]; w_1 = 1 - Σ w. They may be
     negative.

@@ -1,4 +1,4 @@
-"""How a network wants its speech."""
+"""Preprocessing of a network's speech."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,15 +10,15 @@ Halving = Literal["pairs", "ends"]
 
 @dataclass(frozen=True)
 class SpeechSettings:
-    """How a network wants its speech.
+    """Preprocessing of a network's speech.
 
     Attributes:
         encoder: architecture of the speech encoder.
         heads: its attention heads; 0 when the file carries no encoder.
-        level: whether the sound is brought to zero mean and unit deviation, and over what.
-        scope: whether the encoder hears the whole utterance or one window at a time.
-        padding: what follows the end of the sound in the last window.
-        halving: how 50 features a second become 25: the mean of each pair, or linearly between the two ends.
+        level: whether the sound is normalised to zero mean and unit deviation, and over which span.
+        scope: whether the encoder takes the whole utterance or one window at a time.
+        padding: of the sound at its end, in the last window.
+        halving: resampling of 50 features a second to 25: mean of each pair, or linear between fixed ends.
     """
 
     encoder: Literal["hubert", "wav2vec2"]

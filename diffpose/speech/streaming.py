@@ -1,4 +1,4 @@
-"""Sound that arrives, and what a speech encoder hears in it, by video frame."""
+"""Streamed sound and its speech features, by video frame."""
 
 from typing import Protocol
 
@@ -10,19 +10,19 @@ from .settings import Padding, SpeechSettings
 
 
 class SpeechFeatures(Protocol):
-    """Gives speech features of a stretch of sound. Frame n is samples n·640 … (n+1)·640."""
+    """Speech features of sound, by video frame: frame n is samples n·640 … (n+1)·640."""
 
     @property
     def samples(self) -> int:
-        """Samples heard so far, 16 kHz."""
+        """Number of samples so far, 16 kHz."""
         ...
 
     def between(self, start: int, end: int) -> Tensor:
-        """Features (1, end - start, C) of frames start … end; past the sound's end is padding."""
+        """Features (1, end - start, C) of frames start … end; sound past the end is padding."""
         ...
 
     def forget(self, frame: int) -> None:
-        """Frames before this one will not be asked for again."""
+        """Release the frames before this one, which are not requested again."""
         ...
 
 
@@ -30,16 +30,16 @@ class StreamingFeatures(SpeechFeatures, Protocol):
     """Speech features of sound that is still arriving."""
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz.
+        """Append sound (S,), 16 kHz.
 
         Raises:
-            ValueError: another shape, NaN or infinity.
+            ValueError: the sound has another shape, or contains NaN or infinity.
         """
         ...
 
 
 class SoundMemory:
-    """Sound that arrives in pieces, of which the latest is kept; samples are counted from the very first."""
+    """Buffer of streamed sound that keeps the latest samples; indices count from the stream's first sample."""
 
     def __init__(self) -> None:
         self._kept = torch.zeros(0)
@@ -47,31 +47,31 @@ class SoundMemory:
 
     @property
     def samples(self) -> int:
-        """Samples that have arrived."""
+        """Number of samples pushed."""
         return self._first + len(self._kept)
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,); see `mono`."""
+        """Append sound (S,); see `mono`."""
         self._kept = torch.cat((self._kept, mono(sound)))
 
     def between(self, start: int, end: int) -> Tensor:
-        """What is there of samples start … end, from the first one kept on."""
+        """The available samples of start … end; released and missing ones are left out."""
         return self._kept[max(start - self._first, 0) : max(end - self._first, 0)]
 
     def forget(self, sample: int) -> None:
-        """Samples before this one will not be asked for again."""
+        """Release the samples before this one, which are not requested again."""
         used = max(sample - self._first, 0)
         self._kept, self._first = self._kept[used:], self._first + min(used, len(self._kept))
-        # A copy lets go of what lies before; one for every few samples would take the square of a long sound.
+        # A copy frees the released samples; one for every few samples would be quadratic in a long sound's length.
         if 2 * self._kept.nbytes <= self._kept.untyped_storage().nbytes():
             self._kept = self._kept.clone()
 
 
 class ArrivedSound:
-    """Sound that arrives in pieces, of which the latest is kept, cut by video frame.
+    """Buffer of streamed sound that keeps the latest samples, accessed by video frame.
 
     Args:
-        padding: what follows the end of the sound.
+        padding: of the sound at its end.
     """
 
     def __init__(self, padding: Padding) -> None:
@@ -80,11 +80,11 @@ class ArrivedSound:
 
     @property
     def samples(self) -> int:
-        """Samples that have arrived, 16 kHz."""
+        """Number of samples pushed, 16 kHz."""
         return self._memory.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see `mono`."""
+        """Append sound (S,), 16 kHz; see `mono`."""
         self._memory.push(sound)
 
     def frames(self, start: int, end: int) -> Tensor:
@@ -93,17 +93,17 @@ class ArrivedSound:
         return padded(self._memory.between(first, last)[None], last - first, self._padding)
 
     def forget(self, frame: int) -> None:
-        """Frames before this one will not be asked for again."""
+        """Release the frames before this one, which are not requested again."""
         self._memory.forget(frame * SAMPLES_PER_FRAME)
 
 
 class WindowedFeatures:
-    """Hears the latest stretch of sound each time it is asked: bounded work and memory, nothing of the future.
+    """Speech features from encoding the latest sound at each request: bounded time and memory, no future sound.
 
     Args:
         encoder: the speech encoder.
-        speech: how its network wants the sound; a level over the utterance is taken over what is heard at once.
-        hearing: frames heard at once, ending with the last one asked for.
+        speech: preprocessing of its network's sound; a level over the utterance is taken over the encoded frames.
+        hearing: frames encoded together, ending with the last one requested.
     """
 
     def __init__(self, encoder: SpeechEncoder, speech: SpeechSettings, hearing: int) -> None:
@@ -116,13 +116,13 @@ class WindowedFeatures:
         return self._arrived.samples
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz; see `mono`."""
+        """Append sound (S,), 16 kHz; see `mono`."""
         self._arrived.push(sound)
 
     def between(self, start: int, end: int) -> Tensor:
         """See SpeechFeatures."""
-        heard = self._arrived.frames(max(min(end - self._hearing, start), 0), end)
-        return self._encoder.frames(at_level(heard, self._speech.level), self._speech.halving)[:, start - end :]
+        sound = self._arrived.frames(max(min(end - self._hearing, start), 0), end)
+        return self._encoder.frames(at_level(sound, self._speech.level), self._speech.halving)[:, start - end :]
 
     def forget(self, frame: int) -> None:
         """See SpeechFeatures."""
@@ -130,13 +130,13 @@ class WindowedFeatures:
 
 
 class UtteranceFeatures:
-    """Hears an utterance that is known to its end, once.
+    """Speech features of a complete utterance, encoded once.
 
     Args:
         encoder: the speech encoder.
-        speech: how its network wants the sound.
+        speech: preprocessing of its network's sound.
         sound: (S,) 16 kHz.
-        frames: how many frames may be asked for; those past the sound's end are padding.
+        frames: number of frames that may be requested; those past the sound's end are padding.
     """
 
     def __init__(self, encoder: SpeechEncoder, speech: SpeechSettings, sound: Tensor, frames: int) -> None:
@@ -154,14 +154,14 @@ class UtteranceFeatures:
         return self._features[:, start:end]
 
     def forget(self, frame: int) -> None:
-        """An utterance is kept whole."""
+        """Do nothing: an utterance is kept whole."""
 
 
 def mono(sound: Tensor) -> Tensor:
-    """A piece of a stream's sound (S,), float32 on the CPU.
+    """Sound (S,) as float32 on the CPU, checked.
 
     Raises:
-        ValueError: another shape, NaN or infinity.
+        ValueError: the sound has another shape, or contains NaN or infinity.
     """
     if sound.ndim != 1 or not torch.isfinite(sound).all():
         raise ValueError(
@@ -172,6 +172,6 @@ def mono(sound: Tensor) -> Tensor:
 
 
 def padded(sound: Tensor, samples: int, padding: Padding) -> Tensor:
-    """Sound (1, samples), continued with silence or its last sample."""
+    """Sound (1, samples), padded with silence or its last sample."""
     last = sound[:, -1:] if padding == "replicate" and sound.shape[1] else torch.zeros(1, 1)
     return torch.cat((sound, last.expand(1, max(samples - sound.shape[1], 0))), 1)

@@ -1,1 +1,1 @@
-"""Options, style and small expressions: what is done to any generator's motion."""
+"""Options, style and small expressions, applied to any generator's motion."""

@@ -1,4 +1,4 @@
-"""What somebody wants of a talking face, done to a motion that a network made."""
+"""Applies motion options and style to a network's motion, offline or streamed."""
 
 import math
 from dataclasses import replace
@@ -23,31 +23,31 @@ from .options import MotionOptions
 from .style import MotionStatistics
 from .subtle import with_expressions
 
-HEARD = 6 * FPS  # frames of the past that a stream's gate of silence and emphases are measured over
-FASTEST_GATE = 0.34  # of the lips' way from rest to speech that a stream's gate goes in a frame
+HEARD = 6 * FPS  # past frames over which a stream measures silence and emphases
+FASTEST_GATE = 0.34  # greatest change of a stream's silence gate per frame
 
 
 def timed(motion: MotionSequence, audio: Audio, fps: Fraction, lip_lead_ms: float) -> MotionSequence:
-    """The motion of a sound at another rate: ceil(duration · fps) frames, the lips alone ahead of the sound."""
+    """The motion resampled to ceil(duration · fps) frames, with the lips alone `lip_lead_ms` ahead of the sound."""
     count = frame_count(audio.samples, audio.sample_rate, fps)
     positions = torch.arange(count, dtype=torch.float64) * float(motion.fps / fps)
     return _leading(motion, positions, fps, lip_lead_ms / 1000 * float(motion.fps))
 
 
 def closed_in_silence(motion: MotionSequence, activity: Curve) -> MotionSequence:
-    """The motion with lips that rest, as in the portrait, while nobody speaks: activity (T,) is 0."""
+    """The motion with the lips faded to rest by activity (T,): 0 in silence, where they are the portrait's."""
     weight = torch.from_numpy(activity).to(motion.expression)
     return _between(retarget_lips(motion, gain=0.0), motion, weight[:, None, None])
 
 
 def spoken(audio: Audio, frames: int, fps: Fraction, lip_lead_ms: float) -> Tensor:
-    """(frames,) 0 in silence … 1 while somebody speaks, ahead of the sound as the lips are."""
+    """Activity (frames,) 0 in silence … 1 while speaking, ahead of the sound by the lip lead."""
     seconds = np.arange(frames) / float(fps) + lip_lead_ms / 1000
     return torch.from_numpy(analyse_pieces(audio.mono_pieces(SAMPLE_RATE)).activity_at(seconds))
 
 
 def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatistics) -> MotionSequence:
-    """The motion with its parts as large as wanted, and as a style has them."""
+    """The motion with its parts scaled by the options' strengths and a style's factors."""
     if wanted.expression != 1:
         scaled = _between(hold(motion, ("all",)), motion, torch.tensor(wanted.expression))
         motion = mix(scaled, motion, ("eyes",))
@@ -66,18 +66,17 @@ def steered(motion: MotionSequence, wanted: MotionOptions, gains: MotionStatisti
 
 
 class LiveSteering:
-    """What AudioToMotion does to a whole motion, done to one that arrives hop by hop.
+    """Steering of a streamed motion, hop by hop, as AudioToMotion steers a whole one.
 
-    It is the same, but for what a whole voice alone tells: the gate of silence and the emphases know the last
-    seconds and the sound that a window hears ahead. Where the lips are wanted ahead of the sound, as many frames
-    are held back.
+    It differs only where a whole voice is needed: the silence gate and the emphases use the last seconds and the
+    look-ahead of a window. With a lip lead, as many frames are held back.
 
     Args:
-        wanted: what moves and how much.
-        gains: factors of a style.
+        wanted: strengths of the parts of the motion.
+        gains: a style's factors on the motion.
         seed: of the small expressions.
-        ahead: frames of sound that have arrived beyond those that are settled.
-        leading: what of the motion is ahead of the sound: the lips, or all of a motion that has nothing else.
+        ahead: frames of sound available beyond the settled ones.
+        leading: part of the motion that is ahead of the sound: the lips, or all of a lip-only motion.
     """
 
     def __init__(
@@ -92,27 +91,27 @@ class LiveSteering:
         self._wanted, self._gains, self._seed, self._ahead = wanted, gains, seed, ahead
         self._sound = ArrivedSound("zero")
         self._lead = wanted.lip_lead_ms / 1000 * FPS  # frames
-        self._held: MotionSequence | None = None  # settled frames that lips may still be taken from
-        self._start = 0  # the first of them
-        self._given = 0  # the first frame that was not given yet
-        self._activity = 0.0  # of the last frame given
+        self._held: MotionSequence | None = None  # settled frames that lips may still be read from
+        self._start = 0  # index of the first of them
+        self._given = 0  # index of the first frame not returned yet
+        self._activity = 0.0  # of the last frame returned
 
     @property
     def held_back(self) -> int:
-        """Settled frames that wait for those from which the lips are taken."""
+        """Number of settled frames held back until the frames that their lips are read from settle."""
         return max(math.ceil(self._lead), 0)
 
     def push(self, sound: Tensor) -> None:
-        """More sound (S,), 16 kHz."""
+        """Append sound (S,), 16 kHz."""
         self._sound.push(sound)
 
     def steer(self, hop: MotionSequence) -> MotionSequence | None:
-        """The frames that can be given after another hop; None when there are none yet."""
+        """The steered frames available after another hop; None when there are none."""
         self._held = hop if self._held is None else join((self._held, hop))
         return self._give(self._held, self.held_back)
 
     def finish(self) -> MotionSequence | None:
-        """The frames that were held back when no more come; None when there are none."""
+        """The steered frames still held back, at the end; None when there are none."""
         return None if self._held is None else self._give(self._held, held_back=0)
 
     def _give(self, held: MotionSequence, held_back: int) -> MotionSequence | None:
@@ -127,17 +126,17 @@ class LiveSteering:
         self._sound.forget(self._start - HEARD)
         return motion
 
-    def _steered(self, held: MotionSequence, start: int, end: int, heard: int) -> MotionSequence:
+    def _steered(self, held: MotionSequence, start: int, end: int, available: int) -> MotionSequence:
         motion = _leading(held, torch.arange(start, end) - self._start, held.fps, self._lead, self._leading)
         begun = max(self._start - HEARD, 0)
-        speech = analyse(self._sound.frames(begun, heard)[0])
+        speech = analyse(self._sound.frames(begun, available)[0])
         if self._wanted.rest_in_silence:
             motion = closed_in_silence(motion, self._gate(speech, start - begun, end - begun))
         motion = steered(motion, self._wanted, self._gains)
         return with_expressions(motion, speech, self._wanted, self._seed, start / FPS, begun / FPS)
 
     def _gate(self, speech: Speech, start: int, end: int) -> Curve:
-        """Activity of frames counted from the analysed sound's, without the jumps of one analysis to the next."""
+        """Activity of frames start … end of the analysed sound, with steps limited across analyses."""
         activity = speech.activity_at((np.arange(start, end) + self._lead) / FPS)
         for frame in range(len(activity)):
             change = np.clip(activity[frame] - self._activity, -FASTEST_GATE, FASTEST_GATE)
@@ -152,7 +151,7 @@ def _leading(
     lead: float,
     leading: Literal["lips", "all"] = "lips",
 ) -> MotionSequence:
-    """The motion at fractional frames, with the lips, or all of it, of `lead` frames later."""
+    """The motion interpolated at fractional frames, with the lips, or all of it, from `lead` frames later."""
     later = motion.at(positions + lead, fps)
     if leading == "all" or not lead:
         return later
@@ -160,5 +159,5 @@ def _leading(
 
 
 def _between(first: MotionSequence, second: MotionSequence, weight: Tensor) -> MotionSequence:
-    """The first motion with an expression on the way to the second's, or beyond it."""
+    """The first motion with the expression interpolated, or extrapolated, towards the second's by a weight."""
     return replace(second, expression=torch.lerp(first.expression, second.expression, weight.to(first.expression)))

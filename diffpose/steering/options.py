@@ -1,4 +1,4 @@
-"""How much of each part of a talking face is wanted."""
+"""Strengths of the parts of a talking face's motion."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,14 @@ MAXIMUM_LEAD_MS = 300.0
 
 
 def _strength(what: str, label: str) -> Any:
-    """A strength whose default is natural."""
+    """A strength option; its default 1 is natural."""
     text = f"Strength of {what}: 1 is natural, 0 none."
     return option(1.0, text, minimum=0.0, maximum=MAXIMUM_STRENGTH, step=0.05, label=f"strength of {label}")
 
 
 @dataclass(frozen=True)
 class MotionOptions:
-    """How much of each part of a talking face is wanted; the defaults are a natural talker."""
+    """Strengths of the parts of a talking face's motion; the defaults are a natural talker's."""
 
     lips: float = _strength("lip motion", "lips")
     brows: float = _strength("brow motion", "brows")
@@ -65,6 +65,6 @@ class MotionOptions:
 
 
 def check_seed(seed: int) -> None:
-    """Refuse a seed below 0 in a sentence."""
+    """Raise ValueError for a seed below 0."""
     if seed < 0:
         raise ValueError(f"The seed is {seed}; expected 0 or more.")

@@ -1,7 +1,7 @@
-"""Manner of moving: a learned code for the diffusion generator, statistics that anyone can measure and use.
+"""Style of motion: a learned code for the diffusion generator, and statistics that scale any motion.
 
-Sizes are deviations from where a part has been resting for about a second, so that a change of posture or a look
-aside, which belong to the moment, do not hide how somebody moves.
+Amplitudes are deviations from a part's rest over about a second, so that a change of posture or a look aside does
+not count.
 """
 
 import json
@@ -25,17 +25,17 @@ FORMAT = "talking-head style 2"
 CODE_SIZE = 128
 SHORTEST_CLIP = 1.0  # seconds
 MAXIMUM_STRENGTH = 2.0
-GAIN_RANGE = (0.4, 2.5)  # how far one statistic may steer a motion away from the typical
-BLINK_CLOSED, BLINK_OPEN = 0.55, 0.3  # amounts beyond which a blink begins and ends
-TYPICAL_SECONDS = 10.0  # of a typical talker's blinks, counted in with a clip's: short clips tell little
-STILL_MOUTH = 0.003  # eye distances; a mouth that moves less has no tempo
-RESTING = 0.5  # seconds, deviation of the Gaussian that tells where a part rests
-LEAST_SHARE = 0.05  # of the typical; smaller statistics are alike: what is left is noise of the measurement
+GAIN_RANGE = (0.4, 2.5)  # range of a statistic's factor on the typical motion
+BLINK_CLOSED, BLINK_OPEN = 0.55, 0.3  # lid amounts at which a blink begins and ends
+TYPICAL_SECONDS = 10.0  # of typical blinking, averaged with a clip's: short clips have few blinks
+STILL_MOUTH = 0.003  # eye distances; the tempo of a mouth that moves less is undefined
+RESTING = 0.5  # seconds, standard deviation of the Gaussian that estimates a part's rest
+LEAST_SHARE = 0.05  # of the typical; smaller statistics are measurement noise and count as equal
 
 
 @dataclass(frozen=True)
 class MotionStatistics:
-    """How somebody moves; the defaults are the typical talker's.
+    """Statistics of a motion; the defaults are the typical talker's.
 
     Attributes:
         mouth_amplitude: standard deviation of the lips' opening from rest, eye distances.
@@ -45,7 +45,7 @@ class MotionStatistics:
         head_roll: standard deviation from rest, degrees.
         blink_rate: blinks a minute.
         brow_activity: standard deviation of the brows' height from rest, eye distances.
-        gaze_spread: standard deviation of the pupils' place from rest, iris radii.
+        gaze_spread: standard deviation of the pupils' position from rest, iris radii.
     """
 
     mouth_amplitude: float = 0.044
@@ -68,12 +68,12 @@ TYPICAL = MotionStatistics()
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """Whose manner a generated motion has.
+    """Style of a generated motion.
 
     Attributes:
-        code: (128,) from a style encoder, for generators that were trained with one; None without.
-        statistics: measured on a clip; the default steers nothing.
-        strength: 0 … 2 of the manner: 0 is exactly style-free, 1 as measured, 2 exaggerated.
+        code: (128,) from a style encoder, for generators trained with one; None without.
+        statistics: measured on a clip; the default changes nothing.
+        strength: 0 … 2: 0 is exactly style-free, 1 as measured, 2 exaggerated.
     """
 
     code: Tensor | None = None
@@ -87,27 +87,27 @@ class Style:
             raise ValueError(f"The style's strength is {self.strength}; expected 0 … {MAXIMUM_STRENGTH:g}.")
 
     def with_strength(self, strength: float) -> "Style":
-        """The same manner, more or less of it."""
+        """The same style with another strength."""
         return replace(self, strength=strength)
 
     def gains(self) -> MotionStatistics:
-        """Every statistic as a factor on the typical talker's, raised to the strength; all 1 when style-free."""
+        """Each statistic as a factor on the typical talker's, to the power of the strength; 1 when style-free."""
         pairs = zip(astuple(self.statistics), astuple(TYPICAL), strict=True)
         low, high = GAIN_RANGE
         return MotionStatistics(*(min(max(own / usual, low), high) ** self.strength for own, usual in pairs))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the code as safetensors and the rest into its JSON metadata, whole or not at all."""
+        """Write the code as safetensors and the rest into its JSON metadata, atomically."""
         tensors = {} if self.code is None else {"code": self.code.float()}
         about = {"statistics": asdict(self.statistics), "strength": self.strength}
         save_tensors(path, tensors, {"format": FORMAT, "style": json.dumps(about)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Style":
-        """A style that `save` wrote.
+        """A style written by `save`.
 
         Raises:
-            ValueError: the file is missing, damaged or holds something else.
+            ValueError: the file is missing, damaged or not a style.
         """
         code, metadata = _read(Path(path))
         if metadata.get("format") != FORMAT:
@@ -123,10 +123,10 @@ class Style:
 
 
 def average(styles: Sequence[Style]) -> Style:
-    """The mean manner of several styles; codes are averaged when all have one.
+    """The mean of several styles; codes are averaged when all have one.
 
     Raises:
-        ValueError: no style given, or some with a code and some without.
+        ValueError: there is no style, or only some have a code.
     """
     if not styles:
         raise ValueError("Averaging needs at least one style; got none.")
@@ -134,31 +134,31 @@ def average(styles: Sequence[Style]) -> Style:
 
 
 def interpolate(first: Style, second: Style, weight: float) -> Style:
-    """From the first style (weight 0) to the second (weight 1)."""
+    """The style between the first (weight 0) and the second (weight 1)."""
     if not 0 <= weight <= 1:
         raise ValueError(f"The weight between two styles is {weight}; expected 0 … 1.")
     return _mixed((first, second), (1 - weight, weight))
 
 
 def distance(first: Style, second: Style) -> float:
-    """How far apart two manners of moving are, by their statistics: the root mean square of their log ratios.
+    """Distance of two styles: the root mean square of the log ratios of their statistics.
 
-    0 is the same; at d every statistic differs by a factor of e^d, 0.7 being twice or half as much. All statistics
-    count alike, whatever their units, and whether one is the larger or the other: sizes and rates of movement vary
-    by factors. Below a twentieth of the typical they count as that. Strengths and codes are left out.
+    0 is equal, and d means that every statistic differs by a factor of e^d: 0.7 is twice or half as much. Ratios
+    make it symmetric and independent of units, and amplitudes and rates of movement vary by factors. Statistics
+    below a twentieth of the typical count as that. Strengths and codes are ignored.
 
-    Two halves of a clip lie at 0.2 … 0.4 (0.7 where somebody happened to move otherwise), two people at 0.5 … 1.4:
-    on the six driving clips of LivePortrait's examples, each half of every clip is nearer to the other half than to
-    either half of any other.
+    Two halves of a clip are at 0.2 … 0.4 (0.7 when the motion changes within it), two people at 0.5 … 1.4: on the
+    six driving clips of LivePortrait's examples, each half of every clip is nearer to its other half than to either
+    half of any other.
     """
     ratios = _logarithms(first.statistics) - _logarithms(second.statistics)
     return float(ratios.square().mean().sqrt())
 
 
 def motion_statistics(motion: MotionSequence) -> MotionStatistics:
-    """How a motion of at least one second moves; the tempo of a still mouth is the typical one.
+    """Statistics of a motion of at least one second; the tempo of a still mouth is the typical one.
 
-    The blink rate is drawn towards the typical as if ten typical seconds had been seen too.
+    The blink rate is averaged with ten seconds of the typical one.
 
     Raises:
         ValueError: the motion is shorter than a second.
@@ -184,7 +184,7 @@ def motion_statistics(motion: MotionSequence) -> MotionStatistics:
 
 
 def _logarithms(statistics: MotionStatistics) -> Tensor:
-    """(statistics,) of the ratios to the typical talker's."""
+    """Logarithms (statistics,) of the ratios to the typical talker's."""
     ratios = torch.tensor(astuple(statistics), dtype=torch.float64) / torch.tensor(astuple(TYPICAL))
     return ratios.clamp(min=LEAST_SHARE).log()
 
@@ -206,7 +206,7 @@ def _mixed(styles: Sequence[Style], weights: Sequence[float]) -> Style:
 
 
 def _deviation(values: Tensor, fps: float) -> float:
-    """Standard deviation of a signal (T,) from where it rests."""
+    """Standard deviation of a signal (T,) from its rest."""
     exact = values.double()
     return float((exact - gaussian(exact, RESTING * fps)).std(unbiased=False))
 
@@ -217,7 +217,7 @@ def _unwrapped(degrees: Tensor) -> Tensor:
 
 
 def _mean_frequency(values: Tensor, fps: float) -> float:
-    """Root mean square frequency of a signal (T,), Hz: a sine has its own (Rice 1944)."""
+    """Root mean square frequency of a signal (T,) in Hz, which for a sine is its own (Rice 1944)."""
     spread = _deviation(values, fps)
     if spread < STILL_MOUTH:
         return TYPICAL.mouth_tempo
@@ -226,7 +226,7 @@ def _mean_frequency(values: Tensor, fps: float) -> float:
 
 
 def _blink_rate(closed: Tensor, seconds: float) -> float:
-    """Blinks a minute in lid amounts (T,): closures against the usual lids, with hysteresis."""
+    """Blinks a minute in lid amounts (T,): closures relative to the typical amount, with hysteresis."""
     amounts = closed - closed.median()
     blinks, shut = 0, False
     for amount in amounts.tolist():
@@ -236,7 +236,7 @@ def _blink_rate(closed: Tensor, seconds: float) -> float:
 
 
 def _read(path: Path) -> tuple[Tensor | None, dict[str, str]]:
-    """The code in a style file, if any, and the metadata."""
+    """The code in a style file, None without one, and the metadata."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,8 +1,8 @@
-"""Expressions beside the speech: small seeded ones that come and go, and a mood that is held.
+"""Expressions in addition to speech: small seeded ones that come and go, and a constant mood.
 
-What moves a face beside the words is small and uneven: brows flash on emphasis, one a little higher than the
-other; lids narrow and widen; the mouth draws up to one side (Ekman 1979, "About brows", on flashes as emphasis;
-Ekman, Hager and Friesen 1981 on asymmetry). Sizes and rates are our choice, below those of the speech itself.
+Such expressions are small and asymmetric: brow flashes on emphasis, one brow a little higher than the other;
+narrowing and widening lids; one-sided smiles (Ekman 1979, "About brows", on flashes as emphasis; Ekman, Hager and
+Friesen 1981 on asymmetry). Amplitudes and rates are our choice, below those of the speech itself.
 """
 
 from dataclasses import replace
@@ -18,21 +18,21 @@ from ..speech.analysis import Speech
 from ..speech.curves import Curve, smoothed, wandering
 from .options import MotionOptions
 
-EMPHASIS_SPAN = (0.06, 0.5)  # seconds, standard deviations: a syllable, and what it stands out from
-EMPHASIS_FULL = 0.22  # of loudness above its surroundings
-FLASH = 0.010  # eye distances that a brow rises at most
-FLASH_BAND, UNEVEN_BAND = (0.15, 0.5), (0.05, 0.2)  # Hz, of which emphases flash and which side leads
-UNEVEN = 0.35  # of a movement, that one side has more
-KNIT = 0.008  # eye distances that the brows draw together at most
-WIDENING = 6.0  # of lid per eye distance that the brow rises
-TENSION, TENSION_BAND = 0.09, (0.05, 0.3)  # of lid, Hz
+EMPHASIS_SPAN = (0.06, 0.5)  # seconds, standard deviations: of a syllable and of its surroundings
+EMPHASIS_FULL = 0.22  # loudness above its surroundings at which emphasis is 1
+FLASH = 0.010  # eye distances, greatest rise of a brow
+FLASH_BAND, UNEVEN_BAND = (0.15, 0.5), (0.05, 0.2)  # Hz: of the choice of emphases, and of the stronger side
+UNEVEN = 0.35  # share of a movement that one side has more
+KNIT = 0.008  # eye distances, greatest contraction of the brows
+WIDENING = 6.0  # lid opening per eye distance of brow rise
+TENSION, TENSION_BAND = 0.09, (0.05, 0.3)  # lid amount, Hz
 SMILE, SMILE_BAND = 0.02, (0.05, 0.18)  # eye distances, Hz
-SMILE_SHARE = 0.3  # how far above its mean the wandering must be for a smile
-SMILE_FADE = 0.12  # seconds, standard deviation, in which a smile leaves with the voice
-SIDEWAYS = 0.3  # of a smile, that the mouth goes to its stronger side
+SMILE_SHARE = 0.3  # level above the mean of the slow noise at which a smile begins
+SMILE_FADE = 0.12  # seconds, standard deviation of a smile's fade with the voice
+SIDEWAYS = 0.3  # sideways shift of the mouth to the stronger side, as a share of the smile
 
-# What each of options.MOODS adds to the controls (lp_core/motion/controls.py): the action units that Ekman and
-# Friesen (1978) name for each, softened to what somebody can hold while speaking.
+# Additions of each of options.MOODS to the controls (lp_core/motion/controls.py): the action units of Ekman and
+# Friesen (1978) for each, reduced to amplitudes that can be held while speaking.
 MOOD_CONTROLS = MappingProxyType(
     {
         "neutral": {},
@@ -59,15 +59,15 @@ def with_expressions(
     start: float = 0.0,
     heard_from: float = 0.0,
 ) -> MotionSequence:
-    """The motion with small expressions that the speech calls for, and with a mood.
+    """The motion with small expressions driven by the speech, and with a mood.
 
     Args:
-        motion: what is added to.
+        motion: motion of the speech.
         speech: the analysed voice.
-        wanted: how much of them; nothing is added where only lips are wanted.
+        wanted: their strengths; nothing is added to a lip-only motion.
         seed: the same seed gives the same expressions at the same moments.
-        start: seconds at which the motion begins.
-        heard_from: seconds at which the analysed voice begins.
+        start: start time of the motion in seconds.
+        heard_from: start time of the analysed voice in seconds.
     """
     strengths = wanted.subtle, wanted.mood_strength * (wanted.mood != "neutral")
     if wanted.lips_only or not any(strengths):
@@ -84,8 +84,8 @@ def subtle_controls(speech: Speech, times: Curve, seed: int, heard_from: float =
     Args:
         speech: the analysed voice.
         times: seconds.
-        seed: of what comes when.
-        heard_from: seconds at which the analysed voice begins.
+        seed: of the expressions' times and sides.
+        heard_from: start time of the analysed voice in seconds.
     """
     flashes, sides, knits, tensions, smiles, corners = (
         np.random.default_rng(part) for part in np.random.SeedSequence(seed).spawn(6)
@@ -110,26 +110,26 @@ def subtle_controls(speech: Speech, times: Curve, seed: int, heard_from: float =
 
 
 def mood_controls(mood: str, frames: int) -> Controls:
-    """What a mood of options.MOODS adds, the same on every frame."""
+    """Controls that a mood of options.MOODS adds, equal on every frame."""
     return Controls.still(
         frames, **{name: torch.full((frames,), amount) for name, amount in MOOD_CONTROLS[mood].items()}
     )
 
 
 def _emphasis(speech: Speech) -> Curve:
-    """0 … 1 (T,) how much a moment stands out in loudness from those around it."""
+    """Emphasis (T,) 0 … 1: loudness of a frame above that of its surroundings."""
     energy = speech.loudness * speech.activity
     syllable, around = (smoothed(energy, seconds) for seconds in EMPHASIS_SPAN)
     return np.clip((syllable - around) / EMPHASIS_FULL, 0, 1)
 
 
 def _some(times: Curve, band: tuple[float, float], random: np.random.Generator) -> Curve:
-    """0 … 1 (T,), slowly changing: which of the emphases show."""
+    """Slowly changing weights (T,) 0 … 1 that choose some of the emphases."""
     return np.clip(0.3 + 0.7 * wandering(times, band, random), 0, 1)
 
 
 def _gains(wanted: MotionOptions) -> Tensor:
-    """Factors (controls,) on small expressions, each part's own strength among them."""
+    """Factors (controls,) on small expressions, with the strength of each part included."""
     lips, brows = wanted.lips * wanted.expression, wanted.brows * wanted.expression
     parts = {"smile": lips, "mouth_x": lips, "brow_left": brows, "brow_right": brows, "frown": brows}
     lids = {"blink_left": min(wanted.blinks, 1.0), "blink_right": min(wanted.blinks, 1.0)}
@@ -138,7 +138,7 @@ def _gains(wanted: MotionOptions) -> Tensor:
 
 
 def _added(motion: MotionSequence, more: Controls) -> MotionSequence:
-    """The motion with more of each control; lids that are shut already stay so."""
+    """The motion with controls added; closed lids stay closed."""
     own = from_expression(motion.expression - motion.rest.expression)
     lids = {
         name: torch.minimum(getattr(more, name), (1 - getattr(own, name)).clamp(min=0))

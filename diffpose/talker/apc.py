@@ -1,4 +1,4 @@
-"""Live Speech Portraits' speech features: a mel spectrum 120 times a second, and an autoregressive encoder of it.
+"""Live Speech Portraits' speech features: a mel spectrum, 120 columns a second, and its autoregressive encoder.
 
 Chung et al. 2019, "An Unsupervised Autoregressive Model for Speech Representation Learning" (APC); Lu, Chai and
 Cao 2021, "Live Speech Portraits", section 3.1.
@@ -15,9 +15,9 @@ from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes
 from .spectrum import SAMPLE_RATE, mel_filters
 
 VIDEO_FPS = 60
-COLUMN_PERIOD = SAMPLE_RATE * (0.5 / VIDEO_FPS)  # samples; a float step, cut to whole samples per column
+COLUMN_PERIOD = SAMPLE_RATE * (0.5 / VIDEO_FPS)  # samples; a float step, truncated to whole samples per column
 CLIP = 266  # samples of each column's clip
-MARGIN = 189  # reflected samples on either side of it
+MARGIN = 189  # reflected samples on either side of the clip
 FFT_LENGTH = 512
 BANDS = 80
 BAND_RANGE = (90.0, 7600.0)  # Hz
@@ -25,7 +25,7 @@ FLOOR = 1e-5
 
 
 class Apc(PublishedNetwork):
-    """Three gated recurrent layers; causal. Published as APC_epoch_160.model; 4.06 million parameters."""
+    """Three causal gated recurrent layers, published as APC_epoch_160.model; 4.06 million parameters."""
 
     published_name = "APC_epoch_160"
     title = "APC speech encoder"
@@ -44,7 +44,7 @@ class Apc(PublishedNetwork):
         return cls(inputs, gates // 3, layers)
 
     def forward(self, columns: Tensor, memory: list[Tensor] | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Features (T, 512) of columns (T, 80), and the memory with which the next columns continue them."""
+        """Features (T, 512) of columns (T, 80), and the recurrent state for the next columns."""
         x, after = columns[None], []
         for layer, recurrent in enumerate(self.rnns):
             x, last = recurrent(x, None if memory is None else memory[layer])
@@ -53,9 +53,9 @@ class Apc(PublishedNetwork):
 
 
 def speech_columns(samples: Tensor) -> Tensor:
-    """The spectrum (2 · frames, 80) of mono sound (S,) at 16 kHz, 0 (silence) … about 1, two columns a video frame.
+    """Mel spectrum (2 · frames, 80) of mono sound (S,) at 16 kHz, 0 (silence) … about 1, two columns a video frame.
 
-    Every column sees a clip of 266 samples of its own, mirrored at both ends of the clip.
+    Every column is computed from its own clip of 266 samples, reflected at both ends.
     """
     frames = int(len(samples) / SAMPLE_RATE * VIDEO_FPS)
     starts = torch.tensor([int(column * COLUMN_PERIOD) for column in range(2 * frames)], dtype=torch.long)
@@ -69,7 +69,7 @@ def speech_columns(samples: Tensor) -> Tensor:
 
 @cache
 def _window() -> Tensor:
-    """A Hann window of the clip's length in the middle of the FFT's."""
+    """A Hann window of the clip's length, centred in the FFT's."""
     before = (FFT_LENGTH - CLIP) // 2
     return F.pad(torch.hann_window(CLIP), (before, FFT_LENGTH - CLIP - before))
 

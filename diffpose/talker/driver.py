@@ -1,7 +1,7 @@
-"""The light driver: a voice to the motion of the lips, on a CPU, as a stream or at once.
+"""The light driver: lip motion of a voice on a CPU, offline or streamed.
 
-Mel windows → ExpNet → MappingNet → six lip keypoints, measured from how the networks shape silent lips. About 13
-million parameters. Every frame of the mouth is settled `TalkerOptions.latency` seconds after its moment.
+Mel windows → ExpNet → MappingNet → six lip keypoints, relative to the networks' output for silence. About 13
+million parameters. A frame settles `TalkerOptions.latency` seconds after its moment.
 """
 
 from dataclasses import dataclass, replace
@@ -40,17 +40,17 @@ from .spectrum import (
 
 LipReference = Literal["silence", "first frame", "mean", "none"]
 LIP_REFERENCES: tuple[LipReference, ...] = get_args(LipReference)
-AT_ONCE = 60 * SAMPLE_RATE  # samples of a whole voice that are worked on together
-SYLLABLE_PERIOD = 5  # frames after which the windows' places repeat against the frames': 16 columns
+AT_ONCE = 60 * SAMPLE_RATE  # samples of a whole voice processed together
+SYLLABLE_PERIOD = 5  # frames after which the windows' offsets to the frames repeat: 16 columns
 
 
 @dataclass(frozen=True, eq=False)
 class TalkerOptions:
-    """How the networks are run.
+    """Options of the light driver's networks.
 
     Attributes:
-        person: (64,) expression coefficients of the portrait (see `reconstruction`), which the networks hear the
-            voice with; the mean face's when None.
+        person: (64,) expression coefficients of the portrait (see `reconstruction`), which condition the networks;
+            the mean face's when None.
     """
 
     window: int = option(
@@ -91,7 +91,7 @@ class TalkerOptions:
 
     @property
     def latency(self) -> Fraction:
-        """Seconds from a frame's moment until a stream gives it, at most: 0.6525 for 13 frames ahead."""
+        """Greatest time from a frame's moment until a stream returns it, seconds: 0.6525 for 13 frames ahead."""
         late = max(
             HOP * (window_start(frame + self.ahead) + COLUMNS - 1) + WINDOW // 2 - SAMPLES_PER_FRAME * frame
             for frame in range(CONTEXT_FRAMES, CONTEXT_FRAMES + SYLLABLE_PERIOD)
@@ -100,13 +100,15 @@ class TalkerOptions:
 
 
 class Talker(MotionGenerator):
-    """A generator of lips by the networks, and of all else by the built-in generator; the seed leaves the lips.
+    """Motion generator with lips by the networks, and the rest by the built-in generator.
+
+    The lips do not depend on the seed.
 
     Args:
         expression: ExpNet.
         mapping: MappingNet.
-        options: how the networks are run.
-        speaker: whose way of speaking ExpNet's view of the voice is brought to; nobody's when None.
+        options: options of the networks.
+        speaker: projection of ExpNet's audio embeddings to those of one speaker; none when None.
     """
 
     def __init__(
@@ -143,25 +145,25 @@ class Talker(MotionGenerator):
         return deltas - deltas.mean(0) if mean else deltas
 
     def silent_lips(self, window: int) -> Tensor:
-        """The lip keypoints (6, 3) of a face that has long been silent."""
+        """Lip keypoints (6, 3) of long silence."""
         coefficients = self.coefficients(silent_window())
         return lips_at(self.mapping, coefficients, range(1), window)[0]
 
     @torch.no_grad()
     def coefficients(self, windows: Tensor) -> Tensor:
         """Expression coefficients (T, 64) of mel windows (T, 80, 16)."""
-        heard = self.expression.audio_encoder(windows)
+        embeddings = self.expression.audio_encoder(windows)
         if self.speaker is not None:
-            heard = self.speaker.of(heard, SADTALKER_ENCODER)
+            embeddings = self.speaker.of(embeddings, SADTALKER_ENCODER)
         person = torch.zeros(COEFFICIENTS) if self.options.person is None else self.options.person[:COEFFICIENTS]
-        return self.expression.coefficients(heard, person)
+        return self.expression.coefficients(embeddings, person)
 
 
 class TalkerStream:
-    """Lip motion of a voice that arrives in chunks; any chunking gives the same motion.
+    """Lip motion of a streamed voice, independent of the chunk size.
 
     Raises:
-        ValueError: lips measured from the mean, which a stream cannot know.
+        ValueError: the options measure the lips from the mean, which needs the whole voice.
     """
 
     def __init__(self, talker: Talker, options: TalkerOptions | None = None) -> None:
@@ -175,7 +177,7 @@ class TalkerStream:
         self._samples = 0
         self._columns, self._first_column = torch.zeros(0, BANDS), 0
         self._coefficients, self._first_frame = torch.zeros(0, COEFFICIENTS), 0
-        self._given = 0  # frames
+        self._given = 0  # frames returned
         self._reference = talker.silent_lips(self.options.window) if self._measures_silence else None
 
     @property
@@ -183,19 +185,19 @@ class TalkerStream:
         return self.options.lip_reference == "silence"
 
     def push(self, samples: Tensor) -> Tensor:
-        """Lip motion (N, 6, 3), N ≥ 0, of the frames that mono sound (S,) at 16 kHz has settled.
+        """Lip motion (N, 6, 3), N ≥ 0, of the frames settled by mono sound (S,) at 16 kHz.
 
         Raises:
-            ValueError: sound of another shape, with NaN or infinity.
+            ValueError: the sound has another shape, or contains NaN or infinity.
         """
-        heard = mono(samples)
-        self._samples += len(heard)
-        self._take_columns(self._mel.push(heard))
+        sound = mono(samples)
+        self._samples += len(sound)
+        self._take_columns(self._mel.push(sound))
         self._take_coefficients(self._heard_frames())
         return self._give(self._first_frame + len(self._coefficients) - self.options.ahead)
 
     def finish(self) -> Tensor:
-        """The motion of the remaining frames; the last frame may last beyond the sound."""
+        """Lip motion (N, 6, 3) of the remaining frames; the last one may extend beyond the sound."""
         frames = frame_count(self._samples, SAMPLE_RATE, Fraction(FPS))
         self._take_columns(self._mel.push(torch.zeros(frames * SAMPLES_PER_FRAME - self._samples)))
         self._take_columns(self._mel.finish())
@@ -203,7 +205,7 @@ class TalkerStream:
         return self._give(frames)
 
     def _heard_frames(self) -> int:
-        """How many frames' windows are complete."""
+        """Number of frames with complete windows."""
         columns = self._first_column + len(self._columns)
         frame = self._first_frame + len(self._coefficients)
         while window_start(frame) + COLUMNS <= columns:
@@ -214,7 +216,7 @@ class TalkerStream:
         self._columns = torch.cat([self._columns, columns])
 
     def _take_coefficients(self, until: int) -> None:
-        """Work out the coefficients of all frames before `until`, and drop the columns that are used up."""
+        """Compute the coefficients of all frames before `until`, and release the used columns."""
         frames = range(self._first_frame + len(self._coefficients), until)
         if not frames:
             return
@@ -225,7 +227,7 @@ class TalkerStream:
 
     @torch.no_grad()
     def _give(self, until: int) -> Tensor:
-        """Lip motion of the frames before `until` that were not given yet."""
+        """Lip motion (N, 6, 3) of the frames before `until` that were not returned yet."""
         frames = range(self._given, max(until, self._given))
         lips = lips_at(
             self._talker.mapping,
@@ -247,6 +249,6 @@ class TalkerStream:
 
 
 def lip_motion(deltas: Tensor) -> MotionSequence:
-    """Motion at 25 frames a second in which the lip keypoints move by (T, 6, 3) and nothing else does."""
+    """Motion at 25 frames a second with only the lip keypoints moved, by (T, 6, 3) in crop units."""
     still = MotionSequence.still(len(deltas), FPS)
     return replace(still, expression=still.expression.index_copy(1, torch.tensor(LIPS), deltas))

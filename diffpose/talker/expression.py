@@ -1,4 +1,4 @@
-"""SadTalker's ExpNet: windows of a mel spectrum to 64 expression coefficients of a 3D face model.
+"""SadTalker's ExpNet: mel windows to 64 expression coefficients of a 3D face model.
 
 Zhang et al. 2023, "SadTalker", section 3.2. The names of modules are those of the published file.
 """
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from ...lp_core.liveportrait.nets.blocks import Foldable, PublishedNetwork, Shapes, fold_batch_norm
 
 COEFFICIENTS = 64  # expression coefficients of the Basel face model
-FRAMES_AT_ONCE = 64  # windows that go through the network together; bounds its memory
-# Of each convolution: inputs, outputs, kernel, stride over (bands, columns), padding. Equal sizes: residual.
+FRAMES_AT_ONCE = 64  # windows processed together, to bound the memory
+# Of each convolution: inputs, outputs, kernel, stride over (bands, columns), padding. Residual if sizes are equal.
 CONVOLUTIONS = (
     (1, 32, 3, (1, 1), 1), (32, 32, 3, (1, 1), 1), (32, 32, 3, (1, 1), 1),
     (32, 64, 3, (3, 1), 1), (64, 64, 3, (1, 1), 1), (64, 64, 3, (1, 1), 1),
@@ -22,7 +22,7 @@ CONVOLUTIONS = (
 
 
 class AudioBlock(Foldable):
-    """Convolution, batch normalisation, the input added where `residual`, ReLU."""
+    """Convolution, batch normalisation, addition of the input if `residual`, ReLU."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int, stride: tuple[int, int], padding: int, residual: bool
@@ -46,7 +46,7 @@ class AudioEncoder(nn.Sequential):
     """Windows (T, 80, 16) to embeddings (T, 512); frames are independent of one another."""
 
     def __init__(self) -> None:
-        # The last block keeps its size too, but is no residual.
+        # The last block has equal sizes too, but is not residual.
         super().__init__(
             *(AudioBlock(*sizes, residual=sizes[0] == sizes[1] and sizes[2] == 3) for sizes in CONVOLUTIONS)
         )
@@ -78,15 +78,15 @@ class ExpressionNetwork(PublishedNetwork):
         """Expression coefficients (T, 64).
 
         Args:
-            windows: (T, 80, 16) of the mel spectrum, see `spectrum`.
-            conditioning: (64,) coefficients of the person's picture, or (T, 64).
-            blink: (T,) 0 open … 1 closed; zeros when None, as LivePortraitTalker has it.
+            windows: (T, 80, 16) mel windows, see `spectrum`.
+            conditioning: (64,) or (T, 64) coefficients of the person's picture.
+            blink: (T,) 0 open … 1 closed; zeros when None, as in LivePortraitTalker.
         """
         return self.coefficients(self.audio_encoder(windows), conditioning, blink)
 
-    def coefficients(self, heard: Tensor, conditioning: Tensor, blink: Tensor | None = None) -> Tensor:
+    def coefficients(self, embeddings: Tensor, conditioning: Tensor, blink: Tensor | None = None) -> Tensor:
         """Expression coefficients (T, 64) of the audio encoder's embeddings (T, 512); the rest as in `forward`."""
-        frames = len(heard)
-        closed = heard.new_zeros(frames) if blink is None else blink
+        frames = len(embeddings)
+        closed = embeddings.new_zeros(frames) if blink is None else blink
         person = conditioning.expand(frames, COEFFICIENTS)
-        return self.mapping1(torch.cat([heard, person, closed[:, None]], 1))
+        return self.mapping1(torch.cat([embeddings, person, closed[:, None]], 1))

@@ -1,9 +1,9 @@
-"""Head poses drawn one after the other by a WaveNet, each from the poses before it and the voice.
+"""Autoregressive head poses by a WaveNet, each from the previous poses and the voice.
 
 Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.3, after van den Oord et al. 2016, "WaveNet". A pose
-vector is six numbers and their velocities; all twelve are sampled and fed back. Reads the layout of Live Speech
-Portraits' Audio2Headpose files (60 frames a second, 14 blocks, 15 frames ahead) and models trained in this pack's
-motion space (25 frames a second, 12 blocks, 6 ahead) alike.
+vector is six numbers and their velocities; all twelve are sampled and fed back. Both Live Speech Portraits'
+Audio2Headpose files (60 frames a second, 14 blocks, 15 frames ahead) and models trained in this pack's motion space
+(25 frames a second, 12 blocks, 6 ahead) are supported.
 """
 
 import math
@@ -18,9 +18,9 @@ from ...lp_core.liveportrait.nets.blocks import PublishedNetwork, Shapes, count
 SLOPE = 0.2  # of every leaky ReLU
 CHANNELS, SKIP_CHANNELS = 128, 256
 POSE_CHANNELS = 12  # six of the pose, six of its velocity
-SIGMA_FLOOR = 0.03  # degrees; the likelihood takes no smaller deviation
-SIGMA_SCALE = 0.3  # as Live Speech Portraits samples
-KNEE = 0.5  # of a limit from which on a pose bends towards it
+SIGMA_FLOOR = 0.03  # degrees, minimum standard deviation in the likelihood
+SIGMA_SCALE = 0.3  # Live Speech Portraits' value
+KNEE = 0.5  # share of a limit at which the soft limit begins
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class PoseLayout:
     """Sizes of a head-pose network.
 
     Attributes:
-        feature: channels of one speech feature; two of them make a video frame.
-        condition: channels of the network's own view of them.
+        feature: channels of one speech feature; a video frame has two.
+        condition: channels of the network's embedding of them.
         pose: channels of a pose vector.
         blocks: dilated blocks, in two rounds of 1, 2, 4, …
     """
@@ -41,17 +41,17 @@ class PoseLayout:
 
     @property
     def dilations(self) -> tuple[int, ...]:
-        """Of every block."""
+        """Dilation of every block in frames."""
         return tuple(2**step for step in range(self.blocks // 2)) * 2
 
     @property
     def field(self) -> int:
-        """Frames of history that a pose depends on: 255 for 14 blocks, 127 for 12."""
+        """Receptive field in frames of history: 255 for 14 blocks, 127 for 12."""
         return 1 + sum(self.dilations)
 
 
 class HeadPoseNetwork(PublishedNetwork):
-    """History and voice to the distribution of the next pose; 4.27 million parameters."""
+    """Distribution of the next pose from history and voice; 4.27 million parameters."""
 
     published_name = "Audio2Headpose"
     title = "head-pose network (Audio2Headpose)"
@@ -77,14 +77,14 @@ class HeadPoseNetwork(PublishedNetwork):
         return cls(PoseLayout(features // 2, condition, pose, count(shapes, "WaveNet.residual_blocks.")))
 
     def conditions(self, features: Tensor) -> Tensor:
-        """What the network hears (T, C) of pairs of speech features (T, 2 · feature)."""
+        """Conditions (T, C) embedded from pairs of speech features (T, 2 · feature)."""
         return self.audio_downsample(features)
 
     def forward(self, history: Tensor, features: Tensor) -> Tensor:
         """Parameters of the next pose (B, 1 + 2 · pose): a logit, means, and negative logarithms of deviations.
 
         Args:
-            history: (B, field, pose) past poses, the newest last.
+            history: (B, field, pose) past poses, latest last.
             features: (B, field, 2 · feature) pairs of speech features, ending `ahead` after the next pose.
         """
         conditions = self.conditions(features.flatten(0, 1)).unflatten(0, features.shape[:2])
@@ -92,7 +92,7 @@ class HeadPoseNetwork(PublishedNetwork):
 
 
 class WaveNet(nn.Module):
-    """Gated dilated convolutions, causal, conditioned frame by frame."""
+    """Causal, gated, dilated convolutions, conditioned frame by frame."""
 
     def __init__(self, layout: PoseLayout) -> None:
         super().__init__()
@@ -115,16 +115,16 @@ class WaveNet(nn.Module):
         return self.end(skipped)
 
     def begin(self, history: Tensor) -> Tensor:
-        """What enters the first block."""
+        """Input of the first block."""
         return F.leaky_relu(self.start_conv2(F.leaky_relu(self.start_conv1(history), SLOPE)), SLOPE)
 
     def end(self, skipped: Tensor) -> Tensor:
-        """What leaves the network, of the sum over all blocks."""
+        """Output of the network from the sum of all blocks' skip connections."""
         return self.end_conv_2(F.leaky_relu(self.end_conv_1(F.leaky_relu(skipped, SLOPE)), SLOPE))
 
 
 class GatedBlock(nn.Module):
-    """tanh(filter) · sigmoid(gate) of this frame and the one `dilation` before it, and of the voice."""
+    """tanh(filter) · sigmoid(gate) of this frame, the frame `dilation` before it, and the condition."""
 
     def __init__(self, dilation: int, condition: int) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class GatedBlock(nn.Module):
         self.cond_gate_conv = nn.Conv1d(condition, CHANNELS, 1)
 
     def forward(self, past: Tensor, x: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """The block's output and its share of the network's, of frames (B, 128, T) and those `dilation` before."""
+        """Residual and skip output of frames (B, 128, T) and those `dilation` before."""
         filtered = _two_taps(self.filter_conv, past, x) + self.cond_filter_conv(conditions)
         gate = _two_taps(self.gate_conv, past, x) + self.cond_gate_conv(conditions)
         z = torch.tanh(filtered) * torch.sigmoid(gate)
@@ -144,16 +144,16 @@ class GatedBlock(nn.Module):
 
 
 class PoseSampler:
-    """Poses one by one, at the cost of one frame each: every block keeps only its last `dilation` inputs.
+    """Samples poses one by one, at the cost of one frame each: every block caches its last `dilation` inputs.
 
-    Equal to running the network over a sliding window of `layout.field` poses. The past before the beginning is the
-    first pose held, heard with the first feature.
+    Equal to running the network over a sliding window of `layout.field` poses. Before the beginning, the first pose
+    and the first feature are repeated.
 
     Args:
         network: in evaluation mode.
         first: (pose,) the pose before the beginning; zeros is the mean pose.
-        feature: (2 · feature,) the first pair of speech features, which stands for all before it.
-        limits: (pose / 2,) greatest size of each of the pose's numbers, approached softly; None: no limits.
+        feature: (2 · feature,) the first pair of speech features, repeated before it.
+        limits: (pose / 2,) soft limits on the magnitude of the pose's numbers; None: no limits.
     """
 
     def __init__(
@@ -166,16 +166,16 @@ class PoseSampler:
         self._hold(network.conditions(feature[None])[0])
 
     def hear(self, feature: Tensor) -> None:
-        """Advance the history by the pose before the beginning, held once more, and the next features heard."""
+        """Advance the history by one repetition of the initial pose and the next pair of speech features."""
         self._step(self._network.conditions(feature[None])[0])
 
     def next(self, feature: Tensor, noise: Tensor, sigma_scale: float = SIGMA_SCALE) -> Tensor:
-        """The next pose (pose,), after the pair of speech features (2 · feature,) that is `ahead` of it.
+        """The next pose (pose,), given the pair of speech features (2 · feature,) that is `ahead` of it.
 
         Args:
-            feature: as `forward` takes them.
+            feature: pair of speech features, as in `forward`.
             noise: (pose,) standard normal.
-            sigma_scale: of the deviation; 0 gives the most likely pose.
+            sigma_scale: factor on the standard deviation; 0 gives the most likely pose.
         """
         parameters = self._step(self._network.conditions(feature[None])[0])
         _, mean, negative_log = parameters.split((1, len(noise), len(noise)))
@@ -183,20 +183,20 @@ class PoseSampler:
         return self._pose
 
     def _hold(self, condition: Tensor) -> None:
-        """Fill the queues as after a whole field of the first pose, all of it heard with one condition."""
+        """Fill the queues as after a whole field of the first pose with one condition."""
         wavenet, field = self._network.WaveNet, self._network.layout.field
-        x, heard = wavenet.begin(self._pose[None, :, None].expand(1, -1, field)), condition[None, :, None]
+        x, column = wavenet.begin(self._pose[None, :, None].expand(1, -1, field)), condition[None, :, None]
         for block, dilation in zip(wavenet.residual_blocks, wavenet.dilations, strict=True):
             self._queues.append(list(x[..., -dilation:].split(1, -1)))
-            x, _ = block(_earlier(x, dilation), x, heard)
+            x, _ = block(_earlier(x, dilation), x, column)
 
     def _step(self, condition: Tensor) -> Tensor:
-        """The parameters after the newest pose and what is heard with it."""
-        wavenet, heard = self._network.WaveNet, condition[None, :, None]
+        """Parameters of the next pose after the latest one and its condition."""
+        wavenet, column = self._network.WaveNet, condition[None, :, None]
         x, skipped = wavenet.begin(self._pose[None, :, None]), torch.zeros(())
         for block, queue in zip(wavenet.residual_blocks, self._queues, strict=True):
             queue.append(x)
-            x, skip = block(queue.pop(0), x, heard)
+            x, skip = block(queue.pop(0), x, column)
             skipped = skipped + skip
         return wavenet.end(skipped)[0, :, 0]
 
@@ -217,14 +217,14 @@ def sample_poses(
     first: Tensor | None = None,
     limits: Tensor | None = None,
 ) -> Tensor:
-    """Poses (T, pose) for T + `ahead` pairs of speech features.
+    """Poses (T, pose) sampled from T + `ahead` pairs of speech features.
 
     Args:
         network: the head-pose network.
         features: (T + ahead, 2 · feature).
         noise: (T, pose) standard normal.
-        ahead: frames of voice that a pose hears beyond its own; 15 for Live Speech Portraits, 6 at 25 fps.
-        sigma_scale: of the deviation.
+        ahead: frames of voice beyond its own that a pose depends on; 15 for Live Speech Portraits, 6 at 25 fps.
+        sigma_scale: factor on the standard deviation.
         first: (pose,) the pose before the beginning; zeros when None.
         limits: see `PoseSampler`.
     """
@@ -238,12 +238,12 @@ def sample_poses(
 
 
 def paired(features: Tensor) -> Tensor:
-    """Speech features (2 T, C) at twice the video's rate as pairs (T, 2 C), one of each video frame."""
+    """Pairs (T, 2 C), one per video frame, of speech features (2 T, C) at twice the video's rate."""
     return features[: len(features) // 2 * 2].view(-1, 2 * features.shape[-1])
 
 
 def soft_limit(values: Tensor, limits: Tensor) -> Tensor:
-    """Values (…, C) that never pass ± limits (C,); unchanged below half of them, then bent smoothly."""
+    """Values (…, C) limited softly to ± limits (C,): unchanged below half of them, then compressed smoothly."""
     knee = KNEE * limits
     room = limits - knee
     beyond = (values.abs() - knee).clamp(min=0)
@@ -254,8 +254,8 @@ def soft_limit(values: Tensor, limits: Tensor) -> Tensor:
 def gaussian_likelihood(parameters: Tensor, target: Tensor, components: int = 1) -> Tensor:
     """The training loss: the mean negative log-likelihood of targets (…, D), per component and channel.
 
-    As Live Speech Portraits trains: the components' weights are left out, so it is a likelihood for one component
-    only; deviations are not taken smaller than SIGMA_FLOOR.
+    As in Live Speech Portraits' training, the components' weights are ignored, so it is a likelihood only for one
+    component; standard deviations are at least SIGMA_FLOOR.
     """
     flat = parameters.reshape(-1, parameters.shape[-1])
     _, means, negative_logs = _mixture(flat, components)
@@ -272,11 +272,11 @@ def _mixture(parameters: Tensor, components: int) -> tuple[Tensor, Tensor, Tenso
 
 
 def _earlier(x: Tensor, dilation: int) -> Tensor:
-    """Frames (B, C, T) as they were `dilation` frames before; zeros before the first."""
+    """Frames (B, C, T) delayed by `dilation` frames; zeros before the first."""
     return F.pad(x, (dilation, 0))[..., : x.shape[-1]]
 
 
 def _two_taps(convolution: nn.Conv1d, past: Tensor, x: Tensor) -> Tensor:
-    """A kernel of two frames applied to the earlier and the later of them, wherever they come from."""
+    """A convolution with a kernel of two frames, applied to given past and current frames."""
     earlier, later = convolution.weight.unbind(-1)
     return F.conv1d(past, earlier[..., None]) + F.conv1d(x, later[..., None], convolution.bias)

@@ -1,4 +1,4 @@
-"""The light driver's published files: which are in the models folders, and the driver made of them."""
+"""The light driver's published files: their registry entries, and the driver from models folders."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -23,7 +23,7 @@ from .weights import load_from_sadtalker, load_mapping_network
 
 # Several public projects pin this size and checksum; none of them pins a commit.
 _SADTALKER = "SadTalker_V0.0.2_256.safetensors"
-_SADTALKER_LARGE = "SadTalker_V0.0.2_512.safetensors"  # holds the same networks of those that are used here
+_SADTALKER_LARGE = "SadTalker_V0.0.2_512.safetensors"  # holds the same networks, as far as they are used here
 _MAPPING = "mappingnet_basic_64inp_onlylip"
 
 SADTALKER = WeightEntry(
@@ -62,29 +62,29 @@ MAPPING = WeightEntry(
 )
 SHORTEST_POSE = 2  # frames
 TALKER = (SADTALKER, MAPPING)
-"""What the light driver needs."""
+"""Weight files of the light driver."""
 
 
 def installed_talker(
     folders: Sequence[Path], options: TalkerOptions | None = None, speaker: Projection | None = None
 ) -> Talker:
-    """The light driver of the files in the models folders; its networks are kept for later calls.
+    """The light driver from the files in the models folders; its networks are cached for later calls.
 
     Args:
         folders: models folders, best first.
-        options: how the networks are run.
+        options: options of the networks.
         speaker: see `Talker`.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
-        CheckpointError: a file is not what its name says.
+        CheckpointError: a file holds another network than its name says.
     """
     sadtalker, mapping = _paths(TALKER, folders)
     return Talker(_expression(sadtalker), _mapping(mapping), options, speaker)
 
 
 def installed_expression(folders: Sequence[Path]) -> ExpressionNetwork:
-    """ExpNet of the SadTalker file in the models folders; raises as `installed_talker`."""
+    """ExpNet from the SadTalker file in the models folders; raises as `installed_talker`."""
     (path,) = _paths((SADTALKER,), folders)
     return _expression(path)
 
@@ -92,17 +92,17 @@ def installed_expression(folders: Sequence[Path]) -> ExpressionNetwork:
 def installed_vae_pose(
     audio: Audio, folders: Sequence[Path], portrait: Portrait | None = None, style: int = 0, seed: int = 0
 ) -> MotionSequence:
-    """Head motion (25 frames a second) of a voice by PoseVAE of the SadTalker file in the models folders.
+    """Head motion of a voice, 25 frames a second, by PoseVAE from the SadTalker file in the models folders.
 
     Args:
         audio: the voice.
         folders: models folders, best first.
-        portrait: whose own pose the network begins in; a frontal one when None.
-        style: speaker, 0 … 45.
+        portrait: gives the pose in which the network begins; a frontal one when None.
+        style: speaker of its training, 0 … 45.
         seed: the same seed gives the same motion.
 
     Raises:
-        ValueError: less than two frames of sound.
+        ValueError: the sound is shorter than two frames.
         FileNotFoundError, CheckpointError: as `installed_talker`.
     """
     (path,) = _paths((SADTALKER,), folders)
@@ -117,11 +117,11 @@ def installed_vae_pose(
 
 @torch.no_grad()
 def person_of(picture: Tensor, landmarks: Tensor, folders: Sequence[Path]) -> Tensor:
-    """A face's own coefficients (70,): expression 64, angles 3, translation 3 (see `FaceCoefficients`).
+    """Coefficients (70,) of a face: expression 64, angles 3, translation 3 (see `FaceCoefficients`).
 
     Args:
         picture: (H, W, 3) in 0 … 1.
-        landmarks: (478, 3) of the face in it.
+        landmarks: (478, 3) of the face, in picture pixels.
         folders: models folders, best first.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The light driver for a voice that is still arriving: lips by the networks, all else by the built-in stream."""
+"""Streaming of the light driver: lips by the networks, the rest by the built-in stream."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -15,17 +15,17 @@ from .spectrum import FPS
 
 
 class LiveTalker:
-    """A `lp_core.live.MotionStream` of a talker: Talker.generate, but for what only the whole voice tells.
+    """A `lp_core.live.session.MotionStream` of a talker: as Talker.generate, except where that needs all sound.
 
     Args:
-        talker: its networks and how they are run.
-        wanted: what moves and how much.
-        seed: of all but the lips.
-        style: whose manner of moving.
+        talker: the light driver.
+        wanted: strengths of the parts of the motion.
+        seed: of all motion but the lips'.
+        style: style of the motion.
 
     Attributes:
         fps: frames a second.
-        delay: seconds of sound from a frame's moment on until it settles, at most.
+        delay: greatest time from a frame's moment until it settles, seconds of sound.
     """
 
     def __init__(self, talker: Talker, wanted: MotionOptions, seed: int, style: Style) -> None:
@@ -41,12 +41,12 @@ class LiveTalker:
         self.delay = max(slowest_lips, self._rest.delay)
 
     def push(self, sound: Tensor) -> MotionSequence | None:
-        """The motion settled by more sound (S,), 16 kHz mono, of any length; None while nothing new is settled."""
+        """The frames settled by more sound (S,), 16 kHz mono, of any length; None when no new frame is settled."""
         self._steering.push(sound)
         return self._together(self._steered(self._lips.push(sound)), self._rest.push(sound))
 
     def finish(self) -> MotionSequence | None:
-        """The motion still open when the voice ends; None for none."""
+        """The remaining frames at the end of the voice; None when there are none."""
         lips = (self._steered(self._lips.finish()), self._steering.finish())
         given = [piece for piece in lips if piece is not None]
         return self._together(join(given) if given else None, self._rest.finish())
@@ -55,7 +55,7 @@ class LiveTalker:
         return self._steering.steer(lip_motion(self._size * deltas)) if len(deltas) else None
 
     def _together(self, lips: MotionSequence | None, rest: MotionSequence | None) -> MotionSequence | None:
-        """The frames that are settled in both."""
+        """The combined frames that are settled in both; None when there are none."""
         for waiting, piece in zip(self._waiting, (lips, rest), strict=True):
             waiting.extend([] if piece is None else [piece])
         if not all(self._waiting):

@@ -1,4 +1,4 @@
-"""LivePortraitTalker's MappingNet: expression coefficients over half a second to six lip keypoints.
+"""LivePortraitTalker's MappingNet: windows of expression coefficients to six lip keypoints.
 
 Source: mkara44, "liveportrait_talker" (2024), after the mapping network of PIRender (Ren et al. 2021).
 """
@@ -12,11 +12,11 @@ from ...lp_core.motion.keypoints import LIPS
 from .expression import COEFFICIENTS
 
 CONTEXT_FRAMES = 14  # frames before the middle one in a window
-SHORT_WINDOW, TRAINED_WINDOW = 28, 29  # frames: as published code runs it, and as it was trained
+SHORT_WINDOW, TRAINED_WINDOW = 28, 29  # frames: in the published code, and in its training
 LAYERS = 3
 DILATION = 3
-CONVOLVED = (7 - 1) + LAYERS * 2 * DILATION  # frames that the convolutions use up
-CHUNK = 512  # frames that go through the network together; bounds its memory
+CONVOLVED = (7 - 1) + LAYERS * 2 * DILATION  # frames by which the convolutions shorten their input
+CHUNK = 512  # frames processed together, to bound the memory
 
 
 class MappingNetwork(PublishedNetwork):
@@ -41,9 +41,9 @@ class MappingNetwork(PublishedNetwork):
         return cls(inputs, width)
 
     def forward(self, coefficients: Tensor, window: int) -> Tensor:
-        """Lip keypoints (B, L - window + 1, 6, 3), in the order of LIPS, of every window of frames.
+        """Lip keypoints (B, L - window + 1, 6, 3) of every window of frames, in the order of LIPS.
 
-        The convolutions pad nothing, so neighbouring windows share all but their last mean.
+        The convolutions are unpadded, so neighbouring windows share all but the final mean.
 
         Args:
             coefficients: (B, 64, L), L ≥ window.
@@ -57,12 +57,12 @@ class MappingNetwork(PublishedNetwork):
 
 
 def window_index(frames: int, window: int, ahead: int | None = None) -> Tensor:
-    """The frames (T, window) in the window of each of T frames: CONTEXT_FRAMES before it, itself, and what follows.
+    """Frame indices (T, window) of each of T frames' window: CONTEXT_FRAMES before it, itself, and those after.
 
     Args:
         frames: T; beyond both ends the outermost frame repeats.
         window: frames in a window.
-        ahead: frames after the middle one that may be seen; those beyond repeat the last of them. None: all.
+        ahead: frames after the middle one that are used; the last of them repeats beyond. None: all.
     """
     middle = torch.arange(frames)[:, None]
     seen = window if ahead is None else ahead
@@ -82,11 +82,11 @@ def lips_at(
 
     Args:
         network: the MappingNet.
-        coefficients: (L, 64) a stretch of the track; frames beyond its ends repeat the outermost.
-        frames: consecutive frames, numbered from the track's beginning.
+        coefficients: (L, 64) of consecutive frames; beyond the ends the outermost repeat.
+        frames: range of consecutive frame indices, counted from the first frame of the voice.
         window: frames in a window.
         ahead: see `window_index`; with None, or all of the window, each frame is convolved once.
-        offset: the frame that `coefficients` begin with.
+        offset: frame index of the first of `coefficients`.
     """
     starts = range(frames.start, frames.stop, CHUNK)
     chunks = [range(start, min(start + CHUNK, frames.stop)) for start in starts]

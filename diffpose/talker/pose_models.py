@@ -1,4 +1,4 @@
-"""Head-pose networks as pose sources: their numbers to motion in this pack's space, measured from rest."""
+"""Head-pose networks as pose sources: conversion of their outputs to motion in this pack's space, from rest."""
 
 import json
 import os
@@ -22,27 +22,27 @@ from .spectrum import FPS
 
 FORMAT = "talking-head pose 1"
 PLACES = 6  # numbers of a pose: pitch, yaw, roll, x, y, scale
-# The 3D face model has y up and z towards the viewer where this pack has y down and z into the picture: half a turn
-# about x, P. Both multiply Rz Ry Rx, and P R(pitch, yaw, roll) P = R(pitch, -yaw, -roll).
-# Check on published weights: `face_3drecon` gives a face that is turned to the picture's right a positive yaw.
+# The 3D face model has y up and z towards the viewer, this pack y down and z into the picture: a rotation P by 180
+# degrees about x. Both multiply Rz Ry Rx, and P R(pitch, yaw, roll) P = R(pitch, -yaw, -roll).
+# Check on published weights: `face_3drecon` returns a positive yaw for a face turned to the picture's right.
 FACE_MODEL_SIGNS = (1.0, -1.0, -1.0)
-# LSP adds 180 degrees to the pitch before it turns its landmarks, which is that half turn: its angles are this
-# pack's. Its places, in millimetres of its own camera, are not taken.
+# LSP adds 180 degrees to the pitch before it rotates its landmarks, which is P: its angles are this pack's. Its
+# positions, in millimetres of its own camera, are not used.
 LSP_UNITS = (1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
 LSP_AHEAD = 15  # frames at 60 a second, 250 ms
 
 
 @dataclass(frozen=True, eq=False)
 class PoseModel:
-    """An autoregressive head-pose network and what its numbers mean.
+    """An autoregressive head-pose network and the units of its outputs.
 
     Attributes:
         network: in evaluation mode.
-        fps: poses a second; two speech features go with each.
-        ahead: frames of voice that a pose hears beyond its own.
-        units: (6,) what 1 of each number is, in degrees pitch, yaw, roll, crop units x, y, and scale.
-        limits: (6,) greatest size of each number, approached softly; None: no limits.
-        encoder: the speech encoder whose features it hears, as text.
+        fps: poses a second; each has two speech features.
+        ahead: frames of voice beyond its own that a pose depends on.
+        units: (6,) factors to degrees of pitch, yaw, roll, crop units of x, y, and scale.
+        limits: (6,) soft limits on the magnitude of each number; None: no limits.
+        encoder: name of the speech encoder of its features.
     """
 
     network: HeadPoseNetwork
@@ -53,7 +53,7 @@ class PoseModel:
     encoder: str
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model as safetensors, whole or not at all."""
+        """Write the model as safetensors, atomically."""
         limits = {} if self.limits is None else {"limits": self.limits}
         tensors = {**self.network.state_dict(), "units": self.units, **limits}
         card = json.dumps({"fps": str(self.fps), "ahead": self.ahead, "encoder": self.encoder})
@@ -61,7 +61,7 @@ class PoseModel:
 
 
 def load_pose_model(path: str | os.PathLike[str]) -> PoseModel:
-    """A model that this pack saved, or a person's Audio2Headpose file of Live Speech Portraits.
+    """A model saved by this pack, or a person's Audio2Headpose file of Live Speech Portraits.
 
     Raises:
         CheckpointError: the file is missing, damaged or of another network.
@@ -77,17 +77,17 @@ def load_pose_model(path: str | os.PathLike[str]) -> PoseModel:
 def autoregressive_pose(
     model: PoseModel, features: Tensor, seed: int = 0, sigma_scale: float = SIGMA_SCALE
 ) -> MotionSequence:
-    """Head motion drawn pose by pose, at the model's rate; `resampled` brings it to another.
+    """Head motion sampled pose by pose, at the model's rate; see `MotionSequence.resampled`.
 
     Args:
         model: the network.
-        features: (T, 2 · feature) pairs of speech features, one of each frame; the last stands for what follows.
+        features: (T, 2 · feature) pairs of speech features, one per frame; the last is repeated after the end.
         seed: the same seed gives the same motion.
-        sigma_scale: 0 the most likely motion … 1 as varied as the training's; more is restless.
+        sigma_scale: 0 the most likely motion … 1 as varied as the training's.
     """
     noise = torch.randn(len(features), model.network.layout.pose, generator=torch.Generator().manual_seed(seed))
-    heard = torch.cat([features, features[-1:].expand(model.ahead, -1)])
-    poses = sample_poses(model.network, heard, noise, model.ahead, sigma_scale, limits=model.limits)
+    extended = torch.cat([features, features[-1:].expand(model.ahead, -1)])
+    poses = sample_poses(model.network, extended, noise, model.ahead, sigma_scale, limits=model.limits)
     moved = poses[:, :PLACES] * model.units
     still = MotionSequence.still(len(moved), model.fps)
     place = torch.cat([moved[:, 3:5], torch.zeros(len(moved), 1)], 1)
@@ -103,13 +103,13 @@ def vae_pose(
     seed: int = 0,
     signs: tuple[float, float, float] = FACE_MODEL_SIGNS,
 ) -> MotionSequence:
-    """Head motion of SadTalker's PoseVAE, 25 frames a second; offline only. Its places are not taken.
+    """Head rotation of SadTalker's PoseVAE, 25 frames a second; offline only. Its translation is not used.
 
     Args:
         network: the PoseVAE.
-        windows: (T, 80, 16) of the mel spectrum.
-        start: (6,) angles and place of the first frame (see `reconstruction.FaceCoefficients`).
-        style: speaker, 0 … 45.
+        windows: (T, 80, 16) mel windows.
+        start: (6,) angles and translation of the first frame (see `reconstruction.FaceCoefficients`).
+        style: speaker of its training, 0 … 45.
         seed: the same seed gives the same motion.
         signs: see FACE_MODEL_SIGNS.
     """

@@ -1,7 +1,7 @@
-"""SadTalker's PoseVAE: mel windows and random numbers to head poses, in blocks of 32 frames; offline only.
+"""SadTalker's PoseVAE: mel windows and random latents to head poses, in blocks of 32 frames; offline only.
 
-Zhang et al. 2023, "SadTalker", section 3.3. Each block draws its own latent, so the head may jump where blocks
-meet; SadTalker hides that with a Savitzky-Golay filter, and so do we. Module names are those of the published file.
+Zhang et al. 2023, "SadTalker", section 3.3. Each block has its own latent, so the pose may jump between blocks; as
+in SadTalker, a Savitzky-Golay filter smooths that. Module names are those of the published file.
 """
 
 import torch
@@ -18,11 +18,11 @@ EMBEDDING = 512
 STYLES = 46  # speakers of its training
 HIDDEN = (128, BLOCK * POSE)
 WIDTHS = (32, 64, 128, 256)  # of the U-net
-HALVING = (2, 1)  # over frames; the six pose channels stay
+HALVING = (2, 1)  # stride over frames; the six pose channels are kept
 
 
 class PoseVae(PublishedNetwork):
-    """The parts of PoseVAE that sampling needs: its audio encoder and its decoder."""
+    """The parts of PoseVAE needed for sampling: its audio encoder and its decoder."""
 
     published_name = "SadTalker_V0.0.2_256"
     title = "head-pose network (audio2pose)"
@@ -39,12 +39,12 @@ class PoseVae(PublishedNetwork):
         return cls()
 
     def forward(self, windows: Tensor, start: Tensor, style: int, latents: Tensor) -> Tensor:
-        """Pose deltas (T, 6) to the first frame, unfiltered; the first is zero.
+        """Unfiltered pose deltas (T, 6) relative to the first frame; the first is zero.
 
         Args:
-            windows: (T, 80, 16) of the mel spectrum, T ≥ 2.
-            start: (6,) pose of the first frame, which the decoder sees.
-            style: speaker, 0 … 45.
+            windows: (T, 80, 16) mel windows, T ≥ 2.
+            start: (6,) pose of the first frame, an input of the decoder.
+            style: speaker of its training, 0 … 45.
             latents: (blocks_of(T), 64) standard normal.
         """
         embeddings = self.audio_encoder["audio_encoder"](windows[1:])
@@ -57,7 +57,7 @@ class PoseVae(PublishedNetwork):
 
 
 class PoseDecoder(nn.Module):
-    """Conditional decoder: audio, start pose, style and a latent to the pose deltas of one block."""
+    """Conditional decoder of audio, start pose, style and a latent to the pose deltas of one block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class PoseUnet(nn.Module):
         self.output_layer = nn.Sequential(nn.Conv2d(first, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 1, 32, 6) to the same, in 0 … 1."""
+        """(B, 1, 32, 6) to the same shape, in 0 … 1."""
         first = self.input_layer(x) + self.input_skip(x)
         second = self.residual_conv_1(first)
         third = self.residual_conv_2(second)
@@ -109,7 +109,7 @@ class PoseUnet(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """Two normalised, rectified convolutions beside a plain one."""
+    """Sum of two normalised, rectified convolutions and a plain one."""
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
@@ -129,17 +129,17 @@ class ResidualUnit(nn.Module):
 
 
 def blocks_of(frames: int) -> int:
-    """Latents that `frames` frames need: one for each 32 frames after the first, begun or full."""
+    """Number of latents for `frames` frames: one for each full or partial block of 32 after the first frame."""
     return -(-(frames - 1) // BLOCK)
 
 
 def _blocks(frames: int) -> list[tuple[int, int]]:
-    """Where each block of embeddings ends, and how many of its frames are new."""
+    """End of each block of embeddings, and number of its new frames."""
     return [(min(start + BLOCK, frames), min(BLOCK, frames - start)) for start in range(0, frames, BLOCK)]
 
 
 def _block_before(embeddings: Tensor, end: int) -> Tensor:
-    """The 32 embeddings before `end`, the first repeated where there are fewer."""
+    """The 32 embeddings before `end`, with the first repeated when there are fewer."""
     return embeddings[torch.arange(end - BLOCK, end).clamp(min=0)]
 
 

@@ -1,10 +1,10 @@
-"""The 3D face model's coefficients of a picture: five-point alignment, ResNet-50, seven linear heads.
+"""Coefficients of a 3D face model from a picture: five-point alignment, ResNet-50, seven linear heads.
 
 Deng et al. 2019, "Accurate 3D Face Reconstruction with Weakly-Supervised Learning"; the network of SadTalker's
 `face_3drecon`. Its 64 expression coefficients condition the light lip driver on the person.
 
-Convention: landmarks come in picture pixels, y down; the alignment works with y up from the lower edge, as the
-template does. Check: the template's nose tip is nearest to the viewer (z 0.55), its right-hand eye at x +0.31.
+Convention: landmarks are in picture pixels, y down; the alignment has y up from the lower edge, like the template.
+Check: the template's nose tip is nearest to the viewer (z 0.55), its right-hand eye at x +0.31.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from ...lp_core.faces.crop import LEFT_EYE, MOUTH, RIGHT_EYE
 from ...lp_core.liveportrait.nets.blocks import Foldable, PublishedNetwork, Shapes, fold_batch_norm
 
-ALIGNED_SIZE = 224  # pixels a side of what the network sees
-FACE_SIZE = 102.0  # pixels that one unit of the template takes there
+ALIGNED_SIZE = 224  # pixels a side of the network's input
+FACE_SIZE = 102.0  # pixels per unit of the template in it
 NOSE_TIP = 1  # of the 478-point mesh
 # Picture-left eye, picture-right eye, nose tip, mouth corners left and right; y up.
 TEMPLATE = (
@@ -36,7 +36,7 @@ HEADS = (80, 64, 80, 3, 27, 2, 1)
 
 @dataclass(frozen=True, eq=False)
 class FaceCoefficients:
-    """A face in the terms of the 3D model, N pictures.
+    """Coefficients of the 3D face model for N pictures.
 
     Attributes:
         expression: (N, 64).
@@ -49,17 +49,17 @@ class FaceCoefficients:
     translation: Tensor
 
     def stack(self) -> Tensor:
-        """(N, 70): expression, angle, translation, in the order SadTalker keeps them."""
+        """(N, 70): expression, angle, translation, in SadTalker's order."""
         return torch.cat([self.expression, self.angle, self.translation], -1)
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Where the template lies in a picture.
+    """Position and scale of the template in a picture.
 
     Attributes:
-        scale: picture pixels that one unit of the template takes.
-        centre: (2,) x, y in pixels of the template's origin, y up from the lower edge.
+        scale: picture pixels per unit of the template.
+        centre: (2,) x, y of the template's origin in pixels, y up from the lower edge.
     """
 
     scale: float
@@ -110,19 +110,19 @@ class ResNet50(Foldable):
             self.add_module(f"layer{stage}", nn.Sequential(*layers))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures to features."""
+        """Features (B, 2048, 1, 1) of pictures (B, 3, H, W)."""
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(pictures))), kernel_size=3, stride=2, padding=1)
         for stage in range(1, len(STAGES) + 1):
             x = self.get_submodule(f"layer{stage}")(x)
         return F.adaptive_avg_pool2d(x, 1)
 
     def fold(self) -> None:
-        """See `Foldable`; the blocks fold themselves."""
+        """See `Foldable`; the blocks fold separately."""
         self.conv1, self.bn1 = fold_batch_norm(self.conv1, self.bn1)
 
 
 class FaceReconstruction(PublishedNetwork):
-    """Deep3DFaceRecon's ResNet-50 with its heads; 24 million parameters."""
+    """Deep3DFaceRecon: ResNet-50 with linear heads; 24 million parameters."""
 
     published_name = "SadTalker_V0.0.2_256"
     title = "3D face reconstruction (face_3drecon)"
@@ -144,13 +144,13 @@ class FaceReconstruction(PublishedNetwork):
         return torch.cat([head(features) for head in self.final_layers], 1).flatten(1)
 
     def coefficients(self, aligned: Tensor) -> FaceCoefficients:
-        """The coefficients that driving uses, of aligned pictures (B, 224, 224, 3) in 0 … 1."""
+        """The coefficients used for driving, of aligned pictures (B, 224, 224, 3) in 0 … 1."""
         _, expression, _, angle, _, *translation = self(aligned.permute(0, 3, 1, 2)).split(HEADS, 1)
         return FaceCoefficients(expression, angle, torch.cat(translation, 1))
 
 
 def coefficients_of(network: FaceReconstruction, picture: Tensor, landmarks: Tensor) -> FaceCoefficients:
-    """The coefficients of the face with the given landmarks (478, 2 or 3) in a picture (H, W, 3) in 0 … 1."""
+    """Coefficients of the face with landmarks (478, 2 or 3) in a picture (H, W, 3) in 0 … 1."""
     return network.coefficients(aligned_picture(picture, align(five_points(landmarks), len(picture)))[None])
 
 
@@ -167,8 +167,8 @@ def align(points: Tensor, height: int) -> Alignment:
     Least squares for both rows of the affine camera (Deng et al. 2019); the scale is the mean of their lengths.
 
     Args:
-        points: as `five_points` gives them.
-        height: of the picture, pixels.
+        points: as from `five_points`.
+        height: of the picture in pixels.
     """
     raised = torch.stack([points[:, 0], height - 1 - points[:, 1]], 1).double()
     template = torch.tensor(TEMPLATE, dtype=torch.float64)
@@ -177,7 +177,7 @@ def align(points: Tensor, height: int) -> Alignment:
 
 
 def aligned_picture(picture: Tensor, alignment: Alignment) -> Tensor:
-    """The part (224, 224, 3) of a picture (H, W, 3) in 0 … 1 in which the face lies as in the template."""
+    """Part (224, 224, 3) of a picture (H, W, 3) in 0 … 1, in which the face is aligned with the template."""
     from PIL import Image
 
     height, width = picture.shape[:2]

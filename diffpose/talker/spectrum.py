@@ -1,7 +1,7 @@
-"""SadTalker's mel spectrum: 16 kHz sound to 80 bands, 80 columns a second, and one window of it per video frame.
+"""SadTalker's mel spectrum: 80 bands and 80 columns a second of 16 kHz sound, and one window per video frame.
 
-Source: the preprocessing of Wav2Lip (Prajwal et al. 2020) as SadTalker (Zhang et al. 2023) uses it. The STFT
-has zeros beyond both ends, as librosa's had then; its default changed between releases.
+Source: the preprocessing of Wav2Lip (Prajwal et al. 2020) as in SadTalker (Zhang et al. 2023). The STFT is
+zero-padded at both ends, as was librosa's default then; it changed between releases.
 """
 
 from functools import cache
@@ -20,21 +20,21 @@ BANDS = 80
 BAND_RANGE = (55.0, 7600.0)  # Hz
 PREEMPHASIS = 0.97
 AMPLITUDE_FLOOR = 1e-5  # -100 dB
-REFERENCE = 20.0  # dB that are taken off
-SILENCE = -4.0  # the value of every band in digital silence; the loudest is 4
-COLUMNS = 16  # in the window of one video frame
+REFERENCE = 20.0  # dB subtracted
+SILENCE = -4.0  # value of every band in digital silence; the maximum is 4
+COLUMNS = 16  # columns in the window of one video frame
 LEAD = 2  # video frames by which a window starts before its frame
 
 
 class MelStream:
-    """Columns of the spectrum as soon as their samples are there; any chunking gives the same columns."""
+    """Computes columns of the spectrum from streamed samples; they do not depend on the chunk size."""
 
     def __init__(self) -> None:
-        self._waiting = torch.zeros(WINDOW // 2)  # zeros before the beginning; later, what no column has used up
+        self._waiting = torch.zeros(WINDOW // 2)  # zeros before the beginning; later, unused samples
         self._last = torch.zeros(1)  # the sample before the next chunk
 
     def push(self, samples: Tensor) -> Tensor:
-        """New columns (N, 80), N ≥ 0, after samples (S,) more."""
+        """New columns (N, 80), N ≥ 0, after more samples (S,)."""
         if not len(samples):
             return torch.zeros(0, BANDS)
         emphasised = samples - PREEMPHASIS * torch.cat([self._last, samples[:-1]])
@@ -42,7 +42,7 @@ class MelStream:
         return self._columns(emphasised)
 
     def finish(self) -> Tensor:
-        """The last columns, which look beyond the end, where all is zero."""
+        """The last columns (N, 80), with zeros beyond the end."""
         return self._columns(torch.zeros(WINDOW // 2))
 
     def _columns(self, emphasised: Tensor) -> Tensor:
@@ -55,27 +55,27 @@ class MelStream:
 
 
 def mel_spectrum(samples: Tensor) -> Tensor:
-    """The spectrum (1 + S // 200, 80) of mono sound (S,) at 16 kHz, values -4 (silence) … 4."""
+    """Mel spectrum (1 + S // 200, 80) of mono sound (S,) at 16 kHz, values -4 (silence) … 4."""
     stream = MelStream()
     return torch.cat([stream.push(samples), stream.finish()])
 
 
 def window_start(frame: int) -> int:
-    """The first column of a video frame's window: 3.2 (frame - 2) cut towards zero, so -6 and -3 for the first two.
+    """First column of a video frame's window: 3.2 (frame - 2) rounded towards zero, -6 and -3 for the first two.
 
-    Flooring instead would shift frame 1 by one column.
+    Rounding down would shift frame 1 by one column.
     """
     start = COLUMN_RATE * abs(frame - LEAD) // FPS
     return start if frame >= LEAD else -start
 
 
 def mel_windows(columns: Tensor, frames: range, offset: int = 0) -> Tensor:
-    """Windows (T, 80, 16) of the given video frames; columns beyond either end repeat the outermost.
+    """Windows (T, 80, 16) of video frames; beyond either end the outermost column repeats.
 
     Args:
-        columns: (M, 80) spectrum, the first of which is column `offset` of the whole.
-        frames: video frames, numbered from the beginning.
-        offset: how many columns were dropped before `columns`.
+        columns: (M, 80) part of the spectrum that begins at column `offset`.
+        frames: range of video frame indices, counted from the beginning.
+        offset: number of columns before `columns`.
     """
     starts = torch.tensor([window_start(frame) - offset for frame in frames])
     places = (starts[:, None] + torch.arange(COLUMNS)).clamp(0, len(columns) - 1)
@@ -83,24 +83,24 @@ def mel_windows(columns: Tensor, frames: range, offset: int = 0) -> Tensor:
 
 
 def windows_of(samples: Tensor) -> Tensor:
-    """Windows (T, 80, 16) of all video frames of mono sound (S,) at 16 kHz; the last frame may last beyond it."""
+    """Windows (T, 80, 16) of all video frames of mono sound (S,) at 16 kHz; the last may extend beyond it."""
     frames = -(-len(samples) // SAMPLES_PER_FRAME)
     return mel_windows(mel_spectrum(whole_frames(samples, frames)), range(frames))
 
 
 def whole_frames(samples: Tensor, frames: int) -> Tensor:
-    """Sound (S,) cut, or continued with silence, to exactly `frames` video frames."""
+    """Sound (S,) trimmed or padded with silence to `frames` video frames."""
     wanted = frames * SAMPLES_PER_FRAME
     return F.pad(samples[:wanted], (0, max(wanted - len(samples), 0)))
 
 
 def silent_window() -> Tensor:
-    """The window (1, 80, 16) of digital silence."""
+    """Window (1, 80, 16) of digital silence."""
     return torch.full((1, BANDS, COLUMNS), SILENCE)
 
 
 def mel_filters(bands: int, fft_length: int, low: float, high: float) -> Tensor:
-    """Triangles (bands, fft_length / 2 + 1) of unit area in Hz, evenly spaced on Slaney's mel scale, for 16 kHz."""
+    """Triangular filters (bands, fft_length / 2 + 1) of unit area in Hz, evenly spaced in Slaney's mel; 16 kHz."""
     import librosa
 
     return torch.from_numpy(
@@ -109,7 +109,7 @@ def mel_filters(bands: int, fft_length: int, low: float, high: float) -> Tensor:
 
 
 def _log_mel(frames: Tensor) -> Tensor:
-    """Columns (N, 80) of windows (N, 800) of emphasised sound."""
+    """Columns (N, 80) of windows (N, 800) of pre-emphasised sound."""
     spectrum = torch.fft.rfft(frames * torch.hann_window(WINDOW)).abs()
     decibels = 20 * torch.log10((spectrum @ _filters().T).clamp(min=AMPLITUDE_FLOOR)) - REFERENCE
     return (8 * (decibels + 100) / 100 - 4).clamp(-4, 4)

@@ -1,7 +1,7 @@
-"""LivePortraitTalker's head motion without a network: one sine per axis, jitter, stillness where the lips rest.
+"""LivePortraitTalker's synthetic head motion: one sine per axis with jitter, none while the lips rest.
 
-Source: mkara44, "liveportrait_talker" (2024). It needs any lip motion, not a particular driver's. The head never
-turns more than `SyntheticPoseOptions.degrees` about an axis, and stands in the rest pose every two seconds.
+Source: mkara44, "liveportrait_talker" (2024). It works with the lip motion of any driver. Rotation about an axis is
+at most `SyntheticPoseOptions.degrees`, and zero but for jitter every two seconds.
 """
 
 from dataclasses import dataclass, replace
@@ -19,14 +19,14 @@ SPEAKING_KEYPOINTS = (19, 20)  # lower and upper lip
 
 @dataclass(frozen=True)
 class SyntheticPoseOptions:
-    """How the head moves.
+    """Options of the synthetic head motion.
 
     Attributes:
-        frequency: Hz, range of the frequencies drawn, within 0 … 10.
+        frequency: range of the drawn frequencies, Hz, within 0 … 10.
         window: odd number of frames over which silence is averaged.
-        threshold: change from frame to frame, as a share of the lips' whole range, below which they rest.
-        whole_seconds: the clock runs to the last whole second in all frames, as the original's: clips under a
-            second have jitter only.
+        threshold: change per frame, as a share of the lips' range, below which they rest.
+        whole_seconds: scale time such that the clip ends at its last whole second, as in the original: clips under
+            a second have jitter only.
     """
 
     degrees: float = option(
@@ -60,7 +60,7 @@ class SyntheticPoseOptions:
 
 @dataclass(frozen=True, eq=False)
 class Sway:
-    """What chance decides of T frames, for pitch, yaw and roll.
+    """Random parameters of T frames, for pitch, yaw and roll.
 
     Attributes:
         amplitude: (3,) degrees.
@@ -76,12 +76,12 @@ class Sway:
 def synthetic_pose(
     lips: MotionSequence, seed: int = 0, options: SyntheticPoseOptions | None = None
 ) -> MotionSequence:
-    """Head motion for lips that speak, and nothing else: the same rate and length, measured from rest.
+    """Head motion without expression for speaking lips, of the same rate and length, measured from rest.
 
     Args:
-        lips: any motion with lip motion in it.
+        lips: motion that contains lip motion.
         seed: the same seed gives the same motion.
-        options: how the head moves.
+        options: frequencies, amplitude, jitter and silence.
     """
     wanted = options or SyntheticPoseOptions()
     spoken = (lips.expression - lips.rest.expression)[:, list(SPEAKING_KEYPOINTS)]
@@ -101,9 +101,9 @@ def draw_sway(frames: int, seed: int, options: SyntheticPoseOptions) -> Sway:
 
 
 def speaking(lips: Tensor, options: SyntheticPoseOptions) -> Tensor:
-    """Weights (T,) 0 … 1: how much of the frames around each one the lips (T, 2, 3) move.
+    """Weights (T,) 0 … 1: share of the surrounding frames in which the lips (T, 2, 3) move.
 
-    The lips' values are scaled to their range over the whole clip; lips that never move are silent.
+    The lips' values are scaled to their range over the whole clip; constant lips are silent.
     """
     spread = lips.max() - lips.min()
     if spread <= 0:
@@ -115,7 +115,7 @@ def speaking(lips: Tensor, options: SyntheticPoseOptions) -> Tensor:
 
 
 def sway_degrees(sway: Sway, weight: Tensor, fps: float, options: SyntheticPoseOptions) -> Tensor:
-    """Degrees (T, 3) pitch, yaw, roll from the rest pose.
+    """Pitch, yaw, roll (T, 3) in degrees from the rest pose.
 
     clip(A sin(2π F t) (1 - cos π t) / 2 + jitter · A · noise, -A, A) · weight
     """

@@ -1,8 +1,8 @@
-"""The light driver's published files: SadTalker's, which holds several networks by prefix, and the MappingNet.
+"""Loading of the light driver's published files: SadTalker's, with several networks by prefix, and the MappingNet.
 
-Files are read as tensors only, see `container`; what a network does not use is left out by prefix, and what it
-does use must be complete. SadTalker's file (Apache-2.0 code; its `face_3drecon` derives from the Basel Face Model,
-whose terms are for research) is published as SadTalker_V0.0.2_256.safetensors and _512, the MappingNet as
+Files are read as tensors only, see `container`; unused tensors are skipped by prefix, and all used ones must be
+present. SadTalker's file (Apache-2.0 code; its `face_3drecon` derives from the Basel Face Model, which is licensed
+for research) is published as SadTalker_V0.0.2_256.safetensors and _512, the MappingNet as
 mappingnet_basic_64inp_onlylip.pt.
 """
 
@@ -21,22 +21,22 @@ from .pose_vae import PoseVae
 from .reconstruction import FaceReconstruction
 
 N = TypeVar("N", bound=PublishedNetwork)
-# Where each network lies in SadTalker's file; matched at the start of a key, not anywhere in it.
+# Prefix of each network in SadTalker's file; matched at the start of a key only.
 PREFIXES: dict[type[PublishedNetwork], str] = {
     ExpressionNetwork: "audio2exp.",
     PoseVae: "audio2pose.",
     FaceReconstruction: "face_3drecon.",
 }
-TRAINED_AS = "mappingnet."  # before every key of a checkpoint that LivePortraitTalker's training wrote
-# In the file for training only.
+TRAINED_AS = "mappingnet."  # prefix of all keys in checkpoints of LivePortraitTalker's training
+# Tensors used in training only.
 UNUSED: dict[type[PublishedNetwork], tuple[str, ...]] = {PoseVae: ("netG.encoder.", "netD_motion.")}
 
 
 def load_from_sadtalker(path: str | os.PathLike[str], network: type[N]) -> N:
-    """One network of SadTalker's file: an ExpressionNetwork, a PoseVae or a FaceReconstruction.
+    """One network from SadTalker's file: an ExpressionNetwork, a PoseVae or a FaceReconstruction.
 
     Raises:
-        CheckpointError: the file is missing or damaged, lacks the network, or has a wrong key or shape in it.
+        CheckpointError: the file is missing or damaged, lacks the network, or has a wrong key or shape.
     """
     prefix = PREFIXES[network]
     own = _under(prefix, read_container(path, prefix).tensors)
@@ -51,7 +51,7 @@ def load_from_sadtalker(path: str | os.PathLike[str], network: type[N]) -> N:
 
 
 def load_mapping_network(path: str | os.PathLike[str]) -> MappingNetwork:
-    """The MappingNet, as published, as safetensors, or from a training checkpoint.
+    """The MappingNet from the published file, safetensors, or a training checkpoint.
 
     Raises:
         CheckpointError: the file is missing or damaged, or of another network.

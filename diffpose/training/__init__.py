@@ -1,1 +1,1 @@
-"""Training code: nothing that runs imports it."""
+"""Training code, not imported by the rest of the pack."""

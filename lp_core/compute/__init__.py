@@ -1,1 +1,1 @@
-"""Where networks run, how precisely, and how frames reach the host."""
+"""Device, precision and acceleration of networks, and the transfer of frames to the host."""

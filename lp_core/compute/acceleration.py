@@ -1,6 +1,6 @@
-"""Ways to run the same networks faster: compiled by torch, or recorded as CUDA graphs. Both for fixed shapes.
+"""Acceleration of networks: compiled by torch, or recorded as CUDA graphs; both for fixed shapes.
 
-torch.compile is tested on CPUs; CUDA graphs were never run, for want of a GPU.
+torch.compile is tested on CPUs; CUDA graphs have not been run on a GPU yet.
 """
 
 import logging
@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 ACCELERATIONS = ("none", "compile", "graphs")
-WARM_UPS = 3  # calls before a graph is recorded, as CUDA's libraries choose their ways in the first ones
+WARM_UPS = 3  # calls before a graph is recorded, since CUDA's libraries choose their algorithms in the first ones
 
 Draw = Callable[..., Tensor]
-"""Tensors of one device to a tensor, the same way every time."""
+"""A function from tensors of one device to a tensor that does the same work in every call."""
 
 _log = logging.getLogger(__name__)
 
 
 def accelerated(draw: Draw, how: str, device: torch.device, weights: nn.Module) -> Draw:
-    """The same function, run faster where that is possible; otherwise a line in the log says why it is not.
+    """Returns `draw` accelerated; unchanged for "none", and, with a warning logged, for graphs without CUDA.
 
     Raises:
-        ValueError: an unknown way.
+        ValueError: `how` is not one of ACCELERATIONS.
     """
     if how not in ACCELERATIONS:
         raise ValueError(f"There is no acceleration {how!r}; choose from {', '.join(ACCELERATIONS)}.")
@@ -37,14 +37,14 @@ def accelerated(draw: Draw, how: str, device: torch.device, weights: nn.Module) 
 
 
 class Compiled:
-    """A function compiled by torch in its first call, which says how long that took; as it is where that fails."""
+    """A function that torch compiles in its first call, with the time logged; run uncompiled where that fails."""
 
     def __init__(self, draw: Draw) -> None:
         self._plain, self._compiled = draw, torch.compile(draw, dynamic=False)
         self._seen: set[tuple[torch.Size, ...]] = set()
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """What the function gives."""
+        """Returns the result of the function."""
         shapes = tuple(one.shape for one in inputs)
         if shapes in self._seen or self._compiled is self._plain:
             return self._compiled(*inputs)
@@ -63,14 +63,14 @@ class Compiled:
 
 
 class Graphed:
-    """A function whose work is recorded in its first call and played again in later ones.
+    """A function whose work is recorded in its first call and replayed in later ones.
 
-    A recording holds the addresses of its inputs and of the weights; when those have moved, it is made anew.
+    A recording holds the addresses of its inputs and of the weights; when those have moved, it is recorded anew.
 
     Args:
-        draw: the function.
-        weights: the networks it runs.
-        record: who records it for inputs of given shapes.
+        draw: the function to record.
+        weights: the networks that it runs.
+        record: called with the function and its inputs, returns the recorded function; CUDA graphs when None.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Graphed:
         self._recordings: dict[tuple[torch.Size, ...], Draw] = {}
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """What the function gives."""
+        """Returns the result of the function."""
         place, shapes = next(self._weights.parameters()).data_ptr(), tuple(one.shape for one in inputs)
         if place != self._place:
             self._recordings.clear()
@@ -92,7 +92,7 @@ class Graphed:
 
 
 def recorded_on_cuda(draw: Draw, inputs: tuple[Tensor, ...]) -> Draw:
-    """A function's work on a CUDA device for inputs of these shapes, as a CUDA graph."""
+    """Returns `draw` recorded as a CUDA graph, for inputs of the shapes and device of `inputs`."""
     own, beside = [one.clone() for one in inputs], torch.cuda.Stream()
     beside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(beside):

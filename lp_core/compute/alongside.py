@@ -1,4 +1,4 @@
-"""Work done in a thread while the caller makes what it works on, such as encoding beside drawing."""
+"""Work in a thread on items that the caller makes meanwhile, such as encoding while drawing."""
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -17,7 +17,7 @@ _END = object()
 
 
 class _Failed:
-    """An exception on its way to the thread."""
+    """An exception to raise in the thread."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -26,11 +26,11 @@ class _Failed:
 def alongside(
     items: Iterable[Item], work: Callable[[Generator[Item, None, None]], Result], ahead: int = 2
 ) -> Result:
-    """What `work` gives for the items: they are made here while a thread works on those before.
+    """Returns the result of `work` for the items, which are made here while a thread works on earlier ones.
 
     The thread works under the caller's gradient and inference mode; up to `ahead` items wait for it. When making an
-    item fails, `work` gets that error where it asked for the item, and it is raised here once `work` has ended.
-    When `work` ends or fails early no more items are made: `items` is closed and the error raised here.
+    item fails, the error is raised inside `work`, at its request for the item, and here once `work` has ended.
+    When `work` ends or fails early, no more items are made: `items` is closed and the error is raised here.
     """
     ready: SimpleQueue[object] = SimpleQueue()
     slots, closed = threading.Semaphore(ahead), threading.Event()
@@ -40,7 +40,7 @@ def alongside(
         try:
             with _under(modes):
                 outcome.set_result(work(cast("Generator[Item, None, None]", _taken(ready, slots))))
-        except BaseException as error:  # the caller's thread is where it belongs, whatever it is
+        except BaseException as error:  # of any kind: it is raised again in the caller's thread
             outcome.set_exception(error)
         finally:
             closed.set()
@@ -72,7 +72,7 @@ def _under(modes: Modes) -> Iterator[None]:
 
 
 def _taken(ready: SimpleQueue[object], slots: threading.Semaphore) -> Generator[object, None, None]:
-    """What the other thread puts, in order; a slot is free again once the next one is asked for."""
+    """Yields what the other thread puts, in order; a slot is freed when the next item is requested."""
     while (item := ready.get()) is not _END:
         if isinstance(item, _Failed):
             raise item.error

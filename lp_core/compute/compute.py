@@ -1,4 +1,4 @@
-"""Where, how precisely and how fast networks compute, as one value."""
+"""Device, precision, acceleration and placement of networks, as one value."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ from .device import PRECISIONS, EnsureLoaded, ModelPlacement, choose_device, cho
 
 @dataclass(frozen=True)
 class Compute:
-    """Where, how precisely and how fast networks compute.
+    """Device, precision, acceleration and placement of networks.
 
     Attributes:
-        placement: brings networks to the device, and may take them off it between calls.
+        placement: moves networks to the device, and may move them off it between calls.
 
     Raises:
-        ValueError: an unknown device, precision or acceleration, or a device that this machine has not.
+        ValueError: an unknown device, precision or acceleration, or a device that this machine does not have.
     """
 
     device: torch.device | str = option(  # noqa: RUF009 makes a dataclasses.field
@@ -45,16 +45,16 @@ class Compute:
 
     @property
     def torch_device(self) -> torch.device:
-        """The device that was chosen."""
+        """The device, with `auto` resolved."""
         return torch.device(self.device)
 
     @property
     def dtype(self) -> torch.dtype:
-        """The number format of convolutions on the device; raises as `choose_dtype`."""
+        """Returns the dtype of convolutions on the device; raises as `choose_dtype`."""
         return choose_dtype(self.precision, self.torch_device)
 
     def placed(self, networks: nn.Module) -> EnsureLoaded:
-        """Takes networks to the device; what is returned is called right before they work."""
+        """Places networks; returns the function to call right before they run."""
         return self.placement(networks, self.torch_device)
 
 

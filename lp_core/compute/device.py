@@ -1,4 +1,4 @@
-"""Where and how precisely networks draw, who keeps them there, and how many frames fit there at once."""
+"""Choice of device and number format for networks, their placement, and the batch size that fits the memory."""
 
 from collections.abc import Callable
 
@@ -7,33 +7,33 @@ from torch import nn
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-FRAME_BYTES = 400 << 20  # that warping and decoder hold for one frame in single precision, half of it in half
-USABLE_SHARE = 0.6  # of the free memory that a batch may take
-LARGEST_BATCH = 16  # frames; beyond it a GPU gains nothing more
+FRAME_BYTES = 400 << 20  # for one frame in warping and decoder, single precision; half of it in half precision
+USABLE_SHARE = 0.6  # of the free memory, for a batch
+LARGEST_BATCH = 16  # frames; larger batches are not faster on a GPU
 
 EnsureLoaded = Callable[[int], None]
-"""Called right before networks work, with the bytes they will need beside their weights: brings them to their
-device if somebody took them off it."""
+"""Called right before networks run, with the bytes they will need besides their weights: moves them to their
+device if they have been moved off it."""
 ModelPlacement = Callable[[nn.Module, torch.device], EnsureLoaded]
-"""Takes networks in its care that shall work on a device. ComfyUI's, for one, unloads them when others need the
-memory, so that weights may lie elsewhere after each call of the `EnsureLoaded` that it gives."""
+"""Manages the placement of networks on a device; returns their `EnsureLoaded`. ComfyUI's unloads them when other
+models need the memory, so their weights may be on another device after each call of `EnsureLoaded`."""
 
 
 def place_permanently(networks: nn.Module, device: torch.device) -> EnsureLoaded:
-    """The plain `ModelPlacement`: networks are moved to their device, in place, and stay there."""
+    """The default `ModelPlacement`: moves networks to their device, in place, and leaves them there."""
     networks.to(device)
     return already_loaded
 
 
 def already_loaded(_working_bytes: int = 0) -> None:
-    """The `EnsureLoaded` of networks that nobody moves."""
+    """The `EnsureLoaded` of networks that are never moved; does nothing."""
 
 
 def choose_device(device: torch.device | str = "auto") -> torch.device:
-    """The device called so; `auto` is CUDA (or ROCm) where there is one, else Apple's GPU, else the CPU.
+    """Returns the device of a name; `auto` is CUDA (or ROCm) where available, else Apple's GPU, else the CPU.
 
     Raises:
-        ValueError: torch knows no such device, or the machine has none.
+        ValueError: torch does not know the device, or the machine does not have it.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -51,10 +51,10 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The number format that convolutions of a precision are done in.
+    """Returns the dtype of convolutions at a precision.
 
     `auto` is fp16 on CUDA, bf16 on CPUs that compute in it (AVX-512 BF16 or AMX) and fp32 elsewhere. Both lower
-    ones change a picture by less than half a grey level on average.
+    precisions change a picture by less than half a grey level on average.
 
     Raises:
         ValueError: an unknown precision, fp16 on a CPU, where it is slower than fp32, or bf16 on one without it.
@@ -73,25 +73,25 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether the CPU multiplies in bfloat16, rather than emulating it."""
+    """Returns whether the CPU has bfloat16 instructions, rather than emulating them."""
     flags = torch.backends.cpu.get_cpu_capability()
     return flags.startswith("AVX512") and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def fitting_batch(device: torch.device, dtype: torch.dtype, most: int) -> int:
-    """How many frames to draw at once: at most `most` and LARGEST_BATCH, as many as fit a GPU's free memory."""
+    """Returns how many frames to draw at once: at most `most` and LARGEST_BATCH, as many as fit a GPU's memory."""
     if device.type != "cuda":
         return most
     free, _ = torch.cuda.mem_get_info(device)
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, ready for use
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's cache, free to use
     return batch_for(free + kept, dtype, most)
 
 
 def batch_for(free: int, dtype: torch.dtype, most: int) -> int:
-    """Frames that fit `free` bytes, 1 … the smaller of `most` and LARGEST_BATCH."""
+    """Returns the number of frames that fit `free` bytes, 1 … min(`most`, LARGEST_BATCH)."""
     return max(1, min(most, LARGEST_BATCH, int(free * USABLE_SHARE) // frame_bytes(dtype)))
 
 
 def frame_bytes(dtype: torch.dtype) -> int:
-    """What warping and decoder hold for one frame."""
+    """Returns the bytes that warping and decoder hold for one frame."""
     return FRAME_BYTES * dtype.itemsize // torch.float32.itemsize

@@ -1,7 +1,7 @@
 """Layers that a CPU computes wrongly in half precision, found by trying them and then computed in single precision.
 
 Libraries choose their kernels by CPU and shape, and some of these are wrong: on CPUs with AMX, oneDNN 3.12 (torch
-2.13) gives noise for a bfloat16 Conv1d of 4 or 12 channels a group with an even kernel, and is right for others.
+2.13) returns noise for a bfloat16 Conv1d of 4 or 12 channels a group with an even kernel, and is right for others.
 """
 
 from typing import Any
@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-POSITIONS = 64  # that a layer is tried on
+POSITIONS = 64  # of the output in the test of a layer
 LAYERS = nn.Conv1d, nn.Linear
 
 
 def keep_wrong_layers_single(network: nn.Module) -> tuple[str, ...]:
-    """The names of the layers of a network in half precision, on the CPU, whose arithmetic is single from now on.
+    """Switches wrong layers of a half-precision network on the CPU to single precision; returns their names.
 
     These are the convolutions (zero-padded Conv1d) and linear layers that do not agree with single precision when
     they are tried, one of each configuration. Weights, inputs and outputs stay in half precision.
@@ -35,10 +35,10 @@ def keep_wrong_layers_single(network: nn.Module) -> tuple[str, ...]:
 
 @torch.no_grad()
 def agrees_with_single(layer: nn.Conv1d | nn.Linear) -> bool:
-    """Whether a layer in half precision gives what single precision gives for the same numbers, on seeded noise.
+    """Returns whether a half-precision layer agrees with single precision on seeded noise.
 
-    They may differ by the format's epsilon (2^-7 in bfloat16), in norm. Rounding the outputs takes at most half of
-    that, as the sums themselves are kept in single precision; sums in another order take far less than the rest.
+    They may differ by the format's epsilon (2^-7 in bfloat16), in norm. Rounding of the outputs contributes at most
+    half of that, since the sums are in single precision; the order of summation contributes far less.
     """
     dtype = next(layer.parameters()).dtype
     noise = _noise_for(layer).to(dtype)
@@ -48,7 +48,7 @@ def agrees_with_single(layer: nn.Conv1d | nn.Linear) -> bool:
 
 
 def computed_in_single(layer: nn.Conv1d | nn.Linear, features: Tensor) -> Tensor:
-    """What a layer gives for features, float32, by single-precision arithmetic on its weights."""
+    """Returns the output, float32, of a layer for features, by single-precision arithmetic on its weights."""
     weight, bias = layer.weight.float(), None if layer.bias is None else layer.bias.float()
     if isinstance(layer, nn.Linear):
         return F.linear(features.float(), weight, bias)
@@ -56,7 +56,7 @@ def computed_in_single(layer: nn.Conv1d | nn.Linear, features: Tensor) -> Tensor
 
 
 def _noise_for(layer: nn.Conv1d | nn.Linear) -> Tensor:
-    """Seeded noise that fills POSITIONS outputs of a layer, or a few more where it pads."""
+    """Returns seeded noise that fills POSITIONS outputs of a layer, or a few more where it pads."""
     generator = torch.Generator().manual_seed(0)
     if isinstance(layer, nn.Linear):
         return torch.randn(POSITIONS, layer.in_features, generator=generator)
@@ -66,5 +66,5 @@ def _noise_for(layer: nn.Conv1d | nn.Linear) -> Tensor:
 
 
 def _single_instead(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    """A forward hook: its result takes the place of the wrong output."""
+    """A forward hook: its result replaces the wrong output."""
     return computed_in_single(layer, inputs[0]).to(output.dtype)

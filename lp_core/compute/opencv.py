@@ -1,4 +1,4 @@
-"""What OpenCV does faster than torch on a CPU; torch does the same where OpenCV does not load."""
+"""Operations that OpenCV does faster than torch on a CPU, with torch equivalents where OpenCV does not load."""
 
 import importlib
 from functools import cache
@@ -12,10 +12,10 @@ NEEDED = ("convertScaleAbs", "resize", "INTER_AREA")
 
 @cache
 def opencv() -> ModuleType | None:
-    """OpenCV's module, of any distribution that gives `cv2`; None where it is missing or does not load.
+    """OpenCV's module, of any distribution that provides `cv2`; None when it is missing or does not load.
 
-    It does not load without the system's libGL, and is an empty module after one of two distributions that were
-    installed over each other has been removed.
+    It does not load without the system's libGL, and is an empty module when two distributions were installed over
+    each other and one was removed.
     """
     try:
         module = importlib.import_module("cv2")
@@ -25,7 +25,7 @@ def opencv() -> ModuleType | None:
 
 
 def eight_bits(frames: Tensor) -> Tensor:
-    """Frames in 0…1 of any shape as rounded uint8 on their device; values outside are clamped."""
+    """Frames in 0…1, of any shape, as rounded uint8 on their device; values outside are clamped."""
     values = frames.detach().float()
     cv2 = opencv() if values.device.type == "cpu" and values.numel() else None
     if cv2 is None:
@@ -35,7 +35,7 @@ def eight_bits(frames: Tensor) -> Tensor:
 
 
 def shrunk(picture: Tensor, height: int, width: int) -> Tensor:
-    """A picture (H, W, C) in float32 resampled to at most its size, each pixel the mean of the area it covers."""
+    """A picture (H, W, C) in float32 reduced to (height, width, C), each pixel the mean of the area it covers."""
     cv2 = opencv() if picture.device.type == "cpu" else None
     if cv2 is None:
         down, across = (_shares(*sides).to(picture) for sides in zip(picture.shape, (height, width), strict=False))
@@ -45,7 +45,7 @@ def shrunk(picture: Tensor, height: int, width: int) -> Tensor:
 
 
 def _shares(pixels: int, wanted: int) -> Tensor:
-    """How much of each of `wanted` pixels every one of `pixels` covers (wanted, pixels); rows sum to 1."""
+    """Weights (wanted, pixels), float64, of the area mean from `pixels` to `wanted` pixels; rows sum to 1."""
     edges = torch.arange(wanted + 1, dtype=torch.float64) * pixels / wanted
     places = torch.arange(pixels, dtype=torch.float64)
     covered = torch.minimum(edges[1:, None], places + 1) - torch.maximum(edges[:-1, None], places)

@@ -1,8 +1,8 @@
 """Frames from a device to the host while the next ones are drawn.
 
-On CUDA (and ROCm) copies run on a stream of their own into a ring of pinned buffers, each with an event; nothing
-waits but for the event of the copy that it needs, and that asleep. Elsewhere the same code copies at once.
-It was tested with a stand-in for CUDA that records the order of things, and never run on a GPU.
+On CUDA (and ROCm) copies run on a stream of their own into a ring of pinned buffers, each with an event; the host
+waits only for the event of the copy that it needs, without spinning. Elsewhere the same code copies synchronously.
+It is tested with a fake of CUDA that records the order of operations, and has not been run on a GPU.
 """
 
 from collections import deque
@@ -15,39 +15,39 @@ from torch import Tensor
 
 from .opencv import eight_bits
 
-SLOTS = 2  # batches that are on their way at once
+SLOTS = 2  # batches in flight
 
 
 class Event(Protocol):
-    """A moment in a device's work."""
+    """A point in a device's queue of work."""
 
     def query(self) -> bool:
-        """Whether it has come."""
+        """Returns whether the device has reached it."""
         ...
 
     def synchronize(self) -> None:
-        """Sleep until it has come."""
+        """Blocks, without spinning, until the device has reached it."""
         ...
 
 
 class CopyStream(Protocol):
-    """What carries tensors between the host and one device."""
+    """Copies tensors between the host and one device."""
 
     def buffer(self, like: Tensor) -> Tensor:
-        """A tensor on the host that can be copied to."""
+        """Returns a tensor on the host, of the shape and dtype of `like`, that can be copied to."""
         ...
 
     def copy(self, source: Tensor, target: Tensor) -> Event:
-        """Copy to the host once all asked of the device so far is done; gives the moment of arrival."""
+        """Starts a copy to the host, after all work queued on the device; returns the event of its end."""
         ...
 
     def sent(self, tensor: Tensor) -> Tensor:
-        """The tensor of the host on the device, without waiting for it."""
+        """Returns a tensor of the host on the device, without waiting for the copy."""
         ...
 
 
 class Now:
-    """The moment that has come."""
+    """An event that has already happened."""
 
     def query(self) -> bool:
         """See `Event`."""
@@ -58,7 +58,7 @@ class Now:
 
 
 class PlainCopyStream:
-    """A copy_stream without streams: everything is done at once."""
+    """A CopyStream without a stream: every copy is synchronous."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -78,7 +78,7 @@ class PlainCopyStream:
 
 
 class CudaCopyStream:
-    """Copies of a CUDA device: a stream, pinned memory, events that put the waiting thread to sleep."""
+    """Asynchronous copies of a CUDA device: a stream, pinned memory, and events that block without spinning."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -95,7 +95,7 @@ class CudaCopyStream:
         with torch.cuda.stream(self._stream):
             self._stream.wait_event(drawn)
             target.copy_(source, non_blocking=True)
-            source.record_stream(self._stream)  # its memory is not given to others before the copy is done
+            source.record_stream(self._stream)  # its memory is not reused before the copy is done
             done.record(self._stream)
         return done
 
@@ -105,12 +105,12 @@ class CudaCopyStream:
 
 
 def copy_stream_to(device: torch.device) -> CopyStream:
-    """The fastest copy_stream of a device."""
+    """Returns the fastest CopyStream of a device."""
     return CudaCopyStream(device) if device.type == "cuda" else PlainCopyStream(device)
 
 
 def promised(value: Tensor, copy_stream: CopyStream) -> Callable[[], bool]:
-    """A condition () that a device works out, without waiting: who asks for it waits."""
+    """Returns a function that waits for a condition () computed on a device and returns it; the copy starts now."""
     place = copy_stream.buffer(value)
     known = copy_stream.copy(value, place)
 
@@ -122,18 +122,18 @@ def promised(value: Tensor, copy_stream: CopyStream) -> Callable[[], bool]:
 
 
 def on_host(batches: Iterable[Tensor], eight_bits: bool = False) -> Iterator[Tensor]:
-    """Batches (B, H, W, C) on the host, copied while the next ones are drawn; those there already pass as they are.
+    """Yields batches (B, H, W, C) on the host, copied while the next ones are drawn; those on the CPU pass through.
 
     Args:
-        batches: of one device, a few of which are on their way at once.
-        eight_bits: frames in 0…1 become uint8 on the device, a quarter of the bytes.
+        batches: of one device; a few of them are in flight at once.
+        eight_bits: converts frames in 0…1 to uint8 on the device, a quarter of the bytes.
     """
     arriving = iter(batches)
     first = next(arriving, None)
     if first is None:
         return
     device, whole = first.device, chain(iter([first]), arriving)
-    del first  # long videos: nothing but what is on its way is kept
+    del first  # long videos: only batches in flight are kept
     if device.type == "cpu":
         yield from whole
     else:
@@ -141,7 +141,7 @@ def on_host(batches: Iterable[Tensor], eight_bits: bool = False) -> Iterator[Ten
 
 
 def carried(batches: Iterable[Tensor], copy_stream: CopyStream, slots: int = SLOTS) -> Iterator[Tensor]:
-    """Batches copied to the host through a ring of `slots` buffers, each given as soon as it has arrived."""
+    """Yields batches copied to the host through a ring of `slots` buffers, each as soon as its copy is done."""
     waiting: deque[tuple[Tensor, Event]] = deque()
     free: list[Tensor] = []
 
@@ -162,5 +162,5 @@ def carried(batches: Iterable[Tensor], copy_stream: CopyStream, slots: int = SLO
 
 
 def as_bytes(frames: Tensor) -> Tensor:
-    """Frames in 0…1 as rounded uint8, on their device."""
+    """Returns frames in 0…1 as rounded uint8, on their device."""
     return eight_bits(frames)

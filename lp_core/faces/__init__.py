@@ -1,1 +1,1 @@
-"""Faces in pictures: found, tracked, landmarked and cropped."""
+"""Face detection, tracking, landmarks and crops."""

@@ -1,4 +1,4 @@
-"""The square crop that both renderers work in, and the way back into the picture.
+"""The square crop that both renderers work in, and its pasting back into the picture.
 
 Convention: pixel coordinates have their origin in the centre of the top-left pixel; matrices (2, 3) map column
 vectors: p' = M[:, :2] p + M[:, 2]. Check: `to_picture` maps (256, 256) of a 512 crop, which LivePortrait calls its
@@ -24,7 +24,7 @@ LEFT_EYE, RIGHT_EYE, MOUTH = LAYOUTS[478].left_eye, LAYOUTS[478].right_eye, LAYO
 
 
 def _shift(default: float, help: str, label: str) -> Any:
-    """A move of the square, in sides."""
+    """Returns the option of a shift of the square, in sides."""
     return option(default, help, minimum=-1.0, maximum=1.0, step=0.005, unit="sides", label=label)
 
 
@@ -64,7 +64,7 @@ class Crop:
 
     Attributes:
         image: (512, 512, 3) RGB in 0…1.
-        to_picture: (2, 3) float32, from crop pixels to picture pixels.
+        to_picture: (2, 3) float32, affine map from crop pixels to picture pixels.
     """
 
     image: Tensor
@@ -72,7 +72,7 @@ class Crop:
 
     @property
     def to_crop(self) -> Tensor:
-        """(2, 3) from picture pixels to crop pixels."""
+        """The affine map (2, 3) from picture pixels to crop pixels."""
         return invert_affine(self.to_picture)
 
 
@@ -93,7 +93,7 @@ DRIVING = CropOptions(scale=2.2, shift_y=-0.1, upright=False)  # LivePortrait's 
 def crop_to_picture(points: Tensor, options: CropOptions, size: int = CROP_SIZE) -> Tensor:
     """The map (2, 3) from pixels of a `size` crop to picture pixels, for landmarks (N, 2 or 3) of any known layout.
 
-    LivePortrait's framing (its spec, section 5), with the horizontal shift honoured, which the original ignores.
+    LivePortrait's framing (its spec, section 5), with the horizontal shift applied, which the original ignores.
     """
     layout = layout_of(points)
     flat = points[:, :2].double()
@@ -107,7 +107,7 @@ def steady_crop(clip: Sequence[Tensor], options: CropOptions = DRIVING, size: in
 
     Args:
         clip: landmarks (N, 2 or 3) of every frame that has a face, at least one.
-        options: how each frame is framed; the squares are taken level whatever it says.
+        options: how each frame is framed; the squares are level regardless of `upright`.
         size: pixels a side of the crop.
     """
     level = replace(options, upright=False)
@@ -115,7 +115,7 @@ def steady_crop(clip: Sequence[Tensor], options: CropOptions = DRIVING, size: in
 
 
 def framing(points: Tensor, eyes: Tensor, mouth: Tensor, options: CropOptions, size: int) -> Tensor:
-    """The map (2, 3) from crop to picture for points (N, 2) to be framed and the middles (2,) of eyes and mouth."""
+    """The map (2, 3) from crop to picture that frames points (N, 2), given the centres (2,) of eyes and mouth."""
     down = mouth - eyes
     length = down.norm()
     down = down / length if length > 1e-3 else down.new_tensor([0.0, 1.0])
@@ -134,13 +134,13 @@ def framing(points: Tensor, eyes: Tensor, mouth: Tensor, options: CropOptions, s
 def cut(picture: Tensor, to_picture: Tensor, size: int = CROP_SIZE, outside: str = "border") -> Crop:
     """The crop that `to_picture` describes, cut from a picture (H, W, 3).
 
-    Bilinear; a crop that shrinks the picture is averaged over its finer samples so that nothing flickers.
+    Bilinear; where the crop shrinks the picture, finer samples are averaged so that clips do not flicker.
 
     Args:
-        picture: what is cut.
+        picture: (H, W, 3), the source of the crop.
         to_picture: (2, 3) from crop to picture.
         size: pixels a side.
-        outside: what is beyond the picture: "border", its edge goes on, or "zeros", black.
+        outside: pixels beyond the picture: "border" repeats its edge, "zeros" is black.
     """
     shrink = math.ceil(float(torch.linalg.det(to_picture[:, :2]).abs().sqrt()) - 0.05)
     fine = max(1, min(shrink, 8))
@@ -151,7 +151,7 @@ def cut(picture: Tensor, to_picture: Tensor, size: int = CROP_SIZE, outside: str
 
 
 def sample(images: Tensor, positions: Tensor, padding: str = "reflection") -> Tensor:
-    """Images (B, C, H, W) read bilinearly at pixel positions (B, H', W', 2) as x, y: (B, C, H', W')."""
+    """Images (B, C, H, W) sampled bilinearly at pixel positions (B, H', W', 2) as x, y: (B, C, H', W')."""
     height, width = images.shape[-2:]
     size = positions.new_tensor([width, height])
     grid = (positions + 0.5) * (2 / size) - 1
@@ -170,13 +170,13 @@ def blend_mask(size: int = CROP_SIZE, ramp: int = BLEND_RAMP) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Pasting:
-    """How crops of one place are pasted into a picture: worked out once for all frames.
+    """How crops of one region are pasted into a picture: computed once for all frames.
 
     Attributes:
-        rows: of the picture that a crop may touch.
-        columns: likewise.
-        positions: (1, h, w, 2) where in the crop those pixels lie, as x, y.
-        weight: (h, w, 1) how much of the crop each of them shows.
+        rows: rows of the picture that a crop may cover.
+        columns: columns of the picture that a crop may cover.
+        positions: (1, h, w, 2) crop coordinates of those pixels, as x, y.
+        weight: (h, w, 1) opacity of the crop at each of them, 0…1.
     """
 
     rows: slice
@@ -186,7 +186,7 @@ class Pasting:
 
     @classmethod
     def of(cls, crop: Tensor, to_picture: Tensor, size: tuple[int, ...], mask: Tensor | None = None) -> "Pasting":
-        """For crops like `crop` (S, S, 3) in a picture of a height and width; the others as for `paste`."""
+        """The pasting of crops (S, S, 3) into a picture of `size` (height, width); the rest as in `paste`."""
         side = len(crop)
         if mask is not None and mask.shape != size:
             raise ValueError(f"The paste mask has shape {tuple(mask.shape)}; give it the picture's, {size}.")
@@ -213,18 +213,18 @@ def paste(frames: Tensor, to_picture: Tensor, background: Tensor, mask: Tensor |
     Args:
         frames: (T, S, S, 3) crops.
         to_picture: (2, 3) from crop pixels to picture pixels.
-        background: (T or 1, H, W, 3) what they are pasted over; not written to.
-        mask: (H, W) in 0…1, where the crops may show; everywhere when None.
+        background: (T or 1, H, W, 3) pictures below the crops; not written to.
+        mask: (H, W) in 0…1, opacity of the crops; everywhere 1 when None.
 
     Raises:
-        ValueError: a mask that does not have the picture's size.
+        ValueError: the mask does not have the picture's size.
     """
     size = background.shape[1], background.shape[2]
     return Pasting.of(frames[0], to_picture, size, mask).over(background, frames)
 
 
 def _covered(to_picture: Tensor, size: int, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a picture that a crop of `size` may touch."""
+    """Rows and columns of a picture that a crop of `size` may cover."""
     corners = to_picture.new_tensor([[0, 0], [size, 0], [0, size], [size, size]]) - 0.5
     places = apply_affine(to_picture, corners)
     left, top = (math.floor(value) for value in places.amin(0).tolist())
@@ -233,13 +233,13 @@ def _covered(to_picture: Tensor, size: int, height: int, width: int) -> tuple[sl
 
 
 def _inside(start: int, stop: int, size: int) -> slice:
-    """The part of a stretch that lies in 0 … size; none of it is an empty slice."""
+    """The part of start … stop inside 0 … size; an empty slice when there is none."""
     first = min(max(start, 0), size)
     return slice(first, min(max(stop, first), size))
 
 
 def _positions(to_crop: Tensor, rows: slice, columns: slice) -> Tensor:
-    """Where in the crop the pixels of a part of the picture lie, (1, h, w, 2) as x, y."""
+    """Crop coordinates (1, h, w, 2), as x, y, of the pixels in the given rows and columns of the picture."""
     y, x = torch.meshgrid(
         torch.arange(rows.start, rows.stop, dtype=to_crop.dtype, device=to_crop.device),
         torch.arange(columns.start, columns.stop, dtype=to_crop.dtype, device=to_crop.device),

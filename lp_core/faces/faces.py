@@ -1,4 +1,4 @@
-"""Faces in a picture, whoever finds them."""
+"""The interface of face finders, and helpers for boxes, masks and the order of faces."""
 
 from typing import Protocol
 
@@ -25,26 +25,26 @@ ORDERS = ("large to small", "left to right", "top to bottom", "most certain")
 
 
 class FaceFinder(Protocol):
-    """Something that finds faces: the built-in cascade and landmark net, or an optional package."""
+    """A face detector: the built-in cascade and landmark net, or an optional package."""
 
     def find(self, picture: Tensor) -> tuple[Face, ...]:
-        """Every face in a picture (H, W, 3), the largest first; none is an empty tuple."""
+        """All faces in a picture (H, W, 3), largest first; empty when there is none."""
         ...
 
     def find_in(self, picture: Tensor, box: tuple[float, float, float, float]) -> Face:
-        """The face inside a box (left, top, right, bottom), trusted to be one."""
+        """The face inside a box (left, top, right, bottom), which is assumed to hold one."""
         ...
 
 
 class BoxFinder:
-    """Finds no face by itself and takes every box for one: a FaceFinder for animals and drawings."""
+    """A FaceFinder for animals and drawings: detects no faces, and takes every given box for one."""
 
     def find(self, picture: Tensor) -> tuple[Face, ...]:  # noqa: ARG002 a FaceFinder is given the picture
-        """None."""
+        """An empty tuple."""
         return ()
 
     def find_in(self, picture: Tensor, box: tuple[float, float, float, float]) -> Face:  # noqa: ARG002
-        """The mean face, laid into the box by `face_in_box`."""
+        """The mean face, fitted into the box by `face_in_box`."""
         return face_in_box(box)
 
 
@@ -52,7 +52,7 @@ class NoFaceError(ValueError):
     """No face was found.
 
     Attributes:
-        looked_at: the picture (H, W, 3) that was searched, as it was searched.
+        looked_at: the searched picture (H, W, 3).
     """
 
     def __init__(self, message: str, looked_at: Tensor) -> None:
@@ -78,9 +78,9 @@ def ordered(faces: tuple[Face, ...], order: str = "large to small") -> tuple[Fac
 
 
 def face_in_box(box: tuple[float, float, float, float]) -> Face:
-    """The mean face laid into a box (left, top, right, bottom) of picture pixels, as large as fits.
+    """The mean face fitted into a box (left, top, right, bottom) of picture pixels, as large as possible.
 
-    For animals and drawings, whose landmarks nobody finds: it says where the face is and nothing of its features.
+    For animals and drawings, for which there are no landmarks: it gives the face's location, not its features.
     """
     left, top, right, bottom = box
     mean = face_model().mean
@@ -91,10 +91,10 @@ def face_in_box(box: tuple[float, float, float, float]) -> Face:
 
 
 def box_of_mask(mask: Tensor) -> tuple[float, float, float, float]:
-    """The box (left, top, right, bottom) around what a mask (H, W) marks with more than one half.
+    """The bounding box (left, top, right, bottom) of the pixels of a mask (H, W) above one half.
 
     Raises:
-        ValueError: the mask marks nothing.
+        ValueError: no pixel is above one half.
     """
     rows, columns = torch.nonzero(mask > 0.5, as_tuple=True)
     if not len(rows):

@@ -1,8 +1,8 @@
-"""Finding faces with nothing to download: scikit-image's cascade proposes, our landmark net disposes.
+"""Face detection without downloads: scikit-image's cascade proposes, the landmark network verifies.
 
-The cascade (local binary patterns, Liao et al. 2007; shipped with scikit-image) is asked upright and tilted; when
-that finds nothing, places are guessed, and the cascade is asked turned further and finer. Every proposal is refined
-to landmarks, and kept when they hold.
+The cascade (local binary patterns, Liao et al. 2007; shipped with scikit-image) runs upright and tilted; when it
+finds nothing, a grid of boxes is tried, then the cascade at larger tilts and a finer scale. Every proposal is
+refined to landmarks, and kept when they are consistent.
 """
 
 import math
@@ -19,33 +19,33 @@ from .crop import apply_affine, sample
 from .landmarks import Face
 from .refine import BOTH_WAYS, FaceBox, Fit, look_closer, refine
 
-MINIMUM_FACE = 16.0  # picture pixels, larger side of the landmarks' box; below that nothing can be told
+MINIMUM_FACE = 16.0  # picture pixels, larger side of the landmarks' box; smaller faces are rejected
 
-BOX_DOWN = 0.04  # the landmarks' box lies so much of its size below the cascade's, and is as large
+BOX_DOWN = 0.04  # share of its size by which the landmarks' box is below the cascade's, which is as large
 
-# Agreement of the network's looks (refine.Fit.spread): faces stay below a few hundredths of the eye distance.
-SPREAD_HALF = 0.04  # where a proposal counts as half a face
+# Disagreement of the network's predictions (refine.Fit.spread): for faces a few hundredths of the eye distance.
+SPREAD_HALF = 0.04  # at which the score of a proposal is one half
 SPREAD_WIDTH = 0.005
-ENOUGH = 0.5  # the least score of a face
-SAME_OVERLAP = 0.3  # intersection over union of two boxes from which they are one face
+ENOUGH = 0.5  # lowest score of a face
+SAME_OVERLAP = 0.3  # intersection over union from which two boxes are the same face
 
 
 class Search(Protocol):
-    """A way of guessing where faces may stand."""
+    """A source of proposals for faces."""
 
     def places(self, picture: Tensor) -> Iterator[FaceBox]:
-        """Guesses for a picture (H, W, 3)."""
+        """Yields proposed boxes in a picture (H, W, 3)."""
         ...
 
 
 @dataclass(frozen=True)
 class CascadeSearch:
-    """The places that the cascade takes for faces.
+    """Proposals by the cascade.
 
     Attributes:
-        side: the picture's longer side is brought to this many pixels.
-        smallest: the smallest face sought, pixels of that.
-        angles: degrees clockwise by which sought faces are tilted.
+        side: pixels that the picture's longer side is resized to.
+        smallest: smallest face, in pixels of the resized picture.
+        angles: tilts of faces, degrees clockwise.
     """
 
     side: int
@@ -53,7 +53,7 @@ class CascadeSearch:
     angles: tuple[int, ...]
 
     def places(self, picture: Tensor) -> Iterator[FaceBox]:
-        """Where the cascade sees faces in a picture (H, W, 3)."""
+        """Yields the cascade's detections in a picture (H, W, 3)."""
         factor = self.side / max(picture.shape[:2])
         grey = _grey(picture, factor)
         for angle in self.angles:
@@ -68,16 +68,16 @@ class CascadeSearch:
 
 @dataclass(frozen=True)
 class GridSearch:
-    """Large faces everywhere: the landmark net finds its way from half a face off.
+    """A grid of large boxes over the picture: the landmark net converges from half a face away.
 
     Attributes:
-        shares: sizes of faces over the picture's shorter side.
+        shares: box sizes over the picture's shorter side.
     """
 
     shares: tuple[float, ...]
 
     def places(self, picture: Tensor) -> Iterator[FaceBox]:
-        """Guesses half a face apart that cover a picture (H, W, 3)."""
+        """Yields boxes half a face apart that cover a picture (H, W, 3)."""
         height, width = picture.shape[:2]
         for share in self.shares:
             size = share * min(height, width)
@@ -86,12 +86,12 @@ class GridSearch:
 
 
 def _spaced(size: float, length: int) -> list[float]:
-    """Middles of faces of a size, half a face apart, along a side of the picture."""
+    """Centres of faces of a size, half a face apart, along a side of `length` pixels."""
     count = max(2, round(2 * length / size) - 1)
     return torch.linspace(size / 2, length - size / 2, count).tolist()
 
 
-# Each group is asked together, the groups one after the other until there is a face.
+# The searches of a group run together; the groups run one after the other until there is a face.
 Searches = tuple[tuple[Search, ...], ...]
 UPRIGHT: Searches = (
     (CascadeSearch(480, 36, (0,)), CascadeSearch(480, 44, (-15, 15)), CascadeSearch(480, 60, (-30, 30))),
@@ -106,18 +106,18 @@ THOROUGH: Searches = (
 
 
 class BuiltinFinder:
-    """Finds frontal and half-turned faces (implements lp_core.face.FaceFinder).
+    """Detects frontal and half-turned faces (implements faces.FaceFinder).
 
     Args:
-        searches: THOROUGH for faces of any tilt and down to a thirtieth of the picture; UPRIGHT, which says four
-            times sooner that there is none, for faces tilted by up to 60 degrees and a thirteenth of the picture.
+        searches: THOROUGH for faces of any tilt, down to a thirtieth of the picture; UPRIGHT for faces tilted by up
+            to 60 degrees, down to a thirteenth of the picture: four times as fast in pictures without a face.
     """
 
     def __init__(self, searches: Searches = THOROUGH) -> None:
         self._searches = searches
 
     def find(self, picture: Tensor) -> tuple[Face, ...]:
-        """Every face in a picture (H, W, 3), the largest first; none is an empty tuple."""
+        """All faces in a picture (H, W, 3), largest first; empty when there is none."""
         if min(picture.shape[:2]) < MINIMUM_FACE:
             return ()
         for searches in self._searches:
@@ -128,9 +128,9 @@ class BuiltinFinder:
         return ()
 
     def find_in(self, picture: Tensor, box: tuple[float, float, float, float]) -> Face:
-        """The face inside a box (left, top, right, bottom), trusted to be one.
+        """The face inside a box (left, top, right, bottom), which is assumed to hold one.
 
-        The box may be loose or tilted: several sizes and tilts are tried, and the one that holds best is taken.
+        The box may be loose, the face tilted: several sizes and tilts are tried, and the most consistent is kept.
         """
         left, top, right, bottom = box
         side = max(right - left, bottom - top)
@@ -164,7 +164,7 @@ def _cascade() -> Any:
 
 def _grey(picture: Tensor, factor: float) -> Tensor:
     """Luma (h, w) of a picture (H, W, 3), resized by a factor."""
-    # By channel: a matrix product rounds otherwise for other strides, and the cascade proposes other places.
+    # By channel: the rounding of a matrix product depends on strides, and the cascade's proposals on the rounding.
     red, green, blue = picture.float().unbind(-1)
     luma = (0.299 * red + 0.587 * green + 0.114 * blue).contiguous()
     size = [max(1, round(side * factor)) for side in luma.shape]
@@ -174,7 +174,7 @@ def _grey(picture: Tensor, factor: float) -> Tensor:
 
 
 def _turned(grey: Tensor, angle: float) -> Tensor:
-    """The map (2, 3) from a view in which faces tilted clockwise by `angle` stand upright to the grey picture."""
+    """The map (2, 3) to the grey picture from a view that shows faces tilted clockwise by `angle` upright."""
     middle = torch.tensor([(grey.shape[1] - 1) / 2, (grey.shape[0] - 1) / 2])
     cosine, sine = math.cos(angle), math.sin(angle)
     linear = torch.tensor([[cosine, -sine], [sine, cosine]])
@@ -188,13 +188,13 @@ def _pixels(to_grey: Tensor, grey: Tensor) -> Tensor:
 
 
 def _face(picture: Tensor, fit: Fit) -> Face:
-    """The fit as a face, looked at closely where it may be one."""
+    """The fit as a face; its landmarks are refined by the part networks where its spread is low enough."""
     landmarks = look_closer(picture, fit.landmarks) if fit.spread < 2 * SPREAD_HALF else fit.landmarks
     return Face(landmarks, score=1 / (1 + math.exp(min((fit.spread - SPREAD_HALF) / SPREAD_WIDTH, 60.0))))
 
 
 def _separate(proposals: list[FaceBox]) -> list[FaceBox]:
-    """The proposals without near repetitions of earlier ones."""
+    """The proposals without those close to an earlier one."""
     kept: list[FaceBox] = []
     for each in proposals:
         if not any(_near(each, other) for other in kept):
@@ -203,7 +203,7 @@ def _separate(proposals: list[FaceBox]) -> list[FaceBox]:
 
 
 def _near(first: FaceBox, second: FaceBox) -> bool:
-    """Whether refining the one would end where refining the other does."""
+    """Whether the refinements of two proposals would converge to the same face."""
     apart = math.hypot(first.x - second.x, first.y - second.y)
     size = max(first.size, second.size)
     alike = min(first.size, second.size) > 0.75 * size
@@ -211,7 +211,7 @@ def _near(first: FaceBox, second: FaceBox) -> bool:
 
 
 def distinct(faces: list[Face]) -> list[Face]:
-    """Faces that hold, one for each place: the most certain."""
+    """Faces with scores from ENOUGH on and of at least MINIMUM_FACE, the best one where several overlap."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
         large = max(face.box[2] - face.box[0], face.box[3] - face.box[1]) >= MINIMUM_FACE

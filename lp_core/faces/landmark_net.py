@@ -1,10 +1,10 @@
-"""The small networks that place landmarks: one for the whole face, two that look closer at eyes and mouth.
+"""The landmark networks: one for the whole face, two that refine eyes and mouth from closer crops.
 
 Convention: landmarks are in crop pixels, whose origin is the centre of the top-left pixel; z has the same unit and
 points away from the viewer. Check: the mean face is centred at (64, 64) and its larger side is 84 pixels long.
 
 The shipped weights (fp16, batch norm folded into the convolutions) are our own, distilled from labels of MediaPipe
-Face Mesh (Apache-2.0) on example pictures of open projects and renderings of them; the recipe stands in
+Face Mesh (Apache-2.0) on example pictures of open projects and renderings of them; the recipe is in
 diffpose/training/shipped/landmarks.py.
 """
 
@@ -39,12 +39,12 @@ PART_BLOCKS = ((24, 2), (24, 1), (40, 2), (40, 1), (64, 2), (64, 1))
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the face that is looked at closer.
+    """A part of the face with a refining network of its own.
 
     Attributes:
-        name: what its weights are called.
-        points: its landmarks; of the two eyes the picture's left, the other is seen in a mirror.
-        framed: the landmarks whose mean is the middle of the crop.
+        name: name of its weights.
+        points: its landmarks; for the eyes those of the picture's left one, the other is processed mirrored.
+        framed: landmarks; their mean is the centre of the crop.
         share: side of the crop over the larger side of the face's box.
         size: pixels a side of the crop.
     """
@@ -66,7 +66,7 @@ MOUTH = Part("mouth", (*OUTER_LIPS, *INNER_LIPS), (61, 291, 0, 17, 13, 14), 0.6)
 
 
 class Convolution(nn.Module):
-    """A convolution, padded to keep the size, with batch norm while it is trained and without once it is folded."""
+    """A convolution, padded to keep the size, with batch norm in training and without once it is folded."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, normalised: bool) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Convolution(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow; added to the input where shapes agree (Sandler et al. 2018, fig. 3)."""
+    """Expansion, depthwise convolution, projection; residual where shapes agree (Sandler et al. 2018, fig. 3)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, normalised: bool) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class InvertedResidual(nn.Module):
 
 
 class Backbone(nn.Module):
-    """The convolutions that all the networks share: square crops (B, 3, size, size) in 0…1 to features (B, n)."""
+    """The convolutions common to all networks: square crops (B, 3, size, size) in 0…1 to features (B, n)."""
 
     def __init__(self, size: int, blocks: tuple[tuple[int, int], ...], normalised: bool) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class LandmarkNet(Backbone):
     """A face's crop to its landmarks, as coefficients of a principal-component model of faces.
 
     Args:
-        normalised: with batch norm, as it is trained; `folded` gives the same network without.
+        normalised: with batch norm, for training; `folded` returns the same network without.
     """
 
     mean: Tensor
@@ -157,7 +157,7 @@ Network = TypeVar("Network", bound=Backbone)
 
 
 def folded(network: Network) -> Network:
-    """The same function with every batch norm folded into its convolution, ready to be shipped."""
+    """The same network with every batch norm folded into its convolution, as it is shipped."""
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
     result = copy.deepcopy(network).eval()
@@ -170,13 +170,13 @@ def folded(network: Network) -> Network:
 
 @cache
 def landmark_net() -> LandmarkNet:
-    """The network for whole faces that is shipped with the pack, float32, on the CPU; not to be changed."""
+    """The shipped network for whole faces, float32, on the CPU; shared, so not to be modified."""
     return _shipped(LandmarkNet(), "landmark_net.safetensors")
 
 
 @cache
 def part_net(part: Part) -> PartNet:
-    """The shipped network for a part of the face, float32, on the CPU; not to be changed."""
+    """The shipped network for a part of the face, float32, on the CPU; shared, so not to be modified."""
     return _shipped(PartNet(part), f"{part.name}_net.safetensors")
 
 

@@ -13,8 +13,8 @@ class Face:
     """A face with its landmarks.
 
     Attributes:
-        landmarks: (478, 3) in picture pixels; z has the same unit, away from the viewer, of no fixed origin.
-        score: how certain the finder is, 0…1.
+        landmarks: (478, 3) in picture pixels; z has the same unit, away from the viewer, without a fixed origin.
+        score: confidence of the finder, 0…1.
     """
 
     landmarks: Tensor

@@ -1,7 +1,7 @@
-"""Landmark layouts: which points of a face stand at the eyes and mouth, by the number of points.
+"""Landmark layouts: indices of eyes and mouth, by the number of points.
 
-A layout is told by how many points it has: 478 (MediaPipe's mesh), 203 (LivePortrait), 106 (InsightFace), 101, 68,
-9 (animals) and 5. "Left" is the picture's left. LivePortrait's spec, sections 4 and 5.
+A layout is identified by its number of points: 478 (MediaPipe's mesh), 203 (LivePortrait), 106 (InsightFace), 101,
+68, 9 (animals) and 5. "Left" is the picture's left. LivePortrait's spec, sections 4 and 5.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ TINY = 1e-6  # added to a width before dividing by it, as in the original
 
 @dataclass(frozen=True)
 class Layout:
-    """Indices into a face's points whose means are the eyes and the corners of the mouth."""
+    """Index groups of a face's points; the mean of each is an eye or a corner of the mouth."""
 
     left_eye: tuple[int, ...]
     right_eye: tuple[int, ...]
     mouth: tuple[int, ...]
     framed: tuple[int, ...] | None = None
-    """The points whose box is framed; all when None."""
+    """Points whose bounding box is framed; all when None."""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """Indices of two points that part and of the two corners between which they do."""
+    """Indices of two points on opposite rims of an opening, and of its two corners."""
 
     upper: int
     lower: int
@@ -59,7 +59,7 @@ def layout_of(points: Tensor) -> Layout:
     """The layout of landmarks (N, 2 or 3).
 
     Raises:
-        ValueError: no layout has that many points.
+        ValueError: no layout has N points.
     """
     if len(points) not in LAYOUTS:
         known = ", ".join(str(count) for count in LAYOUTS)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 MESH_POINTS = 468  # the skin; the ten points after it are the irises
 
-# Rows of the lips from the outer rim to the line where they part, eleven points each, corners included.
+# Rows of the lips from the outer rim to the inner one, eleven points each, corners included.
 UPPER_LIP_ROWS = (
     (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
     (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
@@ -25,7 +25,7 @@ UPPER_INNER, LOWER_INNER = UPPER_LIP_ROWS[-1], LOWER_LIP_ROWS[-1]
 UPPER_OUTER, LOWER_OUTER = UPPER_LIP_ROWS[0], LOWER_LIP_ROWS[0]
 UPPER_LIP = frozenset(index for row in UPPER_LIP_ROWS for index in row[1:-1])
 LOWER_LIP = frozenset(index for row in LOWER_LIP_ROWS for index in row[1:-1])
-LIP_MIDDLE = 5  # the place of the philtrum in a lip row
+LIP_MIDDLE = 5  # index of the philtrum in a lip row
 
 BROW_TOPS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)  # upper rims of both brows, left to right
 NOSE_BRIDGE, NOSE_TIP, NOSE_BASE, CHIN = 168, 1, 2, 152
@@ -36,7 +36,7 @@ OVAL = (
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 
-# Bare skin whose median colour is the complexion: cheeks, sides of the nose, chin.
+# Bare skin, the median colour of which is the complexion: cheeks, sides of the nose, chin.
 SKIN_SPOTS = (50, 280, 205, 425, 187, 411, 18, 200, 152)
 LIP_SPOTS = (11, 302, 72, 16, 85, 315, 15)
 
@@ -72,9 +72,9 @@ RIGHT_EYE = EyeLandmarks(
 )
 EYES = (LEFT_EYE, RIGHT_EYE)
 
-# The landmark nearest in meaning to each of LivePortrait's 21 implicit keypoints, as far as its published sliders
-# and templates tell: 1 and 2 brows, 3 and 7 cheeks, 11 and 15 eyes, 13 and 16 lower lids, 14 and 20 mouth corners,
-# 17 upper lip, 19 lower lip; the others spread over what hardly moves.
+# The landmark nearest in meaning to each of LivePortrait's 21 implicit keypoints, judged by its published sliders
+# and templates: 1 and 2 brows, 3 and 7 cheeks, 11 and 15 eyes, 13 and 16 lower lids, 14 and 20 mouth corners,
+# 17 upper lip, 19 lower lip; the others are spread over parts that hardly move.
 KEYPOINT_LANDMARKS = (
     10, 105, 334, 205, 4, 127, 78, 425, 356, 152, 234, 159, 308, 145, 61, 386, 374, 0, 9, 17, 291,
 )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Landmarks of one face, from a rough idea of where it stands, by looking at it again and again.
+"""Landmarks of one face by iterative refinement of a rough box.
 
-Each look cuts a crop that the last look framed. The last look is several at once, shifted, turned, resized and
-mirrored: their mean is the answer, and how far they lie apart tells whether there is a face at all, since on
-anything else the network's points follow the crop and not the picture.
+Each pass crops the face as framed by the landmarks of the pass before. The last pass has several crops, shifted,
+rotated, resized and mirrored: the mean of their predictions is the result, and their spread shows whether there is
+a face, since elsewhere the network's points follow the crop and not the picture.
 """
 
 import math
@@ -20,16 +20,16 @@ from .mesh_points import LOWER_LIP_ROWS, UPPER_LIP_ROWS
 
 SKIN = 468  # landmarks before the irises
 MOUTH_CROSS = (61, 291, 0, 17)
-PASSES = 3  # looks from a rough idea to a settled one
+PASSES = 3  # from a rough box to a converged one
 
 
 @dataclass(frozen=True)
 class FaceBox:
-    """Where a face is thought to stand.
+    """The estimated box and tilt of a face.
 
     Attributes:
-        x: middle of the face's box, picture pixels.
-        y: the same, downwards.
+        x: horizontal centre of the face's box, picture pixels.
+        y: vertical centre, downwards.
         size: larger side of the box, picture pixels.
         angle: radians by which the face is tilted clockwise.
     """
@@ -41,9 +41,9 @@ class FaceBox:
 
     @classmethod
     def of(cls, landmarks: Tensor) -> "FaceBox":
-        """Where landmarks (478, 2 or 3) in picture pixels stand.
+        """The box of landmarks (478, 2 or 3) in picture pixels.
 
-        The tilt is read from the line of the eyes and the line from eyes to mouth together.
+        The tilt is computed from the line of the eyes and the line from eyes to mouth together.
         """
         points = landmarks[:SKIN, :2]
         left, right = points[list(OUTER_EYE_CORNERS)]
@@ -62,13 +62,13 @@ class FaceBox:
         return torch.cat([linear, corner[:, None]], 1)
 
     def distance(self, other: "FaceBox") -> float:
-        """Pixels between the middles of two."""
+        """Pixels between the centres of two boxes."""
         return math.hypot(other.x - self.x, other.y - self.y)
 
     def following(self, other: "FaceBox", slack: float) -> "FaceBox":
-        """Itself moved towards another until no more than `slack` apart, in its sizes and radians alike.
+        """This box moved towards another until they differ by at most `slack`, in sizes of the box and in radians.
 
-        A crop on such a leash stands exactly still while the face does, and never jumps.
+        A crop that follows with such a dead band is exactly constant while the face is still, and never jumps.
         """
         apart = max(
             self.distance(other) / self.size,
@@ -86,7 +86,7 @@ class FaceBox:
 
 @dataclass(frozen=True)
 class Look:
-    """One way of looking at a placement: shares of its size, a factor, radians, and whether mirrored."""
+    """One augmentation of a box: shift in its sizes, scale factor, rotation in radians, and mirroring."""
 
     right: float = 0.0
     down: float = 0.0
@@ -95,7 +95,7 @@ class Look:
     mirrored: bool = False
 
     def of(self, placement: FaceBox) -> FaceBox:
-        """The placement that is cut."""
+        """The augmented box, which is cropped."""
         return replace(
             placement,
             x=placement.x + self.right * placement.size,
@@ -119,11 +119,11 @@ PART_LOOKS = (Look(), Look(0.015, 0.01, 1.05, 0.05), Look(-0.015, -0.01, 0.95, -
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Landmarks and how well the looks agree.
+    """Landmarks and the agreement of the augmented predictions.
 
     Attributes:
         landmarks: (478, 3) in picture pixels.
-        spread: mean distance of the looks' points from their mean, over the eye distance.
+        spread: mean distance of the predicted points from their mean, over the eye distance.
     """
 
     landmarks: Tensor
@@ -131,13 +131,13 @@ class Fit:
 
 
 def refine(picture: Tensor, placement: FaceBox, passes: int = PASSES, last: tuple[Look, ...] = ALL_ROUND) -> Fit:
-    """The landmarks of the face near a placement in a picture (H, W, 3).
+    """The landmarks of the face near a box in a picture (H, W, 3).
 
     Args:
         picture: RGB in 0…1.
-        placement: where to look first.
-        passes: looks that only better the placement.
-        last: the looks whose mean is given.
+        placement: initial box.
+        passes: passes that only improve the box.
+        last: augmentations of the last pass; the mean of their predictions is returned.
     """
     factor = _shrink(placement, SIZE, MARGIN)
     small, place = _pooled(picture, factor), _scaled(placement, 1 / factor)
@@ -147,7 +147,7 @@ def refine(picture: Tensor, placement: FaceBox, passes: int = PASSES, last: tupl
 
 
 def follow(picture: Tensor, placement: FaceBox, slack: float) -> tuple[FaceBox, Fit]:
-    """The face of the next frame (H, W, 3): where it is now, on a leash (FaceBox.following), and its fit."""
+    """The face in the next frame (H, W, 3): its box, moved by FaceBox.following, and its fit."""
     factor = _shrink(placement, SIZE, MARGIN)
     small, before = _pooled(picture, factor), _scaled(placement, 1 / factor)
     place = before.following(FaceBox.of(_look(small, before, STRAIGHT)[0]), slack)
@@ -155,7 +155,7 @@ def follow(picture: Tensor, placement: FaceBox, slack: float) -> tuple[FaceBox, 
 
 
 def look_closer(picture: Tensor, landmarks: Tensor) -> Tensor:
-    """The landmarks (478, 3) with eyes, brows and mouth placed anew by the networks that see only them."""
+    """The landmarks (478, 3) with eyes, brows and mouth refined by the part networks."""
     factor = _shrink(FaceBox.of(landmarks), EYE.size, EYE.share)
     small, points = _pooled(picture, factor), _scaled_points(landmarks, 1 / factor)
     sums, counts = torch.zeros_like(points), torch.zeros(len(points), 1)
@@ -169,7 +169,7 @@ def look_closer(picture: Tensor, landmarks: Tensor) -> Tensor:
 
 
 def _lips_between(before: Tensor, after: Tensor) -> Tensor:
-    """The landmarks (478, 3) with the rows inside the lips moved along with the rims: they keep their order."""
+    """The landmarks (478, 3) with the rows between the lips' rims moved along with them, so their order is kept."""
     result, change = after.clone(), after - before
     for outer, *between, inner in (UPPER_LIP_ROWS, LOWER_LIP_ROWS):
         for step, row in enumerate(between, start=1):
@@ -180,7 +180,7 @@ def _lips_between(before: Tensor, after: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _look_at_part(picture: Tensor, landmarks: Tensor, part: Part) -> list[tuple[Tensor, Tensor]]:
-    """Indices (n,) and places (n, 2) of a part's landmarks, then of its mirror image's."""
+    """Indices (n,) and positions (n, 2) of a part's landmarks, then of its mirror image's."""
     side, looks = FaceBox.of(landmarks), len(PART_LOOKS)
     indices = [torch.tensor(part.points), face_model().mirror[list(part.points)]]
     maps = []
@@ -196,7 +196,7 @@ def _look_at_part(picture: Tensor, landmarks: Tensor, part: Part) -> list[tuple[
 
 @torch.no_grad()
 def _look(picture: Tensor, placement: FaceBox, looks: tuple[Look, ...]) -> Tensor:
-    """Landmarks (looks, 478, 3) in picture pixels."""
+    """Landmarks (looks, 478, 3) in picture pixels, one prediction for each augmentation."""
     maps = [look.of(placement).to_picture() for look in looks]
     crops = _crops(picture, maps, SIZE)
     mirrored = torch.tensor([look.mirrored for look in looks])
@@ -214,14 +214,14 @@ def _crops(picture: Tensor, maps: list[Tensor], size: int) -> Tensor:
 
 @cache
 def _pixel_grid(size: int) -> Tensor:
-    """Positions (size, size, 2) of a crop's pixels as x, y; not to be changed."""
+    """Positions (size, size, 2) of a crop's pixels as x, y; cached, so not to be modified."""
     place = torch.arange(size, dtype=torch.float32)
     y, x = torch.meshgrid(place, place, indexing="ij")
     return torch.stack([x, y], -1)
 
 
 def mirror(points: Tensor, width: int = SIZE) -> Tensor:
-    """Landmarks (..., 478, 3) of a picture of the given width, as they stand in its mirror image."""
+    """Landmarks (..., 478, 3) of a picture of the given width, transformed to its mirror image."""
     swapped = points[..., face_model().mirror, :]
     return torch.cat([width - 1 - swapped[..., :1], swapped[..., 1:]], -1)
 
@@ -232,7 +232,7 @@ def _to_picture(to_picture: Tensor, points: Tensor) -> Tensor:
 
 
 def _fit(seen: Tensor, factor: int) -> Fit:
-    """What looks (looks, 478, 3) at a picture reduced by a factor agree on."""
+    """The fit of predictions (looks, 478, 3) in a picture reduced by a factor."""
     mean = seen.mean(0)
     left, right = mean[list(OUTER_EYE_CORNERS), :2]
     spread = (seen - mean)[..., :2].norm(dim=-1).mean() / (right - left).norm()
@@ -240,12 +240,12 @@ def _fit(seen: Tensor, factor: int) -> Fit:
 
 
 def _shrink(placement: FaceBox, size: int, margin: float) -> int:
-    """By how much the picture is reduced so that crops of a placement neither shrink nor grow much."""
+    """The factor to reduce the picture by, so that crops of a box are neither shrunk nor enlarged much."""
     return max(1, round(placement.size * margin / size))
 
 
 def _pooled(picture: Tensor, factor: int) -> Tensor:
-    """The picture (H, W, 3) with squares of factor × factor pixels averaged to one; the rest is dropped.
+    """The picture (H, W, 3) averaged over squares of factor × factor pixels; the remainder is dropped.
 
     Adding up shifted views takes a fifth of avg_pool2d's time with three channels at the end.
     """
@@ -260,7 +260,7 @@ def _pooled(picture: Tensor, factor: int) -> Tensor:
 
 
 def _scaled(placement: FaceBox, factor: float) -> FaceBox:
-    """The placement in a picture resized by a factor."""
+    """The box in a picture resized by a factor."""
     x, y = (placement.x + 0.5) * factor - 0.5, (placement.y + 0.5) * factor - 0.5
     return replace(placement, x=x, y=y, size=placement.size * factor)
 
@@ -272,6 +272,6 @@ def _scaled_points(points: Tensor, factor: float) -> Tensor:
 
 
 def _rotation(angle: float) -> Tensor:
-    """The axes of something tilted clockwise by `angle` radians, as columns: its right, its down."""
+    """Rotation matrix (2, 2) of a clockwise tilt by `angle` radians; its columns are right and down."""
     cosine, sine = math.cos(angle), math.sin(angle)
     return torch.tensor([[cosine, -sine], [sine, cosine]])

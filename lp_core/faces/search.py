@@ -1,4 +1,4 @@
-"""Faces in a picture, searched by the built-in finder or another one."""
+"""Face detection in a picture, by the built-in finder or another one."""
 
 import torch
 from torch import Tensor
@@ -15,19 +15,19 @@ def find_faces(
 
     Args:
         picture: (H, W, 3) RGB in 0…1.
-        finder: who looks; the built-in finder when None.
-        box: left, top, right and bottom in picture pixels of a face that is known to be there; then only that one
-            is looked at, and it is always given.
+        finder: the detector; the built-in finder when None.
+        box: left, top, right and bottom, in picture pixels, of a known face; then only this face is returned, and
+            always.
 
     Raises:
         ValueError: the picture is not (H, W, 3) or holds NaN, or the box is not inside it.
-        NoFaceError: there is no face; it carries the picture that was looked at.
+        NoFaceError: no face was found; it holds the searched picture.
     """
     _check_picture(picture)
-    seeker = finder or BuiltinFinder()
+    chosen_finder = finder or BuiltinFinder()
     if box is not None:
-        return (seeker.find_in(picture, _inside(box, picture)),)
-    faces = seeker.find(picture)
+        return (chosen_finder.find_in(picture, _inside(box, picture)),)
+    faces = chosen_finder.find(picture)
     if not faces:
         height, width = picture.shape[:2]
         raise NoFaceError(
@@ -47,7 +47,7 @@ def _check_picture(picture: Tensor) -> None:
 
 
 def _inside(box: tuple[float, float, float, float], picture: Tensor) -> tuple[float, float, float, float]:
-    """The part of a box that lies in the picture, at least two pixels a side."""
+    """The part of a box inside the picture, at least two pixels a side."""
     height, width = picture.shape[:2]
     left, top, right, bottom = box
     left, top, right, bottom = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))

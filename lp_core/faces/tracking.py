@@ -1,4 +1,4 @@
-"""Landmarks of one face through a clip, each frame looked at from where the last one left the face."""
+"""Landmarks of one face through a clip; each frame is refined from the box of the frame before."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,14 +8,14 @@ from .faces import FaceFinder
 from .finder import SPREAD_HALF
 from .refine import FaceBox, follow, look_closer
 
-SLACK = 0.02  # of the face's size, or radians, by which the crop may lie off
+SLACK = 0.02  # of the face's size, or radians, by which the crop may lag behind
 
 
 def track(frames: Iterable[Tensor], finder: FaceFinder) -> Iterator[Tensor | None]:
-    """The landmarks (478, 3) of one face in each frame (H, W, 3), in its pixels, or None where it is not seen.
+    """Yields the landmarks (478, 3), in pixels, of one face in each frame (H, W, 3); None where it is not found.
 
-    The largest face of the first frame that has one is followed. When it is lost the whole frame is searched again,
-    and the face nearest to the old place is taken.
+    The largest face of the first frame that has one is followed. When it is lost, the whole frame is searched, and
+    the face nearest to the last position is followed.
     """
     place: FaceBox | None = None
     for frame in frames:
@@ -31,13 +31,13 @@ def track(frames: Iterable[Tensor], finder: FaceFinder) -> Iterator[Tensor | Non
 
 
 def _follow(frame: Tensor, place: FaceBox) -> tuple[FaceBox, Tensor] | None:
-    """Where a face now is that was at `place`, and its landmarks, or None when it is no longer there."""
+    """The new box of the face that was at `place`, and its landmarks; None when it is no longer there."""
     now, fit = follow(frame, place, SLACK)
     return (now, fit.landmarks) if fit.spread < SPREAD_HALF else None
 
 
 def _search(frame: Tensor, finder: FaceFinder, last: FaceBox | None) -> FaceBox | None:
-    """Where a search of the whole frame finds the face: the largest, or the one nearest to where the last stood."""
+    """The box of a face found in the whole frame: the largest, or the one nearest to `last`; None for none."""
     places = [FaceBox.of(face.landmarks) for face in finder.find(frame)]
     if not places:
         return None

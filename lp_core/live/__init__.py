@@ -1,1 +1,1 @@
-"""A voice that is still arriving, drawn in time, recorded."""
+"""Live sessions: frames for speech as it arrives, in real time, and their recording."""

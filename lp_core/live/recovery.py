@@ -1,8 +1,8 @@
-"""Recordings that outlive a full disk and a killed process: what was written up to then can be played.
+"""Recordings that survive a full disk and a killed process: what was written until then can be played.
 
-A recording is written in fragments under a hidden name beside its own, locked as long as its process lives; when it
-is whole it gets its own name. One that was cut off is kept as NAME.recovered.mp4: at once when writing fails; when
-the next recording in that folder begins where the process died.
+A recording is written in fragments under a hidden name beside its own, locked while its process lives; when it is
+complete, it is renamed. An interrupted one is kept as NAME.recovered.mp4: immediately when writing fails; at the
+start of the next recording in that folder when the process died.
 """
 
 import logging
@@ -15,22 +15,22 @@ from pathlib import Path
 from ..media.files import appearing_whole, file_mode, folder_of
 
 PREFIX, MARK = ".", ".recording-"  # a recording of talk.mp4 is written as .talk.recording-x1y2z3.mp4
-FRAGMENTED_SUFFIXES = (".mp4", ".mov")  # what is written in fragments, and in one piece when it is whole
+FRAGMENTED_SUFFIXES = (".mp4", ".mov")  # written in fragments, and joined into one piece when complete
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
 def surviving(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A hidden path beside `path` to write a recording to, which becomes `path` when all went well.
+    """Context of a hidden path beside `path` to write a recording to; renamed to `path` when the block succeeds.
 
-    When the block raises, what there is to see of it is kept as `recovered_path` says, with a line in the log, and
-    what stood at `path` before is untouched. First, recordings of dead processes in that folder are kept likewise.
+    When the block raises, the part written is kept at `recovered_path`, with a log line, and an existing file at
+    `path` is untouched. Before, recordings of dead processes in that folder are kept in the same way.
 
     Raises:
         FileNotFoundError: the folder does not exist.
         PermissionError: the folder cannot be written to.
-        OSError: as the block raised it; the message names the file that was kept.
+        OSError: raised by the block; the message names the file that was kept.
     """
     target = Path(path)
     recover_recordings(folder_of(path))
@@ -47,7 +47,7 @@ def surviving(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def recover_recordings(folder: Path) -> list[Path]:
-    """Keep the recordings in a folder whose processes have died; gives the paths where they are now."""
+    """Keeps the recordings of dead processes in a folder; returns their new paths."""
     recovered = []
     for part in sorted(folder.glob(f"{PREFIX}*{MARK}*")):
         name = part.name.removeprefix(PREFIX).partition(MARK)[0] + part.suffix
@@ -58,7 +58,7 @@ def recover_recordings(folder: Path) -> list[Path]:
 
 
 def recovered_path(path: Path) -> Path:
-    """Where a recording that was cut off is kept: NAME.recovered.mp4, or with the next free number."""
+    """The path for an interrupted recording: NAME.recovered.mp4, or with the next free number."""
     number, free = 1, path.with_name(f"{path.stem}.recovered{path.suffix}")
     while free.exists():
         number += 1
@@ -68,7 +68,7 @@ def recovered_path(path: Path) -> Path:
 
 @contextmanager
 def _locked_part(target: Path) -> Iterator[Path]:
-    """An empty file to record to. It gets its name when it is locked, so that nobody takes it for a dead one's."""
+    """Yields an empty file to record to, named once it is locked, so it is never taken for a dead process's."""
     try:
         handle, name = tempfile.mkstemp(prefix=PREFIX, suffix=f".part{target.suffix}", dir=folder_of(target))
     except OSError as error:
@@ -84,9 +84,9 @@ def _locked_part(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def _lock(part: Path) -> Iterator[bool]:
-    """Hold a file's lock, which ends with the process at the latest; gives False where another process has it.
+    """Holds a file's lock, which ends with the process at the latest; yields False when another process has it.
 
-    Windows has no such locks and needs none: there a file that is being written cannot be renamed.
+    Windows has no such locks and needs none: a file that is open for writing cannot be renamed there.
     """
     try:
         import fcntl
@@ -95,7 +95,7 @@ def _lock(part: Path) -> Iterator[bool]:
         return
     try:
         handle = os.open(part, os.O_RDWR)
-    except OSError:  # gone meanwhile, or another user's
+    except OSError:  # deleted meanwhile, or another user's
         yield False
         return
     try:
@@ -109,7 +109,7 @@ def _lock(part: Path) -> Iterator[bool]:
 
 
 def _finish(part: Path, target: Path) -> None:
-    """Give a whole recording its name; in one piece, as players like it best, where there is room for that."""
+    """Renames a complete recording to `target`; joined into one piece where the disk has room for it."""
     import av
 
     if target.suffix.lower() in FRAGMENTED_SUFFIXES:
@@ -125,7 +125,7 @@ def _finish(part: Path, target: Path) -> None:
 
 
 def _join_fragments(part: Path, joined: Path) -> None:
-    """Copy a fragmented file into an ordinary one with its index in front; nothing is encoded anew."""
+    """Copies a fragmented file to an ordinary one with its index in front, without encoding anew."""
     import av
 
     from ..media.formats import MP4_OPTIONS
@@ -140,16 +140,16 @@ def _join_fragments(part: Path, joined: Path) -> None:
 
 
 def _keep(part: Path, target: Path) -> Path | None:
-    """Keep a recording that was cut off, and log it; None, and no file, where no frame of it can be seen."""
+    """Keeps and logs an interrupted recording; returns its path, or None, with no file, when it has no frames."""
     if not _has_frames(part):
-        with suppress(OSError):  # on Windows its process lives
+        with suppress(OSError):  # on Windows: its process is still alive
             part.unlink()
         return None
     kept = recovered_path(target)
     try:
         part.chmod(file_mode())
         part.rename(kept)
-    except OSError:  # on Windows its process lives
+    except OSError:  # on Windows: its process is still alive
         return None
     _log.warning("The recording %s was cut off; what there is of it was kept as %s.", target.name, kept)
     return kept

@@ -1,13 +1,14 @@
-"""A voice that is still arriving, to a portrait that says it: frames in time, or none.
+"""Speech that is still arriving, to frames of a portrait that speaks it, on time or dropped.
 
-    sound ─ push ─► arrived ─ hear ─► settled motion ─ draw ─► frame n, or nothing in its place
-      └───────────► audience ◄──────────────────────────────────┘
+    sound ─ push ─► arrived ─ hear ─► final motion ─ draw ─► frame n, or nothing in its place
+      └───────────► audience ◄────────────────────────────────┘
 
-The clock is the sound that has arrived, and no other until it ends. Frame n belongs to second n / fps of it and is
-due `latency` seconds of sound later. A frame that cannot be ready before it is more than a frame behind is dropped,
-so that pictures are never late for their sound, however slow the machine; sound is never dropped.
+The clock is the duration of the sound received, and no other until it ends. Frame n belongs to second n / fps of
+it and is due `latency` seconds of sound later. A frame that cannot be ready within one frame of its due time is
+dropped, so that pictures are never late for their sound, however slow the machine; sound is never dropped.
 
-`LiveHead` has the times and the rule and knows no threads; `LiveSession` hears in one thread and draws in another.
+`LiveHead` has the schedule and the drop rule, without threads; `LiveSession` runs speech analysis in one thread and
+drawing in another.
 """
 
 import math
@@ -32,33 +33,33 @@ from ..motion.sequence import MotionSequence
 from ..render.portrait import Portrait, RenderOptions
 from ..render.render import render
 
-HEARING_RATE = 16_000  # samples a second that streams of motion hear
-RESERVE = 0.2  # seconds from a frame's motion being settled until it is due, at least
-LONGEST = 60.0  # seconds of latency, beyond which too much would wait
-BEHIND = 10.0  # seconds that hearing may be behind the sound before it is given up
-DRAWN = 5  # latest frames, whose median time the next one is expected to take
-PATIENCE = 1.0  # seconds of dropped frames after which one is tried, whatever it is expected to take
+HEARING_RATE = 16_000  # samples a second of the sound that motion streams take
+RESERVE = 0.2  # seconds, at least, from a frame's motion being final until the frame is due
+LONGEST = 60.0  # seconds of latency; more would queue too many frames
+BEHIND = 10.0  # seconds that motion may be behind the sound before pushing raises
+DRAWN = 5  # latest frames; their median drawing time predicts the next one's
+PATIENCE = 1.0  # seconds of dropped frames after which one is drawn regardless of the prediction
 
 
 class MotionStream(Protocol):
-    """Motion of a voice that is still arriving; see diffpose.live."""
+    """Motion of speech that is still arriving; see diffpose.live."""
 
     @property
     def fps(self) -> Fraction:
-        """Frames a second."""
+        """Frames per second."""
         ...
 
     @property
     def delay(self) -> float:
-        """Seconds of sound from a frame's moment on until it settles, at most."""
+        """Seconds of sound after a frame's time that its motion needs to become final, at most."""
         ...
 
     def push(self, sound: Tensor) -> MotionSequence | None:
-        """The motion settled by more sound (S,), 16 kHz mono, of any length; None while nothing new is settled."""
+        """The frames made final by more sound (S,), 16 kHz mono, of any length; None when there are none."""
         ...
 
     def finish(self) -> MotionSequence | None:
-        """The motion still open when the voice ends; None for none."""
+        """The remaining frames when the voice ends; None when there are none."""
         ...
 
 
@@ -67,7 +68,7 @@ class Schedule:
     """When frames are due.
 
     Attributes:
-        fps: frames a second.
+        fps: frames per second.
         latency: seconds from a sound's arrival until its frame is due.
     """
 
@@ -75,22 +76,22 @@ class Schedule:
     latency: float
 
     def offset(self, index: int, position: float) -> float:
-        """Seconds that frame `index` is behind when `position` seconds of sound have arrived; early is below 0."""
+        """Seconds that frame `index` is late when `position` seconds of sound have arrived; early is below 0."""
         return position - float(index / self.fps) - self.latency
 
     def is_late(self, index: int, position: float) -> bool:
-        """Whether the frame is more than a frame behind."""
+        """Whether the frame is late by more than one frame's duration."""
         return self.offset(index, position) > float(1 / self.fps)
 
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """A frame as the audience gets it.
+    """A frame as it is sent to the audience.
 
     Attributes:
-        index: counted from 0; it belongs to second index / fps of the sound.
-        picture: (H, W, 3) uint8 on the CPU; None where the frame is dropped and the one before it stays.
-        offset: see Schedule.offset, when it was ready or given up.
+        index: counted from 0; its time is second index / fps of the sound.
+        picture: (H, W, 3) uint8 on the CPU; None when the frame is dropped and the one before it stays.
+        offset: `Schedule.offset` when the frame was ready or dropped.
     """
 
     index: int
@@ -99,40 +100,40 @@ class LiveFrame:
 
 
 class Audience(Protocol):
-    """Who sees and hears a live head. Nothing of it may wait: it is called in the midst of the work."""
+    """A receiver of the sound and frames of a live head. Its methods must not block: worker threads call them."""
 
     def sound(self, samples: Tensor) -> None:
-        """More sound (channels, S), as it arrives."""
+        """Receives more sound (channels, S), as it arrives."""
         ...
 
     def frame(self, frame: LiveFrame) -> None:
-        """The next frame; none is left out, and none comes before its sound."""
+        """Receives the next frame, drawn or dropped; every index comes once, in order, after its sound."""
         ...
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """Called after the last frame and sound."""
         ...
 
 
 class LiveHead:
-    """A portrait that says what arrives; one thread may push, one hear and one draw.
+    """A portrait that speaks sound as it arrives; one thread may call `push`, one `hear` and one `draw`.
 
     Args:
-        portrait: who speaks.
-        stream: a new one; it makes the motion.
-        sound: an empty track, which the voice arrives at.
-        latency: seconds from a sound to its frame; by default the stream's delay and RESERVE.
+        portrait: the speaking portrait.
+        stream: unused motion stream.
+        sound: empty track that the voice is added to.
+        latency: seconds from a sound to its frame; by default the stream's delay plus RESERVE.
         options: how frames are drawn.
-        clock: seconds from some moment on; it goes on where the voice ends.
+        clock: returns monotonic seconds; it measures the time after the voice has ended.
 
     Raises:
-        ValueError: a latency that no frame can be drawn in, or of more than LONGEST seconds.
+        ValueError: the latency is below the stream's delay, or above LONGEST seconds.
 
     Attributes:
         schedule: when frames are due.
-        sound: the track that the voice arrives at.
-        has_heard_all: whether the voice has ended and all motion of it is settled.
-        next_frame: the one that is drawn or dropped next.
+        sound: the track that the voice is added to.
+        has_heard_all: whether the voice has ended and all its motion is final.
+        next_frame: index of the next frame to draw or drop.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class LiveHead:
         self._resampler = Resampler(sound.sample_rate, HEARING_RATE)
         self._mixdown = Mixdown(sound.sample_rate)
         self._room = math.ceil(2 * self.schedule.latency * stream.fps)  # frames that may wait to be drawn
-        self._waiting: deque[tuple[MotionSequence, int]] = deque()  # frames, as places in what settled together
+        self._waiting: deque[tuple[MotionSequence, int]] = deque()  # frames: a motion and an index in it
         self._clock, self._end = clock, math.inf  # when the voice ended
         self.has_heard_all = False
         self._heard = 0  # samples
@@ -165,7 +166,7 @@ class LiveHead:
 
     @property
     def position(self) -> float:
-        """Seconds of sound that have arrived, and those since it ended: the clock."""
+        """The clock: seconds of sound received, plus those since it ended."""
         return self.sound.arrived / self.sound.sample_rate + max(self._clock() - self._end, 0.0)
 
     @property
@@ -174,31 +175,32 @@ class LiveHead:
 
     @property
     def frames(self) -> int:
-        """Frames that cover the sound that has arrived."""
+        """Number of frames that cover the sound received so far."""
         return frame_count(self.sound.arrived, self.sound.sample_rate, self.schedule.fps)
 
     @property
     def is_done(self) -> bool:
-        """Whether the voice has ended and every frame of it was given."""
+        """Whether the voice has ended and all its frames were drawn or dropped."""
         return self.has_heard_all and self.next_frame >= self.frames
 
     @property
     def has_sound(self) -> bool:
-        """Whether there is something to hear now."""
+        """Whether `hear` has sound to process."""
         return not self.has_heard_all and len(self._waiting) < self._room and (
             self._has_ended or self._heard < self.sound.arrived
         )  # fmt: skip
 
     @property
     def has_frame(self) -> bool:
-        """Whether there is a frame to draw now."""
+        """Whether `draw` has a frame to draw."""
         return not self.is_done and (self.has_heard_all or bool(self._waiting))
 
     def push(self, samples: Tensor) -> None:
-        """More of the voice (channels, S).
+        """Adds more of the voice (channels, S).
 
         Raises:
-            ValueError: sound of another shape, with NaN, after the end, or hearing that is far behind.
+            ValueError: the sound has another shape, holds NaN or comes after the end, or motion is more than BEHIND
+                seconds behind.
         """
         if self._has_ended:
             raise ValueError("The voice has ended; start anew for more of it.")
@@ -210,15 +212,15 @@ class LiveHead:
         self.sound.push(samples)
 
     def finish(self) -> None:
-        """Nothing more of the voice comes; from now on the clock goes by itself."""
+        """Marks the end of the voice; from now on the clock runs by itself."""
         self._end = min(self._end, self._clock())
 
     def hear(self) -> None:
-        """Make motion of the sound that has arrived since the last call."""
-        ended = self._has_ended  # looked at first: what came before the end is then there
+        """Generates motion for the sound received since the last call."""
+        ended = self._has_ended  # read first: all sound pushed before the end is then in the track
         sound = self.sound.take(self.sound.arrived)
-        heard = self._resampler.resampled(self._mixdown.mixed(sound), last=ended)[0]
-        self._settle(self._stream.push(heard))
+        samples = self._resampler.resampled(self._mixdown.mixed(sound), last=ended)[0]
+        self._settle(self._stream.push(samples))
         if ended:
             self._settle(self._stream.finish())
         self._heard += sound.shape[1]
@@ -229,7 +231,7 @@ class LiveHead:
             self._waiting.extend((motion, place) for place in range(len(motion)))
 
     def draw(self) -> LiveFrame:
-        """The next frame, drawn, or dropped where it could not be ready in time."""
+        """The next frame, drawn, or dropped when it cannot be ready in time."""
         index, start = self.next_frame, self.position
         settled = self._waiting.popleft() if self._waiting else None
         picture = None
@@ -242,10 +244,10 @@ class LiveHead:
         return self._in_time(index, picture)
 
     def _is_worth_drawing(self, index: int, position: float) -> bool:
-        """Whether a frame that is begun now is expected in time; after long waiting one is tried to find out.
+        """Whether a frame started now is expected on time; after PATIENCE seconds of drops, if not late yet.
 
-        A frame is begun only where it is expected when it is due: the frame's time that it may be late by is left
-        for what takes longer than expected.
+        A frame is started only when it is expected by its due time: the one frame of permitted lateness is the
+        margin for drawing that takes longer than expected.
         """
         if self._dropped >= PATIENCE * self.schedule.fps:
             return not self.schedule.is_late(index, position)
@@ -266,20 +268,18 @@ class LiveHead:
 
 
 def picture_bytes(picture: Tensor) -> Tensor:
-    """A picture (H, W, 3) in 0…1 as uint8 on the CPU, turned into it where it was drawn."""
+    """A picture (H, W, 3) in 0…1 as uint8 on the CPU, converted on its own device."""
     return as_bytes(picture).cpu()
 
 
 def measured_latency(portrait: Portrait, stream: MotionStream, options: RenderOptions | None = None) -> float:
-    """Seconds from a sound to its frame that this machine can hold: the stream's delay and twice its own work.
+    """The latency, in seconds, that this machine can sustain: the stream's delay plus twice the time of its work.
 
-    RESERVE is the least that is left for that work.
-
-    All that is slow the first time is over afterwards.
+    At least RESERVE is left for that work. The measurement also warms up networks and caches.
 
     Args:
-        portrait: who will be drawn.
-        stream: one to be used up.
+        portrait: the portrait to be drawn.
+        stream: a motion stream for the measurement, which is consumed.
         options: how frames will be drawn.
     """
     settled, drawn, still = [], [], MotionSequence.still(1, stream.fps)
@@ -296,11 +296,11 @@ def measured_latency(portrait: Portrait, stream: MotionStream, options: RenderOp
 
 
 class LiveSession:
-    """A live head at work in two threads; leaving it ends them, whatever the moment, and then the audience's part.
+    """A context that runs a live head in two threads; leaving it stops them at any time, then ends the audience.
 
     Args:
-        head: who speaks.
-        audience: who sees it.
+        head: the live head.
+        audience: receivers of its sound and frames.
     """
 
     def __init__(self, head: LiveHead, audience: Sequence[Audience] = ()) -> None:
@@ -324,11 +324,11 @@ class LiveSession:
             self._raise()
 
     def push(self, samples: Tensor) -> None:
-        """More of the voice (channels, S), from one thread at a time; see LiveHead.push.
+        """Adds more of the voice (channels, S), from one thread at a time; see LiveHead.push.
 
         Raises:
-            ValueError: as there.
-            Exception: whatever ended the work.
+            ValueError: as LiveHead.push.
+            Exception: the error that ended a worker thread.
         """
         self._raise()
         self._head.push(samples)
@@ -337,10 +337,10 @@ class LiveSession:
         self._tell()
 
     def finish(self) -> None:
-        """Nothing more of the voice comes: return when the last frame is drawn.
+        """Marks the end of the voice, and waits until the last frame is drawn.
 
         Raises:
-            Exception: whatever ended the work before.
+            Exception: the error that ended a worker thread.
         """
         self._head.finish()
         self._tell()
@@ -350,7 +350,7 @@ class LiveSession:
 
     def _close(self) -> None:
         self._is_closed = True
-        with ExitStack() as ends:  # all of it is done, whatever fails or interrupts a part
+        with ExitStack() as ends:  # every callback runs, even when another raises
             for one in self._audience:
                 ends.callback(one.end)
             ends.callback(self._give_up)
@@ -379,7 +379,7 @@ class LiveSession:
         try:
             with torch.inference_mode():
                 work()
-        except BaseException as error:  # it belongs to who pushes the voice
+        except BaseException as error:  # of any kind: raised again in the thread that pushes the voice
             self._error = error
             self._is_closed = True
             self._tell()
@@ -395,18 +395,18 @@ class LiveSession:
             self._tell()
 
     def _wait_for(self, something: Callable[[], bool], end: Callable[[], bool]) -> bool:
-        """Whether there is something to do, waited for; not after the end."""
+        """Waits for work; returns whether there is any, False after the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or something() or end())
             return not self._is_closed and not end()
 
 
 class Tally:
-    """An Audience that counts.
+    """An Audience that counts frames.
 
     Attributes:
-        frames: all so far.
-        dropped: those that were not shown.
+        frames: number of frames so far.
+        dropped: number of dropped ones among them.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a live voice comes from: a file at its own pace, or a microphone of this machine."""
+"""Sources of live speech: a sound in real time, or a microphone of this machine."""
 
 import importlib
 import time
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PIECE = 0.02  # seconds; longer ones let the first frames of each wait
-WAKE = 0.2  # seconds; a queue that waits without a limit would not let Ctrl-C through
+PIECE = 0.02  # seconds; longer pieces delay their first frames
+WAKE = 0.2  # seconds; a wait on a queue without a time limit would block Ctrl-C
 
 
 def at_its_pace(
@@ -20,13 +20,13 @@ def at_its_pace(
     clock: Callable[[], float] = time.monotonic,
     wait: Callable[[float], None] = time.sleep,
 ) -> Generator[Tensor, None, None]:
-    """Pieces (channels, S) of a sound, each given when it would have been heard.
+    """Yields pieces (channels, S) of a sound in real time, each when it has been played to its end.
 
     Args:
         waveform: (channels, S).
         sample_rate: samples a second.
-        clock: seconds from some moment on.
-        wait: returns after so many seconds.
+        clock: returns monotonic seconds.
+        wait: sleeps for a number of seconds.
     """
     begun, given = clock(), 0
     for piece in waveform.split(round(PIECE * sample_rate), dim=1):
@@ -36,18 +36,18 @@ def at_its_pace(
 
 
 def microphone(sample_rate: int, device: str | None = None) -> Generator[Tensor, None, None]:
-    """Pieces (1, S) of what a microphone hears, as it hears them, without end; closing it lets go of it.
+    """Yields pieces (1, S) from a microphone without end; closing the generator closes the microphone.
 
     Args:
         sample_rate: samples a second.
-        device: its name or number, as `python -m sounddevice` lists them; the system's usual one when None.
+        device: its name or number, as `python -m sounddevice` lists them; the system's default when None.
 
     Raises:
         ValueError: sounddevice is not installed, or there is no such microphone.
-        OSError: the microphone has gone.
+        OSError: the microphone was disconnected.
     """
     sounddevice = sound_devices()
-    heard: SimpleQueue[Tensor] = SimpleQueue()
+    pieces: SimpleQueue[Tensor] = SimpleQueue()
     named = int(device) if device is not None and device.isdigit() else device
     try:
         stream = sounddevice.InputStream(
@@ -55,19 +55,19 @@ def microphone(sample_rate: int, device: str | None = None) -> Generator[Tensor,
             blocksize=round(PIECE * sample_rate),
             device=named,
             channels=1,
-            callback=lambda samples, _frames, _time, _status: heard.put(torch.from_numpy(samples.T.copy())),
+            callback=lambda samples, _frames, _time, _status: pieces.put(torch.from_numpy(samples.T.copy())),
         )
-        with stream:  # which starts it
-            while stream.active or not heard.empty():
+        with stream:  # starts the recording
+            while stream.active or not pieces.empty():
                 with suppress(Empty):
-                    yield heard.get(timeout=WAKE)
+                    yield pieces.get(timeout=WAKE)
     except (sounddevice.PortAudioError, ValueError) as error:
         raise ValueError(f"The microphone cannot be used: {error}. `python -m sounddevice` lists them.") from error
     raise OSError("The microphone has stopped; was it unplugged?")
 
 
 def sound_devices() -> Any:
-    """The package sounddevice.
+    """The imported package sounddevice.
 
     Raises:
         ValueError: it is not installed, or the PortAudio library is not.

@@ -1,1 +1,1 @@
-"""The renderer and extractor of LivePortrait's published networks."""
+"""The LivePortrait renderer and motion extractor, for its published networks."""

@@ -1,4 +1,4 @@
-"""Checkpoint files to networks: read without running anything, keys made canonical, loaded strictly."""
+"""Loading of networks from checkpoint files: no code is executed, keys are made canonical, loading is strict."""
 
 import os
 import re
@@ -28,12 +28,12 @@ NETWORKS: tuple[type[PublishedNetwork], ...] = (
 )
 STITCHING_PARTS = ("retarget_shoulder.", "retarget_mouth.", "retarget_eye.")
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-COUNTER = ".num_batches_tracked"  # of batch norm's training; some files keep it, some do not; means nothing here
+COUNTER = ".num_batches_tracked"  # of batch norm in training; in some files only, not used here
 NAMED_AT_MOST = 4  # keys in an error message
 
 
 class CheckpointError(ValueError):
-    """A checkpoint cannot be used; the message names the file, what is wrong with it and what to do."""
+    """A checkpoint cannot be used; the message names the file, the fault and a remedy."""
 
 
 def load_network(path: str | os.PathLike[str], network: type[N]) -> N:
@@ -46,8 +46,8 @@ def load_network(path: str | os.PathLike[str], network: type[N]) -> N:
         network: one of `NETWORKS`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointError: the file is damaged, hostile, of another network, or has a wrong key or shape.
+        FileNotFoundError: the file does not exist.
+        CheckpointError: the file is damaged, malicious, of another network, or has a wrong key or shape.
     """
     return build_network(read_tensors(path), network, source=str(path))
 
@@ -55,11 +55,11 @@ def load_network(path: str | os.PathLike[str], network: type[N]) -> N:
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """All tensors of a checkpoint file under canonical keys, on the CPU, in the file's own precision.
 
-    Nothing in the file is run: safetensors holds no code, and `.pth` is read by torch's restricted reader,
-    which knows tensors and plain containers only.
+    No code in the file is executed: safetensors holds none, and `.pth` is read by torch's restricted reader,
+    which permits tensors and plain containers only.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
         CheckpointError: the file cannot be read.
     """
     file = Path(path)
@@ -73,9 +73,9 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def canonical_key(key: str) -> str:
-    """A published key as the networks spell it.
+    """The key, in the networks' naming, of a published key.
 
-    Training in parallel left a leading `module.`; the stitching file has it inside each of its three parts,
+    Data-parallel training adds a leading `module.`; the stitching file has it inside each of its three parts,
     and its safetensors conversion joins it to the part's name.
 
     >>> canonical_key("retarget_eye_module.mlp.0.bias"), canonical_key("retarget_eye.module.mlp.0.bias")
@@ -86,15 +86,15 @@ def canonical_key(key: str) -> str:
 
 
 def detect(tensors: Mapping[str, Tensor]) -> type[PublishedNetwork] | None:
-    """The network a checkpoint's canonical keys belong to, or None."""
+    """The network class that a checkpoint's canonical keys belong to, or None."""
     return next((network for network in NETWORKS if network.signature in tensors), None)
 
 
 def build_network(tensors: Mapping[str, Tensor], network: type[N], source: str) -> N:
-    """A network from tensors under canonical keys, as `load_network` gives it; `source` is for messages.
+    """A network from tensors under canonical keys, as from `load_network`; `source` is for messages.
 
     Raises:
-        CheckpointError: another network's tensors, or a wrong key, shape or type.
+        CheckpointError: the tensors are another network's, or a key, shape or type is wrong.
     """
     found = detect(tensors)
     if found is not None and found is not network:
@@ -111,13 +111,13 @@ def build_network(tensors: Mapping[str, Tensor], network: type[N], source: str) 
 
 
 def _belongs(key: str, network: type[PublishedNetwork]) -> bool:
-    """Whether a key counts; the published stitching file has more in it than its three networks."""
+    """Whether a key belongs to the network; the published stitching file holds more than its three networks."""
     other = network is StitchingNetworks and not key.startswith(STITCHING_PARTS)
     return not other and not key.endswith(COUNTER)
 
 
 def _empty_network(state: Mapping[str, Tensor], network: type[N], source: str) -> N:
-    """The network of the sizes the tensors tell, without memory for its weights yet."""
+    """The network with sizes from the tensors' shapes, without memory for its weights yet."""
     try:
         with torch.device("meta"):
             return network.for_shapes({key: tensor.shape for key, tensor in state.items()})
@@ -128,7 +128,7 @@ def _empty_network(state: Mapping[str, Tensor], network: type[N], source: str) -
 
 
 def _check(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str, title: str) -> None:
-    """Compare keys, shapes and number types; complain about the first kind of fault found."""
+    """Compares keys, shapes and dtypes; raises for the first kind of fault found."""
     missing = [key for key in expected if key not in state and not key.endswith(COUNTER)]
     extra = [key for key in state if key not in expected]
     shared = [(key, tensor) for key, tensor in state.items() if key in expected]
@@ -168,7 +168,7 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 def _read_pth(file: Path) -> dict[str, Tensor]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # an altered file makes the reader trip in ever new ways, struct.error among them
+    except Exception as error:  # altered files make the reader raise many kinds of errors, such as struct.error
         raise CheckpointError(_unreadable(file, error)) from error
     if not isinstance(content, Mapping):
         kind = type(content).__name__
@@ -177,7 +177,7 @@ def _read_pth(file: Path) -> dict[str, Tensor]:
 
 
 def _flatten(content: Mapping[object, object]) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a dictionary, and of dictionaries in it under keys joined by a dot; all else is left out."""
+    """Yields the tensors of nested dictionaries, under keys joined by a dot; all else is left out."""
     for key, value in content.items():
         if isinstance(value, Tensor):
             yield f"{key}", value

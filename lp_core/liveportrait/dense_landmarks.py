@@ -1,4 +1,4 @@
-"""LivePortrait's 203 landmarks, from its optional ONNX network, for those who have the file and onnxruntime."""
+"""LivePortrait's 203 landmarks, by its optional ONNX network; needs the file and onnxruntime."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from torch import Tensor
 from ..faces.crop import CropOptions, apply_affine, crop_to_picture, cut
 
 POINTS = 203
-VIEW_SIDE = 224  # pixels a side of what the network sees
+VIEW_SIDE = 224  # pixels a side of the network's input
 VIEW = CropOptions(scale=1.5, shift_y=-0.1)
 OUTPUT = 2  # the network's third output has the points
 
@@ -28,10 +28,10 @@ class Session(Protocol):
 
 
 class DenseLandmarks:
-    """Finds 203 points of a face that is known to be there.
+    """Predicts 203 landmarks of a face that was already found.
 
     Args:
-        session: the network, as onnxruntime runs it.
+        session: onnxruntime session of the network.
     """
 
     def __init__(self, session: Session) -> None:
@@ -39,7 +39,7 @@ class DenseLandmarks:
 
     @classmethod
     def load(cls, path: Path) -> "DenseLandmarks":
-        """The network in an ONNX file, run on the CPU.
+        """Loads the network from an ONNX file, to run on the CPU.
 
         Raises:
             ImportError: onnxruntime is not installed.
@@ -49,11 +49,11 @@ class DenseLandmarks:
         return cls(InferenceSession(str(path), providers=["CPUExecutionProvider"]))
 
     def find(self, picture: Tensor, around: Tensor) -> Tensor:
-        """203 points (203, 2) in pixels of a picture (H, W, 3), on the CPU.
+        """Landmarks (203, 2) in pixels of a picture (H, W, 3), on the CPU.
 
         Args:
             picture: RGB in 0…1.
-            around: landmarks (N, 2 or 3) of the face by another finder, of any known layout.
+            around: landmarks (N, 2 or 3) of the face, of any known layout.
         """
         to_picture = crop_to_picture(around.cpu(), VIEW, VIEW_SIDE)
         view = cut(picture, to_picture.to(picture.device), VIEW_SIDE, outside="zeros").image.cpu()

@@ -3,7 +3,7 @@
 from ..weights.registry import PublishedFile, WeightEntry
 
 # LivePortrait. Code and weights are published under the MIT licence. The InsightFace and X-Pose models that the
-# original uses to find faces and animals allow no commercial use; nothing here needs them, so they are not listed.
+# original uses to find faces and animals forbid commercial use; they are not needed here, so they are not listed.
 # Sizes and checksums are those of the Hub's large-file records, as pinned by several public projects.
 _CONVERTED = ("Kijai/LivePortrait_safetensors", "59f30f36d7b791929c25437df7461d5b0e0010b1")
 _ORIGINAL = ("KlingTeam/LivePortrait", "82a4fa6735ca58432b6ce39301b4b9ee066dea47")
@@ -39,7 +39,7 @@ def _human(
 
 
 def _animal(name: str, sha256: str) -> WeightEntry:
-    """Version 1.1, the original's default; its stitching network is the human one."""
+    """An entry of version 1.1, the original's default; its stitching network is the human one."""
     return WeightEntry(
         name=f"liveportrait/animal/{name}",
         purpose=f"LivePortrait for animals: {_PURPOSES[name]}",
@@ -88,7 +88,7 @@ HUMAN = (
         folder="retargeting_models",
     ),
 )
-"""What the renderer needs for people."""
+"""Weights of the renderer for people."""
 
 
 ANIMAL = (
@@ -98,7 +98,7 @@ ANIMAL = (
     _animal("spade_generator", "6ac31a9b608f3920ec41a402b1c4e29d22007dafd79a855f204aae9307039445"),
     HUMAN[-1],
 )
-"""What the renderer needs for animals."""
+"""Weights of the renderer for animals."""
 
 
 LANDMARKS = WeightEntry(

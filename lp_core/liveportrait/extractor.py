@@ -1,4 +1,4 @@
-"""Motion read from driving clips by LivePortrait's motion network."""
+"""Motion extraction from driving clips by LivePortrait's motion network."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ from ..motion.sequence import MotionFrame, MotionSequence
 from ..render.extractor import ClipPictures, Extraction, MotionExtractor
 from .renderer import LivePortraitRenderer, network_view
 
-AT_ONCE = 8  # crops that the motion network sees at once
-STRAY = 0.15  # sides that a face may move, and share by which it may grow, before its square is set anew
+AT_ONCE = 8  # batch size of the motion network, in crops
+STRAY = 0.15  # sides that a face may move, and share that it may grow, before a new square is set
 
 
 @dataclass(frozen=True)
@@ -44,33 +44,33 @@ class _Square:
 
     @property
     def to_picture(self) -> Tensor:
-        """(2, 3) from pixels of a 512 crop."""
+        """The affine map (2, 3) from pixels of a 512 crop to the frame."""
         step = self.side / CROP_SIZE
         corner = self.x - self.side / 2, self.y - self.side / 2
         return torch.tensor([[step, 0.0, corner[0]], [0.0, step, corner[1]]])
 
     def is_near(self, other: "_Square") -> bool:
-        """Whether another square is so like this one that the face may stay in it."""
+        """Whether another square differs from this one by at most STRAY, so that this one can be kept."""
         stray = max(abs(self.x - other.x), abs(self.y - other.y), abs(self.side - other.side))
         return stray <= STRAY * self.side
 
     def frame_in(self, other: "_Square", seen: MotionFrame) -> MotionFrame:
-        """What was seen in this square as it would be seen in the other; exact, since both are level."""
+        """Motion seen in this square, converted to the other one; exact, since both are level."""
         ratio = self.side / other.side
         shift = seen.translation.new_tensor([self.x - other.x, self.y - other.y, 0.0]) * (2 / other.side)
         return replace(seen, scale=seen.scale * ratio, translation=seen.translation * ratio + shift)
 
 
 class LivePortraitExtractor(MotionExtractor):
-    """Reads motion with LivePortrait's network.
+    """Extracts motion with LivePortrait's network.
 
-    The face is looked at in a level square that stays while the face stays in it; what is seen is then told in one
-    square for the whole clip, the mean of all, as if the clip had been cropped once. So no frame has to be kept.
+    The face is cropped by a level square that is kept while the face stays in it; the motion is then converted to
+    one square for the whole clip, the mean of all, as if the clip had been cropped once. No frame has to be kept.
 
     Args:
-        renderer: whose motion network is used.
-        finder: who finds the face before it is tracked; the built-in finder when None.
-        whole_frames: the clip is cropped around the face already, or shows an animal: no face is looked for.
+        renderer: renderer with the motion network.
+        finder: face finder for the start of tracking; the built-in finder when None.
+        whole_frames: skips face detection, for clips that are already cropped around the face or show an animal.
         framing: how the face is framed; LivePortrait's for driving clips when None.
     """
 
@@ -99,7 +99,7 @@ class LivePortraitExtractor(MotionExtractor):
         return Extraction(measured_from(motion, chosen), chosen, faceless)
 
     def _faces(self, pictures: Iterator[Tensor], squares: list[_Square | None]) -> Iterator[Tensor]:
-        """Each face as the network sees it (1, 3, 256, 256); where it was, or None, is added to `squares`."""
+        """Yields each face as network input (1, 3, 256, 256); appends its square, or None, to `squares`."""
         if self._whole_frames:
             for picture in pictures:
                 squares.append(_Square.of_frame(picture))
@@ -118,7 +118,7 @@ class LivePortraitExtractor(MotionExtractor):
 
 
 def _squared(frame: Tensor) -> Tensor:
-    """A frame (H, W, 3) with black beside or above and below it, as high as wide."""
+    """A frame (H, W, 3) padded with black to a square."""
     height, width = frame.shape[:2]
     side = max(height, width)
     left, top = (side - width) // 2, (side - height) // 2
@@ -140,9 +140,9 @@ def _gathered(seen: list[MotionFrame], squares: list[_Square | None], rate: Frac
     """The motion of all frames in the mean of their squares; faceless ones are interpolated, held at the ends."""
     places = [square for square in squares if square is not None]
     mean = _Square(*(float(np.mean([getattr(place, name) for place in places])) for name in ("x", "y", "side")))
-    told = [place.frame_in(mean, frame) for place, frame in zip(places, seen, strict=True)]
-    values = {name: torch.stack([getattr(frame, name) for frame in told]) for name in MotionFrame.SHAPES}
-    motion = MotionSequence(**values, fps=rate, rest=told[0])
+    frames = [place.frame_in(mean, frame) for place, frame in zip(places, seen, strict=True)]
+    values = {name: torch.stack([getattr(frame, name) for frame in frames]) for name in MotionFrame.SHAPES}
+    motion = MotionSequence(**values, fps=rate, rest=frames[0])
     known = [index for index, square in enumerate(squares) if square is not None]
     if len(known) == len(squares):
         return motion

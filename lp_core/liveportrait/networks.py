@@ -1,4 +1,4 @@
-"""LivePortrait's five networks, found in the models folders and loaded together."""
+"""LivePortrait's five networks, loaded together from the models folders."""
 
 import logging
 from collections.abc import Sequence
@@ -30,16 +30,16 @@ class Networks:
 
 
 def unusable_weights(folders: Sequence[Path], animals: bool = False) -> str:
-    """Which weight files are missing or damaged in the models folders, as a phrase; empty when all are there."""
+    """The missing or damaged weight files, as a phrase for messages; empty when all are present."""
     return lacking(_entries(animals), folders)
 
 
 def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
-    """The networks whose weight files are in the models folders.
+    """Loads the networks from the models folders.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
-        CheckpointError: a file is not what its name says.
+        CheckpointError: a file does not hold the network of its name.
     """
     advice = "Download them, or choose the renderer `mesh`, which needs none."
     appearance, motion, warping, decoder, stitching = whole_files(
@@ -55,7 +55,7 @@ def load_networks(folders: Sequence[Path], animals: bool = False) -> Networks:
 
 
 def load_landmarks(folders: Sequence[Path]) -> DenseLandmarks | None:
-    """The optional network of 203 landmarks; None when its file or onnxruntime is not there."""
+    """The optional network of 203 landmarks; None when its file or onnxruntime is missing."""
     found = check(LANDMARKS, folders)
     if found.path is None or found.state is not State.PRESENT:
         return None

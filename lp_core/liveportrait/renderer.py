@@ -1,4 +1,4 @@
-"""The LivePortrait renderer: published weights, one portrait prepared once and drawn many times.
+"""The LivePortrait renderer, for the published weights.
 
 Guo et al. 2024, "LivePortrait: Efficient Portrait Animation with Stitching and Retargeting Control". Letters:
 x_s are the portrait's placed keypoints, x_d the driving ones; F extracts features, M motion, W warps, G decodes.
@@ -29,20 +29,20 @@ from .nets.motion_extractor import RawMotion
 from .nets.warping import WarpingNetwork
 from .networks import Networks
 
-NETWORK_SIDE = 256  # pixels a side of what F and M see
+NETWORK_SIDE = 256  # pixels a side of the input of F and M
 OPEN_MOUTH = 0.03  # lip ratio from which a portrait's mouth counts as open
 
 _log = logging.getLogger(__name__)
 
 
 class WarpingDecoder:
-    """W and G: features and keypoints to pictures, in half precision where asked and possible.
+    """W and G: features and keypoints to pictures, in half precision where requested and possible.
 
     Args:
-        warping: W; changed to the precision.
-        decoder: G; likewise.
-        device: where they will run.
-        dtype: of their convolutions; coordinates are always float32.
+        warping: W; converted to `dtype` in place.
+        decoder: G; converted to `dtype` in place.
+        device: device that they will run on.
+        dtype: dtype of their convolutions; coordinates are always float32.
         acceleration: one of acceleration.ACCELERATIONS.
     """
 
@@ -67,9 +67,10 @@ class WarpingDecoder:
         return self.start(volume, source, driving)()
 
     def start(self, volume: Tensor, source: Tensor, driving: Tensor) -> Callable[[], Tensor]:
-        """Begin to draw, without waiting for the device; what is returned waits, and gives what `paint` does.
+        """Starts drawing without waiting for the device; the returned function waits and returns as `paint`.
 
-        When half precision overflows, as on GeForce 16xx cards, this batch and all later ones are drawn in single.
+        When half precision overflows, as on GeForce 16xx cards, this batch and all later ones are drawn in single
+        precision.
 
         Args:
             volume: the portrait's features (1, 32, 16, 64, 64).
@@ -77,7 +78,7 @@ class WarpingDecoder:
             driving: x_d (T, 21, 3).
 
         Raises:
-            ValueError: the networks give NaN in single precision too.
+            ValueError: the networks return NaN in single precision too.
         """
         drawn_in, inputs = self.dtype, (volume, source, driving)
         pictures = self._attempt(*inputs)
@@ -99,7 +100,7 @@ class WarpingDecoder:
         return self._attempt(volume, source, driving)
 
     def _attempt(self, volume: Tensor, source: Tensor, driving: Tensor) -> Tensor:
-        """Pictures (T, 3, 512, 512); what works for fixed shapes only is given batches of one size."""
+        """Pictures (T, 3, 512, 512); accelerations for fixed shapes get batches padded to one size."""
         frames = len(driving)
         if self._fixed:
             self._most = max(self._most, frames)
@@ -113,12 +114,12 @@ class WarpingDecoder:
 
 @dataclass(frozen=True, eq=False)
 class SourceFeatures:
-    """What LivePortrait draws a portrait from.
+    """The data that LivePortrait draws a portrait from.
 
     Attributes:
-        face: (1, 3, 256, 256) the crop as the networks see it.
-        appearance: F, which is asked once.
-        placed: x_s (1, 21, 3) the portrait's own placed keypoints.
+        face: (1, 3, 256, 256) the crop as network input.
+        appearance: F, which runs once.
+        placed: x_s (1, 21, 3), the portrait's own placed keypoints.
         eye_ratios: (2,) lid opening over eye width, left and right.
         lip_ratio: () inner-lip opening over mouth width.
     """
@@ -137,17 +138,17 @@ class SourceFeatures:
 
 
 class LivePortraitRenderer:
-    """Draws with LivePortrait's networks: lp_core.portrait.Renderer and lp_core.retarget.Retargeter.
+    """Draws with LivePortrait's networks; implements render.portrait.Renderer and render.openings.Retargeter.
 
     F and M run in float32, since their errors move the whole picture; stitching and retargeting on the CPU.
 
     Args:
-        networks: which it takes over and moves to the device.
-        device: where it draws.
-        dtype: of the convolutions of W and G, as `device.choose_dtype` gives it.
-        landmarks: who tells how far eyes and lips stand open; the face's own landmarks do when None.
-        placement: who brings the networks to the device.
-        acceleration: of drawing, one of acceleration.ACCELERATIONS.
+        networks: the networks, which are modified and moved to the device.
+        device: device to draw on.
+        dtype: dtype of the convolutions of W and G, from `device.choose_dtype`.
+        landmarks: network that measures the openings of eyes and lips; the face's own landmarks when None.
+        placement: moves the networks to the device.
+        acceleration: one of acceleration.ACCELERATIONS.
     """
 
     def __init__(
@@ -170,19 +171,19 @@ class LivePortraitRenderer:
 
     @property
     def name(self) -> str:
-        """What the renderer is called in options and messages."""
+        """Name of the renderer in options and messages."""
         return "liveportrait"
 
     def portrait(self, picture: Tensor, face: Face, framing: CropOptions | None = None) -> Portrait:
         """The portrait of one face in a picture (H, W, 3)."""
         own = picture.to(self.device, torch.float32)
         to_picture = crop_to_picture(face.landmarks, framing or CropOptions())
-        # Black beyond the picture and plain 2×2 means, as the networks have always been used.
+        # Black beyond the picture and plain 2×2 means, as in the original.
         crop = cut(own, to_picture.to(self.device), outside="zeros")
         return self.portrait_of_crop(own, crop, face.landmarks)
 
     def portrait_of_crop(self, picture: Tensor, crop: Crop, landmarks: Tensor) -> Portrait:
-        """The portrait in a crop of a picture (H, W, 3) that was framed elsewhere."""
+        """The portrait in a given crop of a picture (H, W, 3)."""
         face = network_view(crop.image[None])
         keypoints, motion = self.read_motion(face)
         rest = motion[0]
@@ -192,7 +193,7 @@ class LivePortraitRenderer:
         return Portrait(picture, crop, landmarks, keypoints[0], rest, self, source)
 
     def read_motion(self, faces: Tensor) -> tuple[Tensor, list[MotionFrame]]:
-        """Canonical keypoints (B, 21, 3) and motion of crops (B, 3, 256, 256) as `network_view` gives them."""
+        """Canonical keypoints (B, 21, 3) and motion of crops (B, 3, 256, 256) from `network_view`."""
         self._ensure_loaded(len(faces) * frame_bytes(torch.float32))
         with torch.inference_mode():
             raw = self._motion(faces.to(self.device, torch.float32))
@@ -201,15 +202,15 @@ class LivePortraitRenderer:
 
     @property
     def batches_ahead(self) -> int:
-        """How many batches are to be started before the first of them is asked for, so that a GPU never idles."""
+        """Number of batches to start before waiting for the first of them, so that a GPU never idles."""
         return int(self.device.type == "cuda")
 
     def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
-        """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
+        """Frames (T, H, W, 3) in 0…1 of a portrait; `motion` holds its own, absolute poses and expressions."""
         return self.start(portrait, motion, options)()
 
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
-        """Begin to draw without waiting for the device; what is returned waits, and gives what `draw` does."""
+        """Starts drawing without waiting for the device; the returned function waits and returns as `draw`."""
         features: SourceFeatures = portrait.drawing
         self._ensure_loaded(
             min(len(motion), options.batch_size, LARGEST_BATCH) * frame_bytes(self._warping_decoder.dtype)
@@ -231,10 +232,10 @@ class LivePortraitRenderer:
         return finished
 
     def driving_keypoints(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
-        """x_d (T, 21, 3), float32 on the CPU: what W is asked to move the portrait's keypoints to.
+        """x_d (T, 21, 3), float32 on the CPU: the driving keypoints, input of W.
 
-        In the original's order (LivePortrait's spec, section 3.4): stitching, then the portrait's own lips and eyes
-        set right, then the multiplier, which so scales them all.
+        In the original's order (LivePortrait's spec, section 3.4): stitching, then the correction of the portrait's
+        own lips and eyes, then the multiplier, which scales all of these.
         """
         source = portrait.drawing.placed
         with torch.inference_mode():
@@ -252,17 +253,17 @@ class LivePortraitRenderer:
         return driving + keypoints + F.pad(shift, (0, 1))[:, None]
 
     def lip_displacement(self, portrait: Portrait, ratios: Tensor) -> Tensor:
-        """See `retarget.Retargeter`."""
+        """See `render.openings.Retargeter`."""
         source: SourceFeatures = portrait.drawing
-        asked = torch.stack([source.lip_ratio.expand_as(ratios), ratios], -1)
+        inputs = torch.stack([source.lip_ratio.expand_as(ratios), ratios], -1)
         with torch.no_grad():
-            return self._stitching.mouth_delta(source.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.mouth_delta(source.placed.expand(len(ratios), -1, -1), inputs)
 
     def eye_displacement(self, portrait: Portrait, left: Tensor, right: Tensor) -> Tensor:
-        """See `retarget.Retargeter`.
+        """See `render.openings.Retargeter`.
 
-        The network knows one opening for both eyes, so it is asked for each, and each answer is taken for its own
-        eye's keypoints and half for all others.
+        The network has one opening for both eyes, so it runs once for each eye; each result is used for the
+        keypoints of its own eye, and their mean for all others.
         """
         of_left, of_right = self._both_eyes(portrait, left), self._both_eyes(portrait, right)
         either = (of_left + of_right) / 2
@@ -272,12 +273,12 @@ class LivePortraitRenderer:
 
     def _both_eyes(self, portrait: Portrait, ratios: Tensor) -> Tensor:
         source: SourceFeatures = portrait.drawing
-        asked = torch.cat([source.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
+        inputs = torch.cat([source.eye_ratios.expand(len(ratios), 2), ratios[:, None]], -1)
         with torch.no_grad():
-            return self._stitching.eye_delta(source.placed.expand(len(ratios), -1, -1), asked)
+            return self._stitching.eye_delta(source.placed.expand(len(ratios), -1, -1), inputs)
 
     def _setting_right(self, portrait: Portrait, options: RenderOptions) -> Tensor:
-        """Displacement (1, 21, 3) that closes the portrait's own mouth and brings its eyes to a wanted opening."""
+        """Displacement (1, 21, 3) that closes the portrait's own mouth and brings its eyes to a given opening."""
         source: SourceFeatures = portrait.drawing
         moved = torch.zeros_like(source.placed)
         if options.close_mouth and options.relative and source.lip_ratio >= OPEN_MOUTH:
@@ -289,10 +290,10 @@ class LivePortraitRenderer:
 
 
 def network_view(crops: Tensor) -> Tensor:
-    """Crops (B, S, S, 3) as F and M see them, (B, 3, 256, 256).
+    """Crops (B, S, S, 3) resized to the input of F and M, (B, 3, 256, 256).
 
-    Bilinear up to 512, where that is the mean of 2×2 pixels, as in the original; larger ones are averaged over all
-    their pixels, so that nothing flickers.
+    Bilinear up to 512, where that is the mean of 2×2 pixels, as in the original; larger crops are averaged over all
+    their pixels, so that clips do not flicker.
     """
     images, size = crops.permute(0, 3, 1, 2), (NETWORK_SIDE, NETWORK_SIDE)
     shrinks_much = images.shape[-1] > 2 * NETWORK_SIDE
@@ -300,22 +301,22 @@ def network_view(crops: Tensor) -> Tensor:
 
 
 def motion_frames(raw: RawMotion) -> list[MotionFrame]:
-    """What M's heads say of B pictures, as motion on the CPU."""
+    """Motion frames, on the CPU, from the outputs of M's heads for B pictures."""
     rotation = torch.stack([angle_degrees(angle) for angle in (raw.pitch, raw.yaw, raw.roll)], -1)
     values = (value.cpu().clone() for value in (raw.expression, rotation, raw.scale, raw.translation))
     return [MotionFrame(*frame) for frame in zip(*values, strict=True)]
 
 
 def _values(motion: MotionFrame | MotionSequence) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Expression, rotation, scale and translation, in the order `transform` takes them."""
+    """Expression, rotation, scale and translation, in the order of `transform`'s arguments."""
     return motion.expression, motion.rotation, motion.scale, motion.translation
 
 
 def _anchored(source: Tensor, driving: Tensor, portrait: Portrait, driver_rest: MotionFrame) -> Tensor:
-    """x_d measured from the driver's rest frame and made as large as the portrait's face.
+    """x_d relative to the driver's rest frame, scaled to the size of the portrait's face.
 
     x_s + g · (x_d − x_rest), g = √V(x_s) / √V(x_rest) with the hulls' volumes V: the original's option
-    `expression-friendly`. Motion taken relative to rest has x_rest = x_s, so nothing changes then.
+    `expression-friendly`. Relative motion has x_rest = x_s, so it is unchanged.
     """
     rest = transform(portrait.keypoints, *(value[None] for value in _values(driver_rest)))
     return source + spread_ratio(source[0], rest[0]) * (driving - rest)

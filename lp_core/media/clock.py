@@ -3,19 +3,20 @@
 import logging
 from array import array
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from .rates import USUAL_FPS
-from .streams import KINDS, Kind, packets
+from .streams import KINDS, Kind, decoder_of, packets
 
 if TYPE_CHECKING:
-    from av import Packet
+    from av import Packet, VideoFrame
     from av.container import InputContainer
 
 LONGEST_GAP = 60  # seconds without pictures and without sound that are kept
@@ -109,6 +110,14 @@ class Track:
         return self.clock.time_base
 
 
+class Timed(NamedTuple):
+    """A decoded VideoFrame or AudioFrame, its continuous time in ticks if known, and its part of the stream."""
+
+    time: int | None
+    frame: Any
+    part: int
+
+
 @dataclass(frozen=True, eq=False)
 class Film:
     """What the packets of a file tell, without decoding.
@@ -117,6 +126,7 @@ class Film:
         path: the file.
         video: its pictures, None without.
         audio: its sound, None without.
+        first: the first picture that can be decoded, None without any.
         rate: frames a second by the file's header, None where it says none.
         pixel_aspect: width by height of a pixel, None where the header does not say.
         metadata: texts that the file carries.
@@ -125,6 +135,7 @@ class Film:
     path: Path
     video: Track | None
     audio: Track | None
+    first: Timed | None
     rate: Fraction | None
     pixel_aspect: Fraction | None
     metadata: Mapping[str, str]
@@ -156,16 +167,21 @@ class _Part:
 class _Stream:
     """The packets of one stream, gathered."""
 
-    def __init__(self, index: int, time_base: Fraction, rate: Fraction | None, stamped_by: Stamps) -> None:
-        self.index, self.time_base = index, time_base
+    def __init__(self, stream: Any, rate: Fraction | None, stamped_by: Stamps) -> None:
+        self.index, self.time_base = stream.index, Fraction(stream.time_base or 1)
+        self._decoder: Any = decoder_of(stream) if stream.type == "video" else None
+        self._first: VideoFrame | None = None
+        self._first_part = 0
         self.parts = [_Part()]
         self.stamped_by: Stamps = stamped_by
-        self._step = round(1 / (rate or USUAL_FPS) / time_base)  # ticks, of packets without any times
+        self._step = round(1 / (rate or USUAL_FPS) / self.time_base)  # ticks, of packets without any times
         self._timeless = 0
-        self._numbers = Parts(time_base)
+        self._numbers = Parts(self.time_base)
 
     def add(self, packet: "Packet") -> None:
         part = self._numbers.part_of(packet)
+        if self._decoder is not None and self._first is None:
+            self._look(packet)
         if packet.is_discard or not packet.size:
             return
         if self.stamped_by == "pts" and packet.pts is None:
@@ -177,6 +193,24 @@ class _Stream:
             stamp = self._timeless * self._step
             self._timeless += 1
         self.parts[part].add(stamp, packet.duration or 0)
+
+    def _look(self, packet: "Packet") -> None:
+        """Decode a packet, in the hope of the first picture."""
+        import av
+
+        if self.stamped_by == "dts":
+            packet.pts = packet.dts
+        with suppress(av.FFmpegError):
+            self._first = next(iter(self._decoder.decode(packet)), None)
+            self._first_part = self._numbers.current
+
+    def first_picture(self, track: Track) -> Timed | None:
+        """The first picture of the stream, which became a track."""
+        if self._first is None:
+            return None
+        stamp = None if self.stamped_by == "order" else self._first.pts
+        time = int(track.times[0]) if stamp is None else track.clock.continuous(stamp, self._first_part)
+        return Timed(time, self._first, self._first_part)
 
     def bounds(self, number: int) -> tuple[Fraction, Fraction] | None:
         """Seconds from which to which a part lasts, by its own clock; None where it is empty."""
@@ -209,10 +243,7 @@ def scan(container: "InputContainer", path: Path, indices: "dict[Kind, int]") ->
     chosen: dict[int, Any] = {index: container.streams[index] for index in indices.values()}
     picture: Any = chosen.get(indices.get("video", -1))
     rate = picture and (picture.average_rate or picture.guessed_rate)
-    streams = {
-        index: _Stream(index, Fraction(stream.time_base or 1), rate, _stamps(container, stream))
-        for index, stream in chosen.items()
-    }
+    streams = {index: _Stream(stream, rate, _stamps(container, stream)) for index, stream in chosen.items()}
     for packet in packets(container, list(chosen.values())):
         streams[packet.stream.index].add(packet)  # flushing packets have no index of their own
     video, audio = (streams.get(indices.get(kind, -1)) for kind in KINDS)
@@ -226,7 +257,8 @@ def scan(container: "InputContainer", path: Path, indices: "dict[Kind, int]") ->
     tracks = {index: stream.track(shifts[index], cuts) for index, stream in streams.items()}
     pictures, sound = (tracks.get(indices.get(kind, -1)) for kind in KINDS)
     aspect = picture and picture.sample_aspect_ratio
-    return Film(path, pictures, sound, rate, aspect, dict(container.metadata))
+    first = None if video is None or pictures is None else video.first_picture(pictures)
+    return Film(path, pictures, sound, first, rate, aspect, dict(container.metadata))
 
 
 def _stamps(container: "InputContainer", stream: Any) -> Stamps:

@@ -1,11 +1,10 @@
 """What a stream holds, decoded: frames with their continuous times, damaged packets stepped over."""
 
 from collections.abc import Callable, Iterator
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from .clock import Film, Parts, Track, scan
-from .streams import Damage, Kind, audio_streams, opened, packets, seconds_of, video_stream
+from .clock import Film, Parts, Timed, Track, scan
+from .streams import Damage, Kind, audio_streams, decoder_of, opened, packets, seconds_of, video_stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     Frame = VideoFrame | AudioFrame
 
 SEEK_BACK = 1  # seconds that a seek which landed too late goes further back, doubled each time
-# Decoders of FFmpeg's own that leave the transparency out which a WebM file says it has, and those that read it.
-DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 SILENCE = 1e-4  # amplitude below which a track of several is taken for an empty one
 
 
@@ -36,7 +33,7 @@ def film_of(path: "Path") -> Film:
             heard = (index for index in candidates if len(candidates) == 1 or _is_heard(path, index))
             indices["audio"] = next(heard, candidates[0])
         if not indices:
-            return Film(path, None, None, None, None, {})
+            return Film(path, None, None, None, None, None, {})
         return scan(container, path, indices)
 
 
@@ -50,14 +47,6 @@ def _is_heard(path: "Path", index: int) -> bool:
             if any(abs(block.to_ndarray()).max(initial=0) > SILENCE for block in floats):
                 return True
     return False
-
-
-class Timed(NamedTuple):
-    """A decoded VideoFrame or AudioFrame, its continuous time in ticks if known, and its part of the stream."""
-
-    time: int | None
-    frame: Any
-    part: int
 
 
 def decoded(
@@ -141,7 +130,7 @@ def _decoded(
     """The frames of a stream, of which each packet is placed before it is decoded."""
     import av
 
-    decoder = _decoder(stream)
+    decoder = decoder_of(stream)
     for packet in packets(container, [stream], damage):
         seconds = seconds_of(packet)
         place(packet)
@@ -155,25 +144,3 @@ def _decoded(
 
 def _as_stamped(packet: "Packet") -> None:
     """Leaves a packet where its file has it."""
-
-
-def _decoder(stream: Any) -> Any:
-    """The stream's decoder, or another where only that one reads its transparency."""
-    import av
-
-    context: Any = stream.codec_context
-    name = DECODERS_WITH_ALPHA.get(context.name, "")
-    if stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
-        return context
-    with_alpha: Any = av.CodecContext.create(name, "r")
-    with_alpha.extradata = context.extradata
-    return with_alpha
-
-
-def first_picture_seconds(film: Film) -> Fraction | None:
-    """The continuous time in seconds of the first picture that can be decoded; None without any."""
-    if film.video is None:
-        return None
-    times = (timed.time for timed in decoded(film.path, film.video, "video", is_told=False))
-    first = next((time for time in times if time is not None), None)
-    return None if first is None else first * film.video.time_base

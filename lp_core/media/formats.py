@@ -119,7 +119,8 @@ class VideoFormat:
 
 
 def _x264(crf: int, preset: str) -> dict[str, str]:
-    return {"crf": str(crf), "preset": preset}
+    # Without cpu-independent x264 (core 165) gives other bytes in some runs, on one thread too.
+    return {"crf": str(crf), "preset": preset, "x264-params": "cpu-independent=1"}
 
 
 def _x265(crf: int, preset: str) -> dict[str, str]:

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .picture import GROUND
 from .tone import BT2020, DEEP, needs_toning, toned
 
 if TYPE_CHECKING:
     from av import VideoFrame
 
-GROUND = 1.0  # the grey level that shows through transparency
 HD_HEIGHT = 720  # pixels; untagged pictures at least so high are taken for BT.709, smaller ones for BT.601
 SQUARE = Fraction(1)
 LARGEST_ASPECT = 16  # of a pixel's sides; beyond it a file is wrong about itself
@@ -105,7 +105,14 @@ def _rgb(frame: "VideoFrame", width: int, height: int) -> Tensor:
     """An opaque frame as bytes (H, W, 3), scaled, by the matrix and the range that its file names."""
     if needs_toning(frame):
         return torch.from_numpy(toned(_converted(frame, DEEP, width, height).to_ndarray(), int(frame.color_trc)))
-    return torch.from_numpy(_converted(frame, "rgb24", width, height).to_ndarray())
+    return _plane(_converted(frame, "rgb24", width, height))
+
+
+def _plane(frame: "VideoFrame") -> Tensor:
+    """The memory of an rgb24 frame itself, as bytes (H, W, 3)."""
+    plane: Any = frame.planes[0]
+    rows = torch.frombuffer(plane, dtype=torch.uint8).view(-1, plane.line_size)[: frame.height]
+    return rows[:, : 3 * frame.width].unflatten(1, (frame.width, 3))
 
 
 def _rgba(frame: "VideoFrame", width: int, height: int, alpha: bool) -> Tensor:

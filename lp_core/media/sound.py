@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .clock import Film, Track
-from .decoding import Timed, decoded, first_picture_seconds
+from .clock import Film, Timed, Track
+from .decoding import decoded
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioResampler
 
 PIECE_SECONDS = 10  # of a sound that is worked on at once where it is not needed whole
-SLACK_SECONDS = 0.02  # by which a frame's time may differ from the end of the one before: less is a blurred clock
+SLACK_SECONDS = 0.01  # by which a frame's time may differ from the end of the one before: less is a blurred clock
 
 _log = logging.getLogger(__name__)
 
@@ -91,8 +91,11 @@ def sound_track(film: Film) -> SoundTrack | None:
     first = next(frames, None)
     if first is None:
         return None
-    light = replace(film, video=None)  # its times are not needed any more
-    return SoundTrack(light, film.audio, first_picture_seconds(film), first.sample_rate, first.layout.name)
+    begun = None
+    if film.video is not None and film.first is not None and film.first.time is not None:
+        begun = film.first.time * film.video.time_base
+    light = replace(film, video=None, first=None)  # its times and pictures are not needed any more
+    return SoundTrack(light, film.audio, begun, first.sample_rate, first.layout.name)
 
 
 class _Converter:
@@ -147,12 +150,15 @@ def _lasting(frame: "AudioFrame", time_base: Fraction, samples: int) -> int:
 def _placed(blocks: Iterator[_Block], sample_rate: int, start: Fraction | None) -> Iterator[np.ndarray]:
     """Blocks of sound from a start (else their own) on, at their times: holes are silence, what overlaps is cut.
 
-    Where a part begins its first block is placed to the sample, since clocks do not blur there but jump.
+    Where a part begins its first block is placed to the sample, since clocks do not blur there but jump. Parts of
+    sound without pictures, of which the start is None, follow one another.
     """
+    is_alone = start is None
     given, slack = 0, round(SLACK_SECONDS * sample_rate)  # samples
     begun: int | None = None  # the part of which something was placed
     for seconds, samples, part in blocks:
-        start = seconds if start is None else start
+        if seconds is not None and is_alone and part != begun:
+            start = seconds - Fraction(given, sample_rate)
         if seconds is not None and start is not None:
             late = round((seconds - start) * sample_rate) - given
             if abs(late) > slack or part != begun:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from av import Packet
@@ -19,6 +19,8 @@ Kind = Literal["video", "audio"]
 KINDS: "tuple[Kind, Kind]" = ("video", "audio")
 
 UNREADABLE_IN_A_ROW = 32  # places of a file after which the rest is given up
+# Decoders of FFmpeg's own that leave the transparency out which a WebM file says it has, and those that read it.
+DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # A clock that wraps around after 26.5 hours is left alone: it goes on like one that starts anew (clock.py).
 OPTIONS = {"correct_ts_overflow": "0"}
 # Formats of which FFmpeg finds the first packet behind anything else, by the endings of their files.
@@ -141,3 +143,16 @@ def seconds_of(packet: "Packet") -> float | None:
     """A packet's time in its file, where it has one."""
     stamp = packet.dts if packet.pts is None else packet.pts
     return None if stamp is None or packet.time_base is None else float(stamp * Fraction(packet.time_base))
+
+
+def decoder_of(stream: Any) -> Any:
+    """The stream's decoder, or another where only that one reads its transparency."""
+    import av
+
+    context: Any = stream.codec_context
+    name = DECODERS_WITH_ALPHA.get(context.name, "")
+    if stream.metadata.get("alpha_mode") != "1" or name not in av.codecs_available:
+        return context
+    with_alpha: Any = av.CodecContext.create(name, "r")
+    with_alpha.extradata = context.extradata
+    return with_alpha

@@ -1,6 +1,8 @@
 """Video in, frame by frame: memory does not grow with length. Writing it is in encoding.py."""
 
+import math
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Video", "VideoOptions", "read_video", "write_video"]
 
 WHITE = np.float32(255)
+BATCH_BYTES = 2**27  # of floats
 DEINTERLACING_LEAD = 2  # frames
 
 
@@ -75,27 +78,49 @@ class Video:
         """Batches of frames (B, H, W, 3) float32 in 0…1, decoded as they are asked for, frame n at second n / fps.
 
         Args:
-            batch_size: the largest B.
+            batch_size: the largest B; large frames come fewer at once, in at most BATCH_BYTES.
             alpha: give (B, H, W, 4) with the opacity of each pixel; else transparent ones are laid over white.
 
         Raises:
             ValueError: the file cannot be read any more.
         """
-        batch, held = torch.empty(0), 0
-        for number, pixels in enumerate(self._even(0, alpha=alpha)):
+        batch, held, memory = torch.empty(0), 0, _BatchMemory()
+        left = len(self._pictures.shown)
+        for pixels in self.pictures(alpha=alpha):
             if not held:
-                batch = torch.empty(max(min(batch_size, len(self._pictures.shown) - number), 1), *pixels.shape)
+                fitting = min(batch_size, BATCH_BYTES // (4 * pixels.numel()), left)
+                batch = memory.batch(max(fitting, 1), *pixels.shape)
             np.divide(pixels.numpy(), WHITE, out=batch[held].numpy(), dtype=np.float32)
-            held += 1
+            del pixels  # its memory is used again for the next
+            held, left = held + 1, left - 1
             if held == len(batch):
                 yield batch
-                held = 0
+                batch, held = torch.empty(0), 0
         if held:
             yield batch[:held]
 
+    def pictures(self, start: int = 0, stop: int | None = None, alpha: bool = False) -> Iterator[Tensor]:
+        """Frames start … stop one by one as bytes (H, W, 3 or 4); decoding begins at the keyframe before them.
+
+        The last one may be given several times: do not write to them.
+        """
+        pictures = self._pictures
+        if isinstance(pictures, Animation):
+            yield from pictures.even(start, stop, alpha)
+            return
+        with _telling_failures(self.path):
+            seek = int(pictures.shown[max(start - pictures.lead, 0)]) if start else None
+            frames = _whole_frames(pictures.film, pictures.track, seek, is_told=not start)
+            pixels = torch.empty(0)
+            for frame in _evened(frames, pictures.shown[start:stop].tolist(), pictures.track.stamped_by != "order"):
+                if frame is not None:
+                    del pixels
+                    pixels = pictures.view.pixels(frame, alpha)
+                yield pixels
+
     def stretch(self, start: int, stop: int) -> Tensor:
-        """Frames start … stop as bytes (N, H, W, 3); decoding begins at the keyframe before them."""
-        return torch.stack(list(islice(self._even(start, stop), stop - start)))
+        """Frames start … stop as bytes (N, H, W, 3)."""
+        return torch.stack(list(islice(self.pictures(start, stop), stop - start)))
 
     def audio(self) -> Audio | None:
         """The sound from the first frame on, or None when there is none."""
@@ -104,21 +129,25 @@ class Video:
         track = sound_track(self._pictures.film)
         return None if track is None else audio_of(track)
 
-    def _even(self, start: int, stop: int | None = None, alpha: bool = False) -> Iterator[Tensor]:
-        """Frames as bytes (H, W, 3 or 4) at an even rate: late ones are held, ones too many left out."""
-        pictures = self._pictures
-        if isinstance(pictures, Animation):
-            yield from pictures.even(start, stop, alpha)
-            return
-        with _telling_failures(self.path):
-            seek = int(pictures.shown[max(start - pictures.lead, 0)]) if start else None
-            frames = _whole_frames(pictures.film, pictures.track, seek, is_told=not start)
-            shown = _evened(frames, pictures.shown[start:stop].tolist(), pictures.track.stamped_by != "order")
-            seen, pixels = None, torch.empty(0)
-            for frame in shown:
-                if frame is not seen:
-                    seen, pixels = frame, pictures.view.pixels(frame, alpha)
-                yield pixels
+
+class _BatchMemory:
+    """Memory for batches, taken again when nothing holds a part of one any more.
+
+    Fresh memory has to be cleared by the system first, which takes longer than filling it.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[np.ndarray] = []
+
+    def batch(self, *shape: int) -> Tensor:
+        """A float32 tensor of any content."""
+        count = math.prod(shape)
+        block = self._free.pop() if self._free else np.empty(count, np.float32)
+        if len(block) < count:
+            block = np.empty(count, np.float32)
+        part = block[:count].reshape(shape)
+        weakref.finalize(part, self._free.append, block)  # the tensor's views hold `part`
+        return torch.from_numpy(part)
 
 
 def read_video(path: str | os.PathLike[str]) -> Video:
@@ -137,7 +166,7 @@ def read_video(path: str | os.PathLike[str]) -> Video:
         film = film_of(file)
         if film.video is None:
             raise ValueError(f"{path} has no pictures, only sound; give a video file.")
-        first = next(decoded(file, film.video, "video", is_told=False), None)
+    first = film.first
     if first is None:
         raise ValueError(f"The video {path} has no frames that can be decoded; export it again.")
     view = View(first.frame, film.pixel_aspect)
@@ -166,28 +195,34 @@ def _whole_frames(
 
 def _evened(
     frames: "Iterable[tuple[int | None, VideoFrame]]", wanted: list[int], is_filled: bool
-) -> "Iterator[VideoFrame]":
-    """The latest frame at each of the wanted times, ascending; where none came yet, the first.
+) -> "Iterator[VideoFrame | None]":
+    """The latest frame at each of the wanted times, ascending, or None for the same again.
+
+    Where none came yet it is the first. Frames are let go as soon as they are given: decoders reuse their memory.
 
     Args:
         frames: with their times, None for the next wanted one.
         wanted: the times.
         is_filled: whether the last frame is given until the wanted times end.
     """
-    place, latest, before = 0, None, None
+    place, before = 0, None
+    latest: VideoFrame | None = None
     for stamp, frame in frames:
         time = wanted[min(place, len(wanted) - 1)] if stamp is None else stamp
         if before is not None and time < before:
             continue
-        while latest is not None and place < len(wanted) and wanted[place] < time:
+        while before is not None and place < len(wanted) and wanted[place] < time:
             yield latest
-            place += 1
+            latest, place = None, place + 1
         latest, before = frame, time
+        del frame
         while place < len(wanted) and wanted[place] <= time:
             yield latest
-            place += 1
-    if latest is not None and is_filled:
-        yield from [latest] * (len(wanted) - place)
+            latest, place = None, place + 1
+    if before is not None and is_filled:
+        for _ in range(place, len(wanted)):
+            yield latest
+            latest = None
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""The renderer that needs no weights: a dense warp of the photograph driven by face landmarks."""
+"""The mesh renderer: a dense warp of the photograph driven by face landmarks, without network weights."""

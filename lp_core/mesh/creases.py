@@ -1,7 +1,7 @@
-"""Creases: the shadow and light of skin that folds, which warping a photograph cannot make.
+"""Creases: the shading of folding skin, which warping a photograph cannot produce.
 
-A crease is a line between landmarks that darkens as the controls pull; beside it a ridge catches light. What the
-photograph shows already is taken into account by the rig: a face that smiles has little room to smile more.
+A crease is a line between landmarks that darkens with the amounts of shapes; beside it a ridge brightens. Creases
+in the photograph are taken into account by the rig: a face that smiles has little range left to smile more.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from .curves import bell, smooth_curve, smoothstep
 from .rig import HIGHEST, SHAPES
 from .sheet import Grid
 
-TINT = (0.72, 1.0, 1.08)  # of shade by colour: light that skin lets through is red
+TINT = (0.72, 1.0, 1.08)  # of the shadow per RGB channel: light scattered in skin is red
 FINE = 0.05  # depth at which a crease begins to show
-WIDEST = 0.15  # eye distances from a path to where the last of its light ends
+WIDEST = 0.15  # eye distances from a path beyond which shading is zero
 
-Place = tuple[int, int, float]  # between two landmarks: share of the way to the second
+Place = tuple[int, int, float]  # point between two landmarks: share of the distance to the second
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Crease:
     """One fold of the skin.
 
     Attributes:
-        path: where it runs.
-        pulls: shapes that deepen it, and the depth (0 … 1) that each makes at its highest amount.
-        width: of the shadow, eye distances.
-        shadow: share of the light that the deepest shadow takes.
-        ridge: light that the skin beside it gains, as a share of the shadow; on the side away from the midline, or
-            above where the crease runs across.
+        path: points of its line.
+        pulls: shapes that deepen it, and the depth (0 … 1) of each at its highest amount.
+        width: width of the shadow, eye distances.
+        shadow: share of the brightness removed by the deepest shadow.
+        ridge: brightening of the skin beside it, as a share of the shadow; on the side away from the midline, or
+            above where the crease is horizontal.
     """
 
     path: tuple[Place, ...]
@@ -77,9 +77,9 @@ class Shading:
 
     Attributes:
         grid: cells of the maps.
-        maps: (creases, cells, cells) change of the light where each crease is deepest.
+        maps: (creases, cells, cells) relative change of brightness by each crease at full depth.
         pulls: (shapes, creases) depth per unit of each shape.
-        reach: pixels from a crease's path within which it changes the light.
+        reach: pixels from a crease's path within which it changes the brightness.
     """
 
     grid: Grid
@@ -88,16 +88,16 @@ class Shading:
     reach: float
 
     def depths(self, amounts: Tensor) -> Tensor:
-        """How deep the creases are (B, creases), 0 … 1, for shapes at amounts (B, shapes)."""
+        """Depths of the creases (B, creases), 0 … 1, for shapes at amounts (B, shapes)."""
         return (amounts.clamp(min=0) @ self.pulls - FINE).clamp(0, 1)
 
     def change(self, depths: Tensor, positions: Tensor) -> Tensor:
-        """Change of the light (B, 1, h, w) on skin from positions (B, h, w, 2) in the working square."""
+        """Relative change of brightness (B, 1, h, w) of skin from positions (B, h, w, 2) in the working square."""
         return self.grid.read(torch.einsum("bn,nhw->bhw", depths, self.maps)[:, None], positions)
 
 
 def landmarks_of(creases: Tensor) -> list[int]:
-    """Landmarks beside which the creases of a mask (creases,) run."""
+    """Landmarks on the paths of the creases selected by a mask (creases,)."""
     chosen = (crease for crease, drawn in zip(CREASES, creases.tolist(), strict=True) if drawn)
     return sorted(
         {landmark for crease in chosen for first, second, _ in crease.path for landmark in (first, second)}
@@ -105,7 +105,7 @@ def landmarks_of(creases: Tensor) -> list[int]:
 
 
 def shade(image: Tensor, change: Tensor) -> None:
-    """Change the light of fresh skin (B, 3, h, w) in place by shares (B, 1, h, w)."""
+    """Multiplies skin (B, 3, h, w), in place, by 1 + TINT · change, for relative changes (B, 1, h, w)."""
     for channel, tint in zip(image.unbind(1), TINT, strict=True):
         channel.addcmul_(channel, change[:, 0], value=tint).clamp_(max=1)
 
@@ -121,7 +121,7 @@ def find_shading(points: Tensor, unit: float, grid: Grid) -> Shading:
 
 
 def _map(crease: Crease, points: Tensor, unit: float, grid: Grid) -> Tensor:
-    """Change of the light (cells, cells) where a crease is deepest."""
+    """Relative change of brightness (cells, cells) by a crease at full depth."""
     firsts, seconds, shares = (list(column) for column in zip(*crease.path, strict=True))
     between = torch.lerp(points[firsts], points[seconds], points.new_tensor(shares)[:, None])
     line = smooth_curve(between[None])[0]
@@ -136,13 +136,13 @@ def _map(crease: Crease, points: Tensor, unit: float, grid: Grid) -> Tensor:
 
 
 def _profile(outward: Tensor, ridge: float) -> Tensor:
-    """Light across a crease, -1 at its bottom, at distances in widths: steep outwards, gentle on the inner side."""
+    """Brightness across a crease, -1 at its bottom, at distances in widths: steep outside, gradual inside."""
     shadow = bell(torch.where(outward < 0, outward / 2.2, outward))
     return ridge * bell((outward - 2.8) / 2.2) - shadow
 
 
 def _nearest(line: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """For places (M, 2): share (M,) of a line (n, 2) at its nearest stretch, and signed distance (M,) from it."""
+    """Positions (M,), 0 … 1 along a line (n, 2), nearest to places (M, 2), and signed distances (M,) from them."""
     start, stretch = line[:-1], line.diff(dim=0)
     away = places[:, None] - start
     share = ((away * stretch).sum(-1) / stretch.square().sum(1).clamp(min=1e-6)).clamp(0, 1)

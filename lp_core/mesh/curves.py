@@ -1,4 +1,4 @@
-"""Curves through landmarks, kept as evenly spaced tables that pixels look themselves up in."""
+"""Curves through landmarks, stored as evenly spaced lookup tables."""
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ def smoothstep(values: Tensor) -> Tensor:
 
 
 def bell(values: Tensor) -> Tensor:
-    """exp(-x²), without the underflow that makes it slow."""
+    """exp(-x²), without underflow, which would make it slow."""
     return torch.exp(-values.clamp(-4, 4).square())
 
 
@@ -35,9 +35,9 @@ def smooth_curve(points: Tensor) -> Tensor:
 
 
 def tabulate(curve: Tensor, width: Tensor) -> Tensor:
-    """Heights (B, 65) of curves (B, n, 2) of along and height, at even steps from 0 to `width` (B,).
+    """Heights (B, 65) of curves (B, n, 2), as position along and height, at even steps from 0 to `width` (B,).
 
-    Where a curve turns back on itself it is held to run forwards.
+    Where a curve turns back, its positions are clamped to be monotonic.
     """
     steps = 1e-3 * torch.arange(curve.shape[1], device=curve.device)
     along = torch.cummax(curve[..., 0] + steps, 1)[0].contiguous()
@@ -49,7 +49,7 @@ def tabulate(curve: Tensor, width: Tensor) -> Tensor:
 
 
 def look_up(tables: Tensor, along: Tensor) -> Tensor:
-    """Values of tables (B, 65) at places `along` (B, ...), 0 … 1 of their length; the ends hold beyond."""
+    """Values of tables (B, 65) at positions `along` (B, ...), 0 … 1 of their length, clamped to the ends."""
     last = tables.shape[1] - 1
     place = (along.flatten(1) * last).clamp(0, last)
     below = place.long().clamp(max=last - 1)

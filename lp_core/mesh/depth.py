@@ -1,4 +1,4 @@
-"""Depth of the head over the working square, smooth enough that turning it never folds the picture."""
+"""Depth of the head over the working square, smooth enough that rotation never folds the picture."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import Tensor
 from .filters import gaussian_blur
 from .sheet import Grid, distinct, thin_plate
 
-SMOOTHING = 2e-2  # of the thin plate: landmark depths are noisy
+SMOOTHING = 2e-2  # of the thin-plate spline: landmark depths are noisy
 BLUR = 0.07  # eye distances
 STEEPEST = 2.0  # pixels of depth per pixel; beyond it the far cheek folds at ten degrees of yaw
 ROUNDS = 60
@@ -17,8 +17,8 @@ def smooth_depth(grid: Grid, positions: Tensor, depth: Tensor, kernel: Tensor, u
 
     Args:
         grid: the cells.
-        positions: (K, 2) of the control points.
-        depth: (K,) theirs, pixels.
+        positions: (K, 2) positions of the control points.
+        depth: (K,) depths of the control points, pixels.
         kernel: thin-plate kernel between cells and control points (sheet.py).
         unit: pixels per eye distance.
     """
@@ -29,7 +29,7 @@ def smooth_depth(grid: Grid, positions: Tensor, depth: Tensor, kernel: Tensor, u
 
 
 def _with_gentle_slopes(depth: Tensor, grid: Grid) -> Tensor:
-    """The map blurred wherever it is steeper than STEEPEST, until it is not."""
+    """The map, blurred repeatedly wherever it is steeper than STEEPEST."""
     for _ in range(ROUNDS):
         steep = _steep_cells(depth, grid.step)
         if not steep.any():

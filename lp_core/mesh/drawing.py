@@ -1,6 +1,6 @@
-"""What a portrait is drawn from, prepared once.
+"""The prepared data that a portrait is drawn from.
 
-The working square stands upright around the head whatever the crop's framing, WORK_SIZE pixels a side: landmarks,
+The working square is upright around the head regardless of the crop's framing, WORK_SIZE pixels a side: landmarks,
 control points and fields are kept in its pixels, so that the drawing does not depend on the size of the picture.
 """
 
@@ -36,7 +36,7 @@ CROP_RAMP = 48  # pixels over which motion fades out at the borders of a crop dr
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """A view and the eyes' layers in its resolution."""
+    """A view, and the layers of the eyes at its resolution."""
 
     view: View
     eyes: tuple[EyeLayer | None, ...]
@@ -50,13 +50,13 @@ class Drawing:
         picture: (H, W, 3) the photograph.
         crop: the crop of the portrait, for frames without the picture around it.
         to_picture: (2, 3) from the working square to the picture.
-        pose: of the face in the working square.
+        pose: pose of the face in the working square.
         rig: control points and shapes.
-        room: how far the shapes may go.
-        upper: the sheet that all but the lower lip follow.
-        lower: the sheet that all but the upper lip follow.
-        shading: folds of the skin.
-        mouth: what the mouth is drawn from.
+        room: limits of the shapes.
+        upper: sheet of all control points but the lower lip's.
+        lower: sheet of all control points but the upper lip's.
+        shading: creases of the skin.
+        mouth: data of the mouth.
         eyes: left and right eye.
     """
 
@@ -84,7 +84,7 @@ class Drawing:
 
     @cached_property
     def on_crop(self) -> Canvas:
-        """The canvas of the crop by itself, whose borders stand still so that it can be pasted."""
+        """The canvas of the crop by itself, with fixed borders so that it can be pasted."""
         return self._canvas(self.crop.image, self.crop_to_work, CROP_RAMP)
 
     @cached_property
@@ -98,7 +98,7 @@ class Drawing:
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:
-    """The affine map (2, 3) that does `inner` first."""
+    """The composition (2, 3) of two affine maps, `inner` applied first."""
     return torch.cat([outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2:] + outer[:, 2:]], 1)
 
 
@@ -129,15 +129,15 @@ def prepare(picture: Tensor, landmarks: Tensor, crop: Crop) -> Drawing:
 def working_square(landmarks: Tensor) -> Tensor:
     """The map (2, 3) from pixels of the working square to picture pixels, for landmarks (478, 3)."""
     around = crop_to_picture(landmarks, FRAMING, WORK_SIZE)
-    # crop.framing puts pixel (size / 2) at the middle, as LivePortrait does; here a mirrored face shall give the
-    # mirrored square, so the middle lies between the two middle pixels.
+    # crop.framing puts pixel (size / 2) at the middle, as LivePortrait does; here a mirrored face must give the
+    # mirrored square, so the middle is between the two middle pixels.
     centred = around.clone()
     centred[:, 2] += 0.5 * around[:, :2].sum(1)
     return centred
 
 
 def in_square(points: Tensor, to_picture: Tensor) -> Tensor:
-    """Landmarks (478, 3) of the picture in the working square; their depth is scaled alike."""
+    """Landmarks (478, 3) of the picture, transformed to the working square; their depth is scaled equally."""
     to_work = invert_affine(to_picture)
     scale = torch.linalg.det(to_work[:, :2]).abs().sqrt()
     flat = points[:, :2] @ to_work[:, :2].T + to_work[:, 2]

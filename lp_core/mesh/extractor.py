@@ -1,7 +1,7 @@
-"""Motion from a clip without weights to download: landmarks, measured in the face's own frame, named as controls.
+"""Motion extraction without network weights: landmarks, measured in the face frame, converted to controls.
 
 Convention: rotation, scale and translation are those of mesh.renderer.rest_frame, in one fixed crop over the whole
-clip, as LivePortrait's driving crop is (its spec, section 5): the neck is the origin that a rotation turns about.
+clip, as LivePortrait's driving crop is (its spec, section 5): the neck is the origin of rotations.
 """
 
 from dataclasses import replace
@@ -28,10 +28,10 @@ from .rig import NECK
 DRIVER_FRAMING = CropOptions(scale=2.2, shift_y=-0.1, upright=False)
 SMOOTHING = 0.028  # seconds, standard deviation of the Gaussian over landmarks
 
-OPEN_EYE = 0.8  # the quantile of a clip's eye openings that counts as open
+OPEN_EYE = 0.8  # quantile of a clip's eye openings that defines an open eye
 
-WINK = 0.5  # difference of the two eyes' blinks from which it is believed; below half of it, both blink alike
-CLOSED = 0.4  # blink from which the gaze cannot be seen
+WINK = 0.5  # difference of the two eyes' blinks from which it is kept; below half of it both are averaged
+CLOSED = 0.4  # blink from which the gaze is not visible
 
 GAP = MEASURES.index("gap")
 EYES = [MEASURES.index("eye_left"), MEASURES.index("eye_right")]
@@ -39,11 +39,11 @@ GAZE = [MEASURES.index("gaze_x"), MEASURES.index("gaze_y")]
 
 
 class LandmarkExtractor(MotionExtractor):
-    """Reads motion from clips by tracking landmarks, which are all that is kept of the frames.
+    """Extracts motion from clips by landmark tracking; of the frames only the landmarks are kept.
 
     Args:
-        finder: who finds the face before it is tracked; the built-in finder, for upright and tilted
-            faces, when None.
+        finder: face finder for the start of tracking; the built-in finder, for upright and tilted faces, when
+            None.
     """
 
     def __init__(self, finder: FaceFinder | None = None) -> None:
@@ -58,7 +58,7 @@ class LandmarkExtractor(MotionExtractor):
 
 
 def filled(seen: list[Tensor | None]) -> Tensor:
-    """Landmarks (T, 478, 3): where there are none, interpolated between the neighbours, held at the ends."""
+    """Landmarks (T, 478, 3), interpolated linearly over frames without any, and held at the ends."""
     known = [index for index, landmarks in enumerate(seen) if landmarks is not None]
     points = torch.stack([landmarks for landmarks in seen if landmarks is not None])
     places = torch.arange(len(seen), dtype=torch.float32)
@@ -72,8 +72,8 @@ def filled(seen: list[Tensor | None]) -> Tensor:
 def motion_of(landmarks: Tensor, fps: Fraction, neutral: int | None = None) -> tuple[MotionSequence, int | None]:
     """The motion of tracked landmarks (T, 478, 3) in picture pixels, and the index of its neutral frame.
 
-    A single picture, unless it is named neutral itself, is measured from a calm mean face that looks ahead; then
-    there is no neutral frame, and the index is None.
+    The motion of a single picture, unless `neutral` is given, is relative to a neutral mean face that looks ahead;
+    then there is no neutral frame, and the index is None.
     """
     pose = fit_pose(landmarks)
     measures = measure(pose.to_face(landmarks))
@@ -96,9 +96,9 @@ def neutral_frame(measures: Tensor, degrees: Tensor) -> int:
 
 
 def usual_measures(measures: Tensor, neutral: int) -> Tensor:
-    """What a clip's face usually measures (16,), of measures (T, 16).
+    """The rest measures (16,) of a clip's face, from measures (T, 16).
 
-    Mouth and brows as in the neutral frame, eyes as they usually stand open, gaze where it usually goes.
+    Mouth and brows as in the neutral frame, eyes as usually open, and the usual gaze.
     """
     usual = measures[neutral].clone()
     usual[EYES] = measures[:, EYES].quantile(OPEN_EYE, dim=0)
@@ -107,16 +107,16 @@ def usual_measures(measures: Tensor, neutral: int) -> Tensor:
 
 
 def calm_measures() -> Tensor:
-    """What the mean face measures (16,) with its mouth closed."""
+    """The measures (16,) of the mean face with its mouth closed."""
     calm = measure(face_model().mean[None])[0]
     calm[GAP] = 0.0
     return calm
 
 
 def expressions(measures: Tensor, usual: Tensor) -> tuple[Tensor, Tensor]:
-    """Expressions (T, 21, 3) of measures (T, 16), and that (21, 3) of a face that measures as usual (16,).
+    """Expressions (T, 21, 3) of measures (T, 16), and the rest expression (21, 3) of the usual measures (16,).
 
-    The mouth's own opening at rest is written as the renderer writes a portrait's.
+    The mouth's opening at rest is encoded as the renderer does for a portrait.
     """
     controls = _cleaned(controls_of_measures(measures - usual, usual[EYES]))
     opened = usual[GAP] - measure(face_model().mean[None])[0, GAP]
@@ -125,7 +125,7 @@ def expressions(measures: Tensor, usual: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _cleaned(controls: Controls) -> Controls:
-    """The controls with both eyes blinking together unless they clearly differ, and no gaze behind closed lids."""
+    """The controls with equal blinks of both eyes unless they clearly differ, and no gaze behind closed lids."""
     left, right = controls.blink_left, controls.blink_right
     apart = (2 * (left - right).abs() / WINK - 1).clamp(0, 1)
     together = (left + right) / 2
@@ -140,14 +140,14 @@ def _cleaned(controls: Controls) -> Controls:
 
 
 def _bridged(values: Tensor, known: Tensor) -> Tensor:
-    """Values (T,) interpolated over frames that are not known; zero when none is."""
+    """Values (T,) interpolated over frames that are not `known`; zero when none is."""
     if not known.any():
         return torch.zeros_like(values)
     return filled([value.view(1, 1) if sure else None for value, sure in zip(values, known, strict=True)])[:, 0, 0]
 
 
 def in_driver_crop(pose: FacePose, landmarks: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale (T, 1) and translation (T, 3) of poses in the crop that frames the face over the whole clip."""
+    """Scale (T, 1) and translation (T, 3) of poses, in the one crop of the whole clip."""
     to_picture = steady_crop(list(landmarks), DRIVER_FRAMING)
     to_crop, half = invert_affine(to_picture), CROP_SIZE / 2
     pixel = torch.linalg.det(to_crop[:, :2]).sqrt()

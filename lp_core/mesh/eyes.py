@@ -1,4 +1,4 @@
-"""Eyes: lids that close over a rigid eyeball, and an iris that looks about.
+"""Eyes: lids that close over a rigid eyeball, and an iris that follows the gaze.
 
 Each eye has its own frame in the photograph: `along` runs from the outer corner (0) to the inner one (1), `down` is
 the distance below the line between them in pixels of the working square. A blink moves the lids along columns of
@@ -6,8 +6,8 @@ that frame, which has an exact inverse: above the upper lid's line
 
     down_source = upper - (d - D · s(d / (H + D)))      d: distance above the moved line, D: how far it moved
 
-with s a smoothstep, so that the lashes ride along rigidly, the skin between lid and brow stretches, and the brow
-stays. The eyeball is the photograph between the lids, completed behind them once.
+with s a smoothstep, so that the lashes move rigidly, the skin between lid and brow stretches, and the brow stays.
+The eyeball is the photograph between the lids, inpainted behind them once.
 """
 
 from dataclasses import dataclass, replace
@@ -25,29 +25,27 @@ from .filters import gaussian_blur
 from .rig import soft_limit
 from .view import Box, View
 
-STEEPEST_LID = 0.55  # share of the stretched skin that is new, above which it stretches evenly
-CLOSED_LINE = 0.84  # how far down the open eye its lids meet
-LID_FOLLOWS_GAZE = 0.25  # of a blink, per iris radius that the eye looks down
-WIDEST = -0.25  # of a blink: how far eyes open beyond the photograph
+STEEPEST_LID = 0.55  # lid movement over the height of the stretched skin, above which it stretches evenly
+CLOSED_LINE = 0.84  # share of the open eye's height at which the lids meet
+LID_FOLLOWS_GAZE = 0.25  # of a blink, per iris radius of gaze down
+WIDEST = -0.25  # of a blink: limit of eyes opened wider than in the photograph
 FARTHEST_GAZE = 0.8  # iris radii
 LID_HEIGHT = (0.08, 0.30)  # eye distances from the lid to the brow, at least and at most
 UNDER_HEIGHT = 0.10  # eye distances below the lower lid that follow it
-WATERLINE = (
-    0.018  # eye distances under the lower lid's contour that a shut eye hides: landmarks lie a little inside
-)
-IRIS_REACH = 1.9  # iris radii over which a shifted iris fades into the white
-LASHES = 0.020  # eye distances above the lid's line that keep the photograph's own look
+WATERLINE = 0.018  # eye distances under the lower lid's contour that a shut eye covers too: landmarks lie inside
+IRIS_REACH = 1.9  # iris radii over which the shift of the iris fades out
+LASHES = 0.020  # eye distances above the lid's line that are not evened out
 EVEN = 0.030  # eye distances: detail finer than this survives on a lid that is evened out
-BRIGHTEST = 4.0  # times the photograph, on an evened lid
+BRIGHTEST = 4.0  # times the photograph's brightness, on an evened lid
 LASH_REACH = 0.035  # eye distances above the lid at rest that lashes may cover
 LID_DETAIL = 0.35  # share of the finer detail that survives: the stretched skin carries lashes along
-CONTRAST = 0.15  # of that detail at most, as a share of the lid's light: stretched lashes would be streaks
+CONTRAST = 0.15  # limit of that detail, as a share of the lid's brightness: stretched lashes would be streaks
 LID_LIGHT = 0.65  # weight of the skin over the lid, against the skin below the eye, in a closed lid's colour
 LINE_DARKNESS, LINE_WIDTH = 0.30, 0.010  # of the crease where closed lids meet; the width in eye distances
 SHADE_DARKNESS, SHADE_WIDTH = 0.25, 0.030  # of the shadow under a lowered lid
 RIM = 1.5  # pixels along the lids that are not eyeball
 SPREAD_FROM = (0.14, 0.07, 0.035, 0.017)  # eye distances, from far to near
-ACTIVE = 0.03  # of a blink or an iris radius: less than this fades the eye's own layers out
+ACTIVE = 0.03  # of a blink or an iris radius: below this the eye's own layers fade out
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +80,26 @@ class Eye:
 
     @cached_property
     def tallest(self) -> float:
-        """Pixels that the eye is open where it is opened widest."""
+        """Largest opening of the eye in pixels."""
         return max(float((self.lower - self.upper).amax()), 1e-3)
 
     def local(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Places (..., 2) as shares along the eye and pixels below its line."""
+        """Positions (..., 2) as shares along the eye and pixels below its line."""
         seen = places - self.corners[0]
         return seen @ self.right / self.width, seen @ self.down
 
     def curve(self, table: Tensor, along: Tensor) -> Tensor:
-        """A table (1, 65) at places `along` (B, h, w)."""
+        """Values (B, h, w) of a table (1, 65) at positions `along` (B, h, w)."""
         return look_up(table.expand(len(along), -1), along)
 
 
 @dataclass(frozen=True, eq=False)
 class EyeMotion:
-    """What the eyes of B frames do.
+    """Motion of the eyes in B frames.
 
     Attributes:
-        blink: (B, 2) of the left and the right eye.
-        gaze: (B, 2) to the right and down, iris radii.
+        blink: (B, 2) blinks of the left and the right eye.
+        gaze: (B, 2) gaze to the right and down, iris radii.
     """
 
     blink: Tensor
@@ -109,16 +107,16 @@ class EyeMotion:
 
     @property
     def moves(self) -> bool:
-        """Any of it differs from the photograph."""
+        """Whether any of it differs from the photograph."""
         return bool((self.blink.abs() > 0).any() or (self.gaze.abs() > 0).any())
 
 
 def eye_motion(controls: Controls) -> EyeMotion:
-    """The eyes' part of the controls, within what can be drawn; the lids follow a gaze up and down."""
+    """The eyes' part of the controls, clamped to what can be drawn; the lids follow a gaze up and down."""
     gaze = torch.stack([controls.pupil_x, controls.pupil_y], 1)
     gaze = soft_limit(gaze, FARTHEST_GAZE)
-    asked = torch.stack([controls.blink_left, controls.blink_right], 1)
-    followed = asked + LID_FOLLOWS_GAZE * gaze[:, 1:] * (1 - asked.clamp(0, 1))
+    blinks = torch.stack([controls.blink_left, controls.blink_right], 1)
+    followed = blinks + LID_FOLLOWS_GAZE * gaze[:, 1:] * (1 - blinks.clamp(0, 1))
     return EyeMotion(followed.clamp(WIDEST, 1), gaze)
 
 
@@ -174,12 +172,12 @@ def _with_skin(eye: Eye, image: Tensor) -> Eye:
 
 @dataclass(frozen=True, eq=False)
 class EyeLayer:
-    """What an eye needs in the resolution of a view.
+    """The data of an eye at the resolution of a view.
 
     Attributes:
         box: the pixels around the eye at rest.
-        ball: (1, 3, h, w) the eyeball, completed behind the lids.
-        lid: (1, 6, h, w) colour of a closed lid, and that colour over the photograph without its fine detail.
+        ball: (1, 3, h, w) the eyeball, inpainted behind the lids.
+        lid: (1, 6, h, w) colour of a closed lid, and that colour divided by the photograph without its fine detail.
     """
 
     box: Box
@@ -188,7 +186,7 @@ class EyeLayer:
 
 
 def eye_layer(eye: Eye, view: View) -> EyeLayer | None:
-    """The layer of an eye in a view; None when the eye lies outside of the picture."""
+    """The layer of an eye in a view; None when the eye is outside of the picture."""
     box = view.box_around(reach_of_eye(eye))
     if box.empty:
         return None
@@ -222,9 +220,9 @@ def _corners(eye: Eye, beside: float, above: float, below: float) -> Tensor:
 
 
 def _completed(eye: Eye, view: View, box: Box, patch: Tensor) -> Tensor:
-    """The eyeball in a patch (1, 3, h, w) of the photograph.
+    """The eyeball (1, 3, h, w), inpainted in a patch (1, 3, h, w) of the photograph.
 
-    What the lids hide of the iris is its visible half turned over; the rest is spread from what can be seen.
+    Hidden parts of the iris are copied from its visible half, mirrored; the rest is filled from visible pixels.
     """
     places = apply_affine(view.to_work, view.pixels(box))[None]
     along, down = eye.local(places)
@@ -237,7 +235,7 @@ def _completed(eye: Eye, view: View, box: Box, patch: Tensor) -> Tensor:
 
 
 def _spread(patch: Tensor, visible: Tensor, unit: float) -> Tensor:
-    """A patch (1, 3, h, w) filled from what is visible (1, 1, h, w), near by near, then from farther away."""
+    """A patch (1, 3, h, w) filled by blurs of its visible pixels (1, 1, h, w), finest scale where possible."""
     seen = patch * visible
     mean = seen.sum((2, 3), keepdim=True) / visible.sum((2, 3), keepdim=True).clamp(min=1)
     filled = mean.expand_as(patch)
@@ -266,11 +264,11 @@ class Lids:
     """The lids of one eye over a box of B frames, in the eye's own frame; every map is (B, h, w).
 
     Attributes:
-        along: share of the way from the outer to the inner corner.
+        along: share of the width from the outer to the inner corner.
         over: pixels above the upper lid's line; below it negative.
         between: pixels inside the opening; outside of it negative.
-        lowered: pixels that the upper lid has come down there.
-        thickness: pixels that the eye is open there.
+        lowered: pixels that the upper lid has moved down there.
+        thickness: opening of the eye there, pixels.
         closed: 0 as in the photograph … 1 shut, of the whole eye.
     """
 
@@ -288,13 +286,13 @@ class Lids:
 
 
 def close_lids(eye: Eye, view: View, sources: Tensor, blink: Tensor) -> tuple[Lids, Tensor]:
-    """The lids after a blink (B,), and where the skin around the eye then comes from (B, h, w, 2).
+    """The lids after a blink (B,), and the source positions (B, h, w, 2) of the skin around the eye.
 
     Args:
-        eye: whose.
-        view: drawn on.
-        sources: (B, h, w, 2) where the pixels come from with open eyes, sampling units.
-        blink: amounts.
+        eye: the eye.
+        view: the view to draw on.
+        sources: (B, h, w, 2) source positions of the pixels with open eyes, sampling units.
+        blink: (B,) amounts.
     """
     along, down = eye.local(apply_affine(view.units_to_work, sources))
     upper, lower = eye.curve(eye.upper, along), eye.curve(eye.lower, along)
@@ -312,9 +310,9 @@ def close_lids(eye: Eye, view: View, sources: Tensor, blink: Tensor) -> tuple[Li
 
 
 def _dragged(distance: Tensor, moved: Tensor, height: float) -> Tensor:
-    """How far skin at a `distance` from a lid's edge that has `moved` came with it; none beyond `height`.
+    """Pixels that skin at a `distance` from a lid's edge moves with an edge `moved` by pixels; 0 beyond `height`.
 
-    The share that stays behind grows by a smoothstep, or evenly where that would turn the skin over.
+    The movement falls off by a smoothstep, or linearly where a smoothstep would fold the skin.
     """
     reach = height + moved
     share = (distance / reach).clamp(0, 1)
@@ -324,15 +322,15 @@ def _dragged(distance: Tensor, moved: Tensor, height: float) -> Tensor:
 
 
 def even_lids(eye: Eye, layer: EyeLayer, view: View, skin: Tensor, lids: Lids, sources: Tensor) -> Tensor:
-    """Skin (B, 3, h, w) whose part that came down with a lid has the light of the skin around the eye.
+    """Skin (B, 3, h, w) with the brightness of moved lids adapted to the skin around the eye.
 
     Args:
-        eye: whose.
+        eye: the eye.
         layer: its layer in the view.
-        view: drawn on.
-        skin: as it was drawn.
-        lids: what `close_lids` gave.
-        sources: (B, h, w, 2) where the skin came from, sampling units.
+        view: the view to draw on.
+        skin: (B, 3, h, w) as drawn so far.
+        lids: result of `close_lids`.
+        sources: (B, h, w, 2) source positions of the skin, sampling units.
     """
     over, new = lids.over / eye.unit, lids.lowered / eye.unit
     beyond = (over - new - LASH_REACH) / (0.5 * eye.height / eye.unit)
@@ -353,12 +351,12 @@ def paint_ball(
     """Skin (B, 3, h, w) with the eyeball between the lids.
 
     Args:
-        eye: whose.
+        eye: the eye.
         layer: its layer in the view.
-        view: drawn on.
-        skin: already drawn.
-        lids: what `close_lids` gave.
-        sources: (B, h, w, 2) where the eyeball comes from, which does not move with the lids, sampling units.
+        view: the view to draw on.
+        skin: (B, 3, h, w) as drawn so far.
+        lids: result of `close_lids`.
+        sources: (B, h, w, 2) source positions of the eyeball, which does not move with the lids, sampling units.
         gaze: (B, 2) iris radii.
     """
     ball = view.read_patch(layer.ball, layer.box, _looking(eye, view, sources, gaze))
@@ -373,7 +371,7 @@ def paint_ball(
 
 
 def _looking(eye: Eye, view: View, sources: Tensor, gaze: Tensor) -> Tensor:
-    """Sources of the eyeball (B, h, w, 2) when the iris is shifted by a gaze (B, 2) in iris radii."""
+    """Source positions of the eyeball (B, h, w, 2) with the iris shifted by a gaze (B, 2) in iris radii."""
     shift = gaze[:, None, None] * eye.radius
     away = (apply_affine(view.units_to_work, sources) - eye.iris - shift) / (IRIS_REACH * eye.radius)
     near = bell(away.square().sum(-1))[..., None]

@@ -1,4 +1,4 @@
-"""Where the parts of a portrait's face are while it moves: what somebody takes hold of on the page."""
+"""Positions of the parts of a moving face, for the handles that users drag in an editor."""
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ PLACES: dict[str, tuple[int, ...]] = {
 
 
 def handles(portrait: Portrait, motion: MotionSequence) -> dict[str, Tensor]:
-    """The middles (T, 2) of parts of a face, by name, in pixels of the portrait's picture.
+    """The centres (T, 2) of parts of a face, by name, in pixels of the portrait's picture.
 
     Args:
         portrait: prepared by the mesh renderer.

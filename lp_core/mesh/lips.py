@@ -1,4 +1,4 @@
-"""The line where the lips part, found in the photograph to the pixel."""
+"""The line between the lips, located in the photograph with pixel accuracy."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,15 @@ from ..faces.mesh_points import LOWER_INNER, UPPER_INNER
 from .curves import look_up, tabulate
 from .filters import gaussian_blur
 
-OPEN_FROM = 0.06  # eye distances: a mouth at rest that opens wider than this counts as open
-REACH = 0.06  # mouth widths to either side in which the line is looked for
-FROM, TO = 0.08, 0.92  # shares of the width between which it is looked for
+OPEN_FROM = 0.06  # eye distances: a wider opening at rest is an open mouth
+REACH = 0.06  # mouth widths to either side in which the line is searched
+FROM, TO = 0.08, 0.92  # shares of the width between which it is searched
 PLACES = 41  # along the line
 HEIGHTS = 25  # across it
-# Teeth over the line: where along it each of two front teeth is looked for and how far above it; how much lighter
-# each is than the dark on either side, of the mean light; and of the other one. On 19 stills the fainter one stands
-# out by 0.005 at most over closed lips and by 0.033 and more over teeth; over a moustache it has 0.12 of the other.
+# Teeth over the line: where along it each of two front teeth is searched, and how far above it; the least contrast
+# of each to the dark on either side, as a share of the mean brightness; and as a share of the other's contrast. On
+# 19 stills the fainter one has a contrast of at most 0.005 over closed lips and at least 0.033 over teeth; over a
+# moustache it has 0.12 of the other's.
 FRONT_TEETH, TEETH_REACH, TEETH_LIGHT, TEETH_ALIKE = ((0.4, 0.5), (0.5, 0.6)), 0.16, 0.02, 0.16
 PRIOR = 0.35 / 0.03**2  # cost of a line away from the landmarks, per squared mouth width
 BENDING = 0.6 / 0.01**2  # cost of a line that jumps between neighbouring places
@@ -31,9 +32,10 @@ class LipLine:
     Attributes:
         upper: (11, 2) from the left to the right corner, pixels of the working square.
         lower: (11, 2) likewise; the same line when the lips are closed.
-        parting: (11, 2) from the upper to the lower lip's landmarks: the opening, or the dark line of parted lips.
+        parting: (11, 2) vectors from the upper to the lower lip's landmarks: the opening, or the dark line of
+            slightly parted lips.
         gap: opening in the middle, eye distances; 0 when they are closed.
-        shows_teeth: closed lips are but parted, and the photograph has the upper teeth above the line.
+        shows_teeth: whether slightly parted lips show the upper teeth above the line.
     """
 
     upper: Tensor
@@ -68,8 +70,8 @@ def find_lip_line(image: Tensor, points: Tensor, gap: float) -> LipLine:
 
     Args:
         image: the photograph in the working square.
-        points: its landmarks.
-        gap: opening measured between the landmarks, eye distances.
+        points: (478, 3) its landmarks.
+        gap: opening between the landmarks, eye distances.
     """
     upper, lower = points[list(UPPER_INNER), :2], points[list(LOWER_INNER), :2]
     if gap > OPEN_FROM:
@@ -79,7 +81,7 @@ def find_lip_line(image: Tensor, points: Tensor, gap: float) -> LipLine:
 
 
 def _teeth_over(image: Tensor, line: Tensor) -> bool:
-    """Over the line (11, 2) there is something lighter than it and than what follows above: teeth under a lip."""
+    """Whether pixels over the line (11, 2) are lighter than it and than those above: teeth under a lip."""
     _, _, down, width = corner_frame(line[0], line[-1])
     shares = torch.stack([torch.linspace(*tooth, PLACES // 4, device=line.device) for tooth in FRONT_TEETH])
     heights = torch.linspace(0, -TEETH_REACH, HEIGHTS, device=line.device)
@@ -110,14 +112,14 @@ def _snapped(image: Tensor, line: Tensor) -> Tensor:
 
 
 def _along(points: Tensor, shares: Tensor) -> Tensor:
-    """A polyline (n, C) read at shares (N,) of its length in points."""
+    """A polyline (n, C) sampled at shares (N,) of its index range."""
     place = shares.clamp(0, 1) * (len(points) - 1)
     below = place.long().clamp(max=len(points) - 2)
     return torch.lerp(points[below], points[below + 1], (place - below)[:, None])
 
 
 def _cheapest_path(cost: Tensor, heights: Tensor) -> Tensor:
-    """Heights (n,) of the path through costs (n, m) that is cheapest with its bending (dynamic programming)."""
+    """Heights (n,) of the path of least total cost, of costs (n, m) and bending, by dynamic programming."""
     bending = BENDING * (heights[:, None] - heights) ** 2
     total, origins = cost[0], []
     for step in cost[1:]:

@@ -1,4 +1,4 @@
-"""The geometric measures that name an expression, and their way to controls and back.
+"""The geometric measures of an expression, and their conversion to controls and back.
 
 Lengths are eye distances in the face frame of faces/face_model.py.
 """
@@ -18,12 +18,12 @@ UPPER_LIP_MIDDLE = (13, 82, 312)
 LOWER_LIP_MIDDLE = (14, 87, 317)
 IRIS_RADIUS = 0.065  # eye distances, of the mean face
 
-# What speech does by itself: how far chin, upper lip and corners follow the opening and the width (mesh spec, 2).
+# Coupling in speech: how far chin, upper lip and corners follow the opening and the width (mesh spec, 2).
 CHIN_PER_GAP, CHIN_PER_WIDTH = 0.36, -0.15
 UP_PER_GAP, UP_PER_WIDTH = -0.10, -0.22
 CORNER_PER_GAP, CORNER_PER_WIDTH = 0.18, -0.40
 
-# An eye counts as closing when its opening falls by this share of the open eye, and as closed after the span.
+# An eye starts to close when its opening falls by this share of the open eye, and is closed after the span.
 BLINK_START, BLINK_SPAN = 0.12, 0.62
 
 
@@ -62,7 +62,7 @@ def measure(points: Tensor) -> Tensor:
 
 
 def measures_of_controls(controls: Controls) -> Tensor:
-    """Changes of the measures (T, 16) that controls ask for; eyes and gaze, drawn apart, stay zero."""
+    """Changes of the measures (T, 16) by controls; eyes and gaze, which are drawn separately, stay zero."""
     none = torch.zeros_like(controls.jaw)
     inner = controls.brow_inner
     return torch.stack(
@@ -89,10 +89,10 @@ def measures_of_controls(controls: Controls) -> Tensor:
 
 
 def controls_of_measures(change: Tensor, open_eyes: Tensor) -> Controls:
-    """Controls that explain changes of the measures (T, 16) from a rest whose eyes are open by (2,) eye distances.
+    """Controls of changes of the measures (T, 16), given the eyes' openings at rest (2,) in eye distances.
 
-    The inverse of `measures_of_controls`; blinks and gaze are read from the eyes. Press, tuck and tongue cannot be
-    seen in the measures and stay zero.
+    The inverse of `measures_of_controls`; blinks and gaze are computed from the eyes. Press, tuck and tongue are
+    not visible in the measures and stay zero.
     """
     (
         gap, width, _, up, corner, protrusion, sideways, eye_left, eye_right,

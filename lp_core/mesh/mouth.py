@@ -1,7 +1,7 @@
-"""The inside of a mouth: cavity, tongue and teeth where the lips part, photographed teeth where there are any.
+"""The inside of the mouth: cavity, tongue and teeth between the lips, with photographed teeth where there are any.
 
 Distances are in mouth widths of the photograph. u runs right from the philtrum, v down from the upper lip's line at
-rest, both fixed to the skull: upper teeth and palate stand still in them, the jaw carries lower teeth and tongue.
+rest, both fixed to the skull: upper teeth and palate do not move in them, lower teeth and tongue move with the jaw.
 """
 
 from dataclasses import dataclass
@@ -19,34 +19,34 @@ from .view import View
 
 RING = (*UPPER_INNER, *LOWER_INNER[1:-1], *UPPER_OUTER, *LOWER_OUTER[1:-1])
 
-# Teeth, in mouth widths from the midline: where one ends and the next begins.
+# Boundaries between teeth, in mouth widths from the midline.
 UPPER_TEETH = (0.0, 0.150, 0.262, 0.36, 0.44, 0.52)
 LOWER_TEETH = (0.0, 0.078, 0.165, 0.25, 0.33)
 UPPER_SHORTER = (0.0, 0.010, 0.003, 0.012, 0.016)  # than the front ones
-ROUNDED_EDGE = 0.014  # by which a tooth's sides are shorter than its middle
+ROUNDED_EDGE = 0.014  # difference in length between a tooth's middle and its sides
 TOOTH_TABLE = 257  # entries along half a row
 GAP_WIDTH = 0.006  # of the dark line between two teeth
-UPPER_EDGE, UPPER_ARC = 0.042, 0.075  # where the upper teeth end in the middle; how much higher at a half
+UPPER_EDGE, UPPER_ARC = 0.042, 0.075  # lower edge of the upper teeth in the middle; its rise at u = 0.5
 LOWER_EDGE, LOWER_ARC = 0.026, -0.045
 LOWER_TEETH_PER_CHIN = 1.5
 UPPER_LENGTH = 0.242  # of the front teeth
-MOST_SHOWN = 0.8  # share of it that an open mouth in a photograph is taken to show at most
+MOST_SHOWN = 0.8  # limit of the share of it assumed visible in a photographed open mouth
 TONGUE_HALF_WIDTH = 0.36
 TONGUE_TOP, TONGUE_LIFT = 0.30, 0.26  # of the lower lip's drop
-PHOTO_MARGIN = 0.12  # how far photographed teeth are continued upwards under a raised lip
-TEETH_GAP, TEETH_GAP_SPAN = 0.14, 0.08  # eye distances: a mouth open farther than its teeth reach shows the jaw
+PHOTO_MARGIN = 0.12  # extrapolation of photographed teeth upwards under a raised lip
+TEETH_GAP, TEETH_GAP_SPAN = 0.14, 0.08  # eye distances: a wider opening shows the jaw below the upper teeth
 SEAM_WIDTH, SEAM_OPENING, SEAM_COVER = 0.012, 0.03, 0.85  # widths of the mouth; the cover is a share
-RESTING = 0.02  # of the mouth's width: lips that moved less against each other show the photograph itself
+RESTING = 0.02  # mouth widths: with less relative motion of the lips the photograph is shown
 
 
 @dataclass(frozen=True, eq=False)
 class Mouth:
-    """What a portrait's mouth is drawn from; positions in pixels of the working square.
+    """The data of a portrait's mouth; positions in pixels of the working square.
 
     Attributes:
         lips: the inner contours at rest.
-        fit: (3, n) takes n places, where the ring stands rigidly in a frame, to the affine map from rest to there.
-        middle: share of the width at which the philtrum stands.
+        fit: (3, n) matrix from the n rigidly moved positions of the ring to the affine map from rest to the frame.
+        middle: position of the philtrum, as a share of the width.
         top: v of the upper lip's line below the corners' line, mouth widths.
         upper: (1, 65) upper contour at rest, pixels below the corners' line.
         lower: (1, 65) lower contour at rest.
@@ -99,7 +99,7 @@ class Opening:
     """The lips of B frames over a box; maps (B, h, w) in pixels of the working square.
 
     Attributes:
-        along: share of the way from the left to the right corner.
+        along: share of the width from the left to the right corner.
         below_upper: distance below the upper lip's line.
         above_lower: distance above the lower lip's line.
         width: (B,) between the corners.
@@ -123,7 +123,7 @@ class Opening:
 
 
 def opening(upper: Tensor, lower: Tensor, places: Tensor) -> Opening:
-    """How places (h, w, 2) lie to the lips' inner contours (B, 11, 2) of B frames."""
+    """The opening over positions (h, w, 2), for the lips' inner contours (B, 11, 2) of B frames."""
     left, right = (upper[:, 0] + lower[:, 0]) / 2, (upper[:, -1] + lower[:, -1]) / 2
     origin, across, down, width = corner_frame(left, right)
     axes = torch.stack([across, down], -1)
@@ -140,13 +140,13 @@ def opening(upper: Tensor, lower: Tensor, places: Tensor) -> Opening:
 
 @dataclass(frozen=True, eq=False)
 class MouthPose:
-    """How the mouths of B frames stand, each (B, 1, 1), mouth widths.
+    """The pose of the mouths of B frames, each value (B, 1, 1), in mouth widths.
 
     Attributes:
         lip: drop of the lower lip in the middle, the opening at rest included.
         chin: drop of the chin.
         raised: rise of the upper lip.
-        tongue: 0 … 1 of the tongue lifted.
+        tongue: 0 … 1, lift of the tongue.
     """
 
     lip: Tensor
@@ -168,7 +168,7 @@ def mouth_pose(mouth: Mouth, moved: Tensor, rigid: Tensor, tongue: Tensor) -> Mo
 
 
 def skull_places(mouth: Mouth, rigid: Tensor, places: Tensor) -> Tensor:
-    """Where places (h, w, 2) of frames lie in the photograph (B, h, w, 2) if they are fixed to the skull."""
+    """Positions (B, h, w, 2) in the photograph of positions (h, w, 2) in frames, if fixed to the skull."""
     forward = mouth.fit @ rigid[:, list(RING), :2]  # (B, 3, 2): rows x, y, 1
     inverse = torch.linalg.inv(forward[:, :2])
     return ((places.flatten(0, 1) - forward[:, 2:]) @ inverse).unflatten(1, places.shape[:2])
@@ -180,13 +180,13 @@ def paint_mouth(
     """A box of B frames (B, 3, h, w) with the inside of the mouth painted where the lips part.
 
     Args:
-        mouth: whose.
-        view: drawn on.
-        image: the skin and lips, already drawn.
-        lips: how the pixels lie to the lips.
-        pose: how the mouth stands.
-        skull: (B, h, w, 2) the pixels' places in the photograph, fixed to the skull.
-        activity: (B,) 0 … 1, how far the frame has left the photograph.
+        mouth: the mouth.
+        view: the view to draw on.
+        image: (B, 3, h, w) the skin and lips drawn so far.
+        lips: opening of the lips at the pixels.
+        pose: pose of the mouth.
+        skull: (B, h, w, 2) the pixels' positions in the photograph, if fixed to the skull.
+        activity: (B,) 0 … 1, change of the frame from the photograph.
     """
     inside = _interior(mouth, lips, pose, skull, view.pixel)
     if mouth.lips.gap:
@@ -201,7 +201,7 @@ def paint_mouth(
 
 
 def _seam(lips: Opening, pixel: float) -> Tensor:
-    """Cover (B, h, w) of the shadow where lips meet that are apart in the photograph: it hides rests of teeth."""
+    """Opacity (B, h, w) of the shadow between closed lips that are open in the photograph: it hides teeth."""
     width = lips.width[:, None, None]
     reach = SEAM_WIDTH * width + 0.7 * pixel
     meeting = 1 - smoothstep((lips.below_upper + lips.above_lower) / (SEAM_OPENING * width))
@@ -216,9 +216,9 @@ class Inside:
     Attributes:
         u: right of the philtrum, fixed to the skull.
         v: below the upper lip's line at rest, fixed to the skull.
-        under: below the upper lip as it stands.
-        over: above the lower lip as it stands.
-        side: inwards from the nearer corner.
+        under: distance below the upper lip in the frame.
+        over: distance above the lower lip in the frame.
+        side: distance inwards from the nearer corner.
         pixel: side of the view's pixels.
     """
 
@@ -258,12 +258,12 @@ def _tinted(colour: Tensor, light: Tensor) -> Tensor:
 
 
 def _over(image: Tensor, layer: Tensor, weight: Tensor) -> Tensor:
-    """An image (B, 3, h, w) under a layer that covers it by a weight (B, h, w)."""
+    """An image (B, 3, h, w) composited with a layer of opacity `weight` (B, h, w)."""
     return torch.lerp(image, layer.expand_as(image), weight[:, None])
 
 
 def _tongue(inside: Inside, pose: MouthPose, palette: Palette) -> tuple[Tensor, Tensor]:
-    """The tongue's colour and cover: an arch on the floor of the mouth with a furrow in its middle."""
+    """The tongue's colour and opacity: an arch on the floor of the mouth with a furrow in its middle."""
     across = inside.u / TONGUE_HALF_WIDTH
     top = pose.lip * (TONGUE_TOP - TONGUE_LIFT * pose.tongue) + 0.015 + 0.07 * across**2
     depth = (inside.v - top).clamp(min=0) / (0.02 + 0.55 * pose.lip)  # 0 at its back … 1 behind the lower teeth
@@ -275,7 +275,7 @@ def _tongue(inside: Inside, pose: MouthPose, palette: Palette) -> tuple[Tensor, 
 
 
 def _lower_teeth(inside: Inside, pose: MouthPose, palette: Palette, rest_opening: float) -> tuple[Tensor, Tensor]:
-    """The lower teeth's colour and cover: on the jaw, never above the lower lip's edge."""
+    """The lower teeth's colour and opacity: fixed to the jaw, never above the lower lip's edge."""
     edge = max(LOWER_EDGE, rest_opening - 0.03) + LOWER_TEETH_PER_CHIN * pose.chin
     edge = torch.minimum(edge, pose.lip - 0.012) + LOWER_ARC * (inside.u / 0.5) ** 2
     row = _tooth_row(inside, LOWER_TEETH, inside.v - edge, (0.0, 0.004, 0.004, 0.010))
@@ -286,7 +286,7 @@ def _lower_teeth(inside: Inside, pose: MouthPose, palette: Palette, rest_opening
 
 
 def _upper_teeth(inside: Inside, palette: Palette, gum_from: float) -> tuple[Tensor, Tensor]:
-    """The upper teeth's colour and cover, with gum where a lip is raised far."""
+    """The upper teeth's colour and opacity, with gum where the lip is raised far."""
     edge = UPPER_EDGE - UPPER_ARC * (inside.u / 0.5) ** 2
     row = _tooth_row(inside, UPPER_TEETH, edge - inside.v, UPPER_SHORTER)
     aside = (inside.u.abs() / 0.46).clamp(0, 1)
@@ -299,7 +299,7 @@ def _upper_teeth(inside: Inside, palette: Palette, gum_from: float) -> tuple[Ten
 
 @dataclass(frozen=True, eq=False)
 class ToothRow:
-    """A row of teeth, maps (B, h, w): where it is, its light, and 0 between two teeth … 1 in a tooth's middle."""
+    """A row of teeth, maps (B, h, w): opacity, brightness, and relief: 0 between teeth … 1 in a tooth's middle."""
 
     cover: Tensor
     light: Tensor
@@ -307,9 +307,13 @@ class ToothRow:
 
 
 def _tooth_row(inside: Inside, bounds: tuple[float, ...], within: Tensor, shorter: tuple[float, ...]) -> ToothRow:
-    """Teeth between bounds, from the midline outwards, whose edge is `within` (B, h, w) away.
+    """A row of teeth with boundaries at `bounds`, from the midline outwards.
 
-    Each is `shorter` than the row and its edge rounded; all in mouth widths.
+    Args:
+        inside: maps over the inside of the mouths.
+        bounds: boundaries between teeth, from the midline, mouth widths.
+        within: (B, h, w) distance to the edge of the row, mouth widths, positive on the teeth.
+        shorter: length by which each tooth is shorter than the row, mouth widths.
     """
     place = torch.linspace(0, bounds[-1], TOOTH_TABLE, device=within.device)
     bent, offset, gap = torch.zeros_like(place), torch.zeros_like(place), torch.zeros_like(place)
@@ -328,7 +332,7 @@ def _tooth_row(inside: Inside, bounds: tuple[float, ...], within: Tensor, shorte
 
 
 def _shadow_of_lips(inside: Inside, pose: MouthPose) -> Tensor:
-    """Light (B, h, w) that the lips let in: less under the upper one and in the corners, more in a grin."""
+    """Brightness (B, h, w) under the lips' shadow: less below the upper lip and in the corners, more in a grin."""
     grin = smoothstep((pose.raised - 0.03) / 0.10)
     under = 0.66 + 0.24 * grin + (0.34 - 0.24 * grin) * smoothstep(inside.under / 0.060)
     over = 0.74 + 0.26 * smoothstep(inside.over / 0.05)
@@ -337,17 +341,17 @@ def _shadow_of_lips(inside: Inside, pose: MouthPose) -> Tensor:
 
 
 def _wet_rim(inside: Inside, pose: MouthPose) -> Tensor:
-    """Cover (B, h, w) of the lips' moist inner edge, which gives them thickness."""
+    """Opacity (B, h, w) of the lips' moist inner edge, which gives them thickness."""
     lower = 0.85 * bell(inside.over.clamp(min=0) / 0.016)
     upper = 0.60 * bell(inside.under.clamp(min=0) / 0.010)
     return torch.maximum(lower, upper) * smoothstep(pose.lip / 0.06) * smoothstep((inside.side - 0.02) / 0.12)
 
 
 def _with_photographed_inside(mouth: Mouth, view: View, image: Tensor, lips: Opening, skull: Tensor) -> Tensor:
-    """The inside with what the photograph shows between its open lips.
+    """The inside, overlaid with the photograph between its open lips.
 
-    Teeth stand still with the skull. What a mouth wide open shows below them belongs to the jaw: it is stretched
-    between the upper teeth and the lower lip.
+    Photographed teeth are fixed to the skull. In a wide open mouth the part below them belongs to the jaw: it is
+    stretched between the upper teeth and the lower lip.
     """
     along, down, width = mouth.lips.frame(skull)
     share = along / width
@@ -361,7 +365,9 @@ def _with_photographed_inside(mouth: Mouth, view: View, image: Tensor, lips: Ope
     _, _, unit, _ = corner_frame(mouth.lips.upper[0], mouth.lips.upper[-1])
     held = skull + (source - down + beyond)[..., None] * unit
     photo = view.read(apply_affine(view.to_units, held))
-    margin = torch.minimum(PHOTO_MARGIN * width, (lower - upper) / 2)  # nothing but lip is continued at the corners
+    margin = torch.minimum(
+        PHOTO_MARGIN * width, (lower - upper) / 2
+    )  # at the corners only lip would be extrapolated
     inner = torch.minimum(margin - beyond, lower - source - 1 + 2 * jaw)
     inner = torch.minimum(inner, torch.minimum(along, width - along) + 1)
     return _over(image, photo, (inner / 3 + 0.5).clamp(0, 1))

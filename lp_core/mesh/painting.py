@@ -1,4 +1,4 @@
-"""One group of frames painted: the warp, then the mouths and the eyes on it."""
+"""Drawing of a group of frames: the warp, then mouths and eyes on top."""
 
 from dataclasses import dataclass
 
@@ -16,23 +16,23 @@ from .rig import HeadMotion
 from .sheet import invert
 from .view import Box, View
 
-STILL = 0.004  # pixels of the working square: less displacement than this is none
+STILL = 0.004  # pixels of the working square; smaller displacements are ignored
 EYE_MARGIN = 0.02  # eye distances around an eye
 
-# Where the two sheets are joined: along the line between the lips, sharply between the corners, ever more softly
-# beyond them, and only around the mouth.
+# The blend of the two sheets: along the line between the lips, sharp between the corners, ever softer beyond them,
+# and only around the mouth.
 SOFTER_BESIDE = 0.5  # pixels per pixel beyond a corner
-BELOW_FROM, BELOW_OVER = 0.30, 0.12  # eye distances under the mouth from and over which the join ends
+BELOW_FROM, BELOW_OVER = 0.30, 0.12  # eye distances under the mouth from and over which the blend ends
 BESIDE = 0.35  # mouth widths beyond the corners over which it ends
 
 
 @dataclass(frozen=True, eq=False)
 class Moves:
-    """What B frames do.
+    """The motion of B frames.
 
     Attributes:
-        amounts: (B, N) how far each shape goes.
-        tongue: (B,).
+        amounts: (B, N) amounts of the shapes.
+        tongue: (B,) lift of the tongue, 0 … 1.
         head: the head's motion.
         eyes: blinks and gaze.
     """
@@ -54,16 +54,16 @@ class Moves:
 
 @dataclass(frozen=True, eq=False)
 class EyePart:
-    """One eye's share of a group of frames.
+    """One eye in a group of frames.
 
     Attributes:
-        eye: whose.
+        eye: the eye.
         layer: its layer in the view.
-        box: the pixels.
-        opening: those of them that may show the eyeball.
+        box: its pixels.
+        opening: the pixels among them that may show the eyeball.
         lids: the lids over the box.
-        ball: (B, h, w, 2) where the eyeball comes from, over the opening.
-        skin: (B, h, w, 2) where the skin comes from, over the box.
+        ball: (B, h, w, 2) source positions of the eyeball, over the opening.
+        skin: (B, h, w, 2) source positions of the skin, over the box.
     """
 
     eye: Eye
@@ -83,18 +83,18 @@ class LipContours:
     lower: Tensor
 
     def opening(self, view: View, box: Box) -> Opening:
-        """How the pixels of a box lie to the lips."""
+        """The opening of the lips at the pixels of a box."""
         return opening(self.upper, self.lower, apply_affine(view.to_work, view.pixels(box)))
 
     def box(self, view: View, within: Box, margin: float, below: float) -> Box:
-        """The pixels around the lips, with a margin and more of it below, in pixels of the working square."""
+        """The box around the lips, with a margin and an additional one below, in pixels of the working square."""
         around = torch.cat([self.upper, self.lower], 1)
         low, high = around.amin((0, 1)) - margin, around.amax((0, 1)) + margin
         return view.box_around(torch.stack([low, high + high.new_tensor([0, below])])).within(within)
 
 
 def paint(drawing: Drawing, canvas: Canvas, moves: Moves, frames: Tensor) -> None:
-    """Paint what moves into fresh frames (B, H, W, 3) that hold the photograph."""
+    """Draws the moving parts into frames (B, H, W, 3), in place, that hold the photograph."""
     view = canvas.view
     upper = drawing.upper.displacement(moves.amounts, moves.head)
     lower = drawing.lower.displacement(moves.amounts, moves.head)
@@ -117,7 +117,7 @@ def paint(drawing: Drawing, canvas: Canvas, moves: Moves, frames: Tensor) -> Non
 def _shade(
     drawing: Drawing, view: View, box: Box, moves: Moves, placed: Tensor, sources: Tensor, image: Tensor
 ) -> None:
-    """Shade the creases in the fresh image (B, 3, h, w) of a box, which comes from sources (B, h, w, 2)."""
+    """Shades the creases in the image (B, 3, h, w) of a box, in place, with source positions (B, h, w, 2)."""
     depths = drawing.shading.depths(moves.amounts)
     drawn = depths.amax(0) > 0
     if not drawn.any():
@@ -132,7 +132,7 @@ def _shade(
 
 
 def _moving(drawing: Drawing, view: View, moves: Moves, reach: Tensor) -> Box:
-    """The pixels that move in any of the frames, given how far (B, 2, cells, cells) the sheets do."""
+    """The box of pixels that move in any of the frames, given the sheets' displacements (B, 2, cells, cells)."""
     moved = (reach > STILL).any(0).any(0)
     points = GRID.places(reach.device)[moved]
     margin = GRID.step + reach.amax()
@@ -143,7 +143,7 @@ def _moving(drawing: Drawing, view: View, moves: Moves, reach: Tensor) -> Box:
 
 
 def _lips(drawing: Drawing, placed: Tensor) -> LipContours:
-    """The lips of frames whose landmarks (B, 478, 3) are placed."""
+    """The lip contours of frames with landmarks (B, 478, 3) in the working square."""
     rest, lips = drawing.rig.points, drawing.mouth.lips
 
     def contour(row: tuple[int, ...], at_rest: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ def _lips(drawing: Drawing, placed: Tensor) -> LipContours:
 def _join_lower_sheet(
     drawing: Drawing, view: View, box: Box, contours: LipContours, sources: Tensor, lower: Tensor
 ) -> None:
-    """Let fresh sources (B, h, w, 2) of a box follow the lower sheet below the line between the lips."""
+    """Blends source positions (B, h, w, 2) of a box, in place, to the lower sheet's below the line of the lips."""
     widest = float((contours.upper[:, -1] - contours.upper[:, 0]).norm(dim=-1).amax())
     reach = (BELOW_FROM + BELOW_OVER) * drawing.unit
     own = view.aligned(contours.box(view, box, BESIDE * widest + 1, reach))
@@ -175,7 +175,7 @@ def _join_lower_sheet(
 def _paint_mouth(
     drawing: Drawing, view: View, box: Box, contours: LipContours, moves: Moves, placed: Tensor, image: Tensor
 ) -> None:
-    """Paint the inside of mouths into the fresh image (B, 3, h, w) of a box."""
+    """Draws the inside of mouths into the image (B, 3, h, w) of a box, in place."""
     activity = _activity(drawing, moves)
     own = contours.box(view, box, 2 * view.pixel, 0.0)
     if own.empty or not activity.any():
@@ -195,7 +195,7 @@ def _paint_mouth(
 
 
 def _close_eyes(drawing: Drawing, canvas: Canvas, box: Box, moves: Moves, sources: Tensor) -> tuple[EyePart, ...]:
-    """Let fresh sources (B, h, w, 2) of a box follow the lids; the eyes' parts of it."""
+    """Moves source positions (B, h, w, 2) of a box, in place, with the lids; returns the eyes in it."""
     parts = []
     for index, (eye, layer) in enumerate(zip(drawing.eyes, canvas.eyes, strict=True)):
         blink = moves.eyes.blink[:, index]
@@ -219,13 +219,13 @@ def _close_eyes(drawing: Drawing, canvas: Canvas, box: Box, moves: Moves, source
 
 
 def _carried(drawing: Drawing, named: EyeLandmarks, moves: Moves) -> float:
-    """Pixels of the working square by which brows carry the surroundings of an eye about, and some more."""
+    """Pixels of the working square that brows move the surroundings of an eye by, plus a margin."""
     moved = torch.einsum("bn,nkc->bkc", moves.amounts, drawing.rig.shapes[:, list(named.brow)])
     return float(moved.norm(dim=-1).amax()) + EYE_MARGIN * drawing.unit
 
 
 def _paint_eye(part: EyePart, view: View, box: Box, motion: EyeMotion, image: Tensor) -> None:
-    """Paint lids and eyeballs of one eye into the fresh image (B, 3, h, w) of a box."""
+    """Draws lids and eyeballs of one eye into the image (B, 3, h, w) of a box, in place."""
     rows, columns = part.box.inside(box)
     if part.box != part.opening:
         skin = image[:, :, rows, columns]
@@ -239,7 +239,7 @@ def _paint_eye(part: EyePart, view: View, box: Box, motion: EyeMotion, image: Te
 
 
 def _moved(drawing: Drawing, corners: Tensor, head: HeadMotion, margin: float) -> Tensor:
-    """Points (N, 2) around what an eye with these corners (4, 2) at rest may cover in these frames."""
+    """Points (N, 2) around all that an eye with corners (4, 2) at rest may cover in the frames."""
     depth = drawing.rig.points[LEFT_EYE.upper[0], 2].expand(len(corners), 1)
     places = torch.cat([corners, depth], 1) - drawing.rig.pivot
     turned = head.scale[:, None, None] * (places @ head.turn) + drawing.rig.pivot
@@ -248,7 +248,7 @@ def _moved(drawing: Drawing, corners: Tensor, head: HeadMotion, margin: float) -
 
 
 def _activity(drawing: Drawing, moves: Moves) -> Tensor:
-    """How far (B,), 0 … 1, the lips have left the photograph's."""
+    """Change of the lips (B,), 0 … 1, from the photograph."""
     lips = list(UPPER_INNER + LOWER_INNER)
     moved = torch.einsum("bn,nkc->bkc", moves.amounts, drawing.rig.shapes[:, lips])
     width = (drawing.mouth.lips.upper[-1] - drawing.mouth.lips.upper[0]).norm()

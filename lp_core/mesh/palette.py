@@ -1,4 +1,4 @@
-"""Colours of a portrait that its mouth is painted with, in the light and the saturation of the photograph."""
+"""Colours for drawing a portrait's mouth, in the brightness and saturation of the photograph."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from ..faces.mesh_points import EYES, LIP_SPOTS, MESH_POINTS, SKIN_SPOTS
 
 LUMINANCE = (0.299, 0.587, 0.114)
 EYE_WHITE_PERCENTILE = 0.88
-COLOURFUL = 0.25  # chroma over brightness from which a photograph counts as fully coloured
+COLOURFUL = 0.25  # chroma over brightness from which a photograph is fully coloured
 
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """Colours (3,) RGB in 0…1 of what the lips uncover."""
+    """Colours (3,) RGB in 0…1 of the inside of the mouth."""
 
     tooth: Tensor
     gum: Tensor

@@ -1,4 +1,4 @@
-"""The mesh renderer: a photograph warped at its own resolution, with a mouth and eyeballs painted behind it."""
+"""The mesh renderer: a photograph warped at its own resolution, with the mouth and eyeballs drawn behind it."""
 
 from dataclasses import dataclass
 
@@ -20,26 +20,26 @@ from .painting import Moves, paint
 from .rig import NECK, HeadMotion, soft_limit
 
 UNITS_PER_EYE_DISTANCE = 2.4  # keypoint units: makes the rest scale of a usual crop about 1.3, as LivePortrait's
-PIXELS_AT_ONCE = 4 * 512 * 512  # frames are drawn in groups of at most so many pixels, which fit the cache
+PIXELS_AT_ONCE = 4 * 512 * 512  # frames are drawn in groups of at most this many pixels, which fit the cache
 
 FARTHEST_TURN = 15.0  # degrees from the photograph
-FARTHEST_SHIFT = 0.22  # eye distances; beyond, the head is squeezed against what stands still above it
+FARTHEST_SHIFT = 0.22  # eye distances; beyond, the head is compressed against the fixed background
 LARGEST_ZOOM = 0.08  # of the logarithm of the scale
 
 
 @dataclass(frozen=True)
 class MeshRenderer:
-    """Draws with no weights: lp_core.portrait.Renderer.
+    """A renderer without network weights; implements render.portrait.Renderer.
 
     Attributes:
-        device: where portraits are prepared and frames drawn.
+        device: device of the prepared portraits and of the frames.
     """
 
     device: torch.device | str = "cpu"
 
     @property
     def name(self) -> str:
-        """What the renderer is called in options and messages."""
+        """Name of the renderer in options and messages."""
         return "mesh"
 
     def portrait(self, picture: Tensor, face: Face, framing: CropOptions | None = None) -> Portrait:
@@ -59,7 +59,7 @@ class MeshRenderer:
             )
 
     def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
-        """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
+        """Frames (T, H, W, 3) in 0…1 of a portrait; `motion` holds its own, absolute poses and expressions."""
         drawing: Drawing = portrait.drawing
         with torch.no_grad():
             controls = from_expression(motion.expression.to(self.device) - portrait.rest.expression)
@@ -84,8 +84,8 @@ def rest_frame(landmarks: Tensor, crop: Crop) -> MotionFrame:
 
     Convention: keypoints.transform's, with the neck as the origin of the canonical keypoints, so that a rotation
     alone turns the head about its neck: position = scale · (face point - NECK) / 2.4 @ R + translation. The
-    expression is the opening of the mouth alone; how else a face at rest differs from the mean one is taken for
-    the person and not for an expression.
+    expression is the opening of the mouth only; other differences between a face at rest and the mean face are
+    treated as identity, not as expression.
     """
     points = in_square(landmarks, crop.to_picture)
     half = len(crop.image) / 2
@@ -103,14 +103,14 @@ def rest_frame(landmarks: Tensor, crop: Crop) -> MotionFrame:
 
 
 def canonical_keypoints(landmarks: Tensor, crop: Crop) -> Tensor:
-    """The 21 canonical keypoints (21, 3) of a face: the landmarks nearest in meaning, seen from the neck."""
+    """The canonical keypoints (21, 3) of a face: its corresponding landmarks, relative to the neck."""
     points = in_square(landmarks, crop.to_picture)
     face = fit_pose(points[None]).to_face(points[None])[0, list(KEYPOINT_LANDMARKS)]
     return (face - face.new_tensor(NECK)) / UNITS_PER_EYE_DISTANCE
 
 
 def head_motion(drawing: Drawing, rest: MotionFrame, motion: MotionSequence) -> HeadMotion:
-    """The head's motion in the working square, within what a photograph can bear."""
+    """The head's motion in the working square, limited to what can be drawn from one photograph."""
     device = rest.rotation.device
     turn = rotation_matrix(rest.rotation).mT @ rotation_matrix(motion.rotation.to(device))
     half = len(drawing.crop.image) / 2
@@ -128,7 +128,7 @@ def head_motion(drawing: Drawing, rest: MotionFrame, motion: MotionSequence) -> 
 
 
 def _held_back(turn: Tensor) -> Tensor:
-    """Rotations (B, 3, 3) about the same axes, by no more than FARTHEST_TURN (Rodrigues' formula)."""
+    """Rotations (B, 3, 3) about the same axes, limited to FARTHEST_TURN (Rodrigues' formula)."""
     skew = (turn - turn.mT) / 2
     sine = skew.flatten(1).norm(dim=1) / 2**0.5
     cosine = (turn.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2

@@ -1,7 +1,7 @@
-"""The rig: control points over the head and the shapes that named controls move them through.
+"""The rig: control points over the head, and their displacements (shapes) by named controls.
 
 Everything is in pixels of the working square (drawing.py). A frame is E = P + Σ aₖ Sₖ, then the head's motion
-s (E - pivot) Q + pivot + shift, of which the control points around the face take a share.
+s (E - pivot) Q + pivot + shift, of which the control points around the face follow a share.
 """
 
 from dataclasses import dataclass
@@ -31,25 +31,25 @@ from .curves import look_up, smoothstep, tabulate
 from .lips import LipLine
 from .measures import controls_of_measures, measure, measures_of_controls
 
-NECK = (0.0, 1.05, 0.75)  # face frame: the joint that the head turns about
-HEAD_MIDDLE = (0.0, 0.4, 0.62)  # face frame: hair and ears are taken to lie as deep as this
+NECK = (0.0, 1.05, 0.75)  # face frame: centre of head rotation
+HEAD_MIDDLE = (0.0, 0.4, 0.62)  # face frame: assumed depth of hair and ears
 
 LEARNED = ("jaw", "wide", "pout", "smile", "lip_raise", "mouth_x", "brow_left", "brow_right", "brow_inner", "frown")
 SHAPES = (*LEARNED, "close", "roll", "tuck")
 BROWS = ("brow_left", "brow_right", "brow_inner", "frown")
-SEALED = ("wide", "pout", "smile", "mouth_x")  # shapes that do not part closed lips
+SEALED = ("wide", "pout", "smile", "mouth_x")  # shapes that keep closed lips closed
 
 
 @dataclass(frozen=True)
 class Ring:
-    """Control points around the face: the oval blown up.
+    """A ring of control points around the face: the face oval enlarged.
 
     Attributes:
         top: size beside the forehead, in ovals.
         bottom: size at the chin.
         head_top: share of the head's motion beside the forehead.
         head_bottom: share of it at the chin.
-        jaw: share of the oval's own expression at the chin, without which its silhouette would tear.
+        jaw: share of the oval's expression at the chin, without which its silhouette would tear.
     """
 
     top: float
@@ -66,23 +66,23 @@ RINGS = (
     Ring(2.15, 2.0, 0.0, 0.0, 0.0),
 )
 FRAME_POINTS = 15  # control points along each side of the square, where nothing moves
-OUTSIDE = 0.05  # of the square: rings beyond its border by more than this are left out
+OUTSIDE = 0.05  # of the square's side: rings farther outside its border are left out
 
-# Of the skin below the lower lip behind the lip, per eye distance of jaw and of distance: it bears a compression by
-# 0.6 when the jaw opens by 0.27.
+# Lag of the skin below the lower lip behind the lip, per eye distance of jaw and of distance: at a jaw opening of
+# 0.27 the skin is compressed by 0.6.
 STEEPEST_LAG = 2.2
-# The skin over the brows follows them up to so far above and beside them, eye distances.
+# Range, above and beside the brows, in which the skin follows them, eye distances.
 FOREHEAD, BESIDE_BROWS = 0.32, 0.12
 
-# How the lips close over an opening of the photograph, per row from the outer rim inwards: shares of the opening.
+# Closing of the lips over an opening of the photograph, per row from the outer rim inwards: shares of the opening.
 UPPER_CLOSING = (0.24, 0.31, 0.34, 0.38)
 LOWER_CLOSING = (-0.48, -0.58, -0.60, -0.62)
 CHIN_CLOSING = -0.14
-# An opening (eye distances) beyond what a smile shows of its teeth is the jaw's, and the chin comes up with it.
+# An opening (eye distances) beyond that of a smile is the jaw's, and the chin rises with it.
 SMILING_GAP, CHIN_CLOSING_JAW = 0.12, -0.45
-# How far pressed lips roll in, per row: shares of the way to the line where they part.
+# Rolling in of pressed lips, per row: shares of the distance to the line between the lips.
 ROLLING = (0.30, 0.24, 0.12, 0.0)
-# F and V, in eye distances: the upper lip rises off the teeth, the lower one is drawn up behind them.
+# F and V, in eye distances: the upper lip is raised off the teeth, the lower lip is drawn up behind them.
 TUCK_UPPER_RISE, TUCK_LOWER_RISE = 0.032, 0.006
 
 
@@ -109,7 +109,7 @@ class Rig:
         points: (K, 3) at rest: the 478 landmarks, then the points around it.
         head: (K,) share of the head's motion, 1 on the face.
         shapes: (N, K, 3) displacement at amount one, in the order of SHAPES.
-        pivot: (3,) that the head turns about.
+        pivot: (3,) centre of head rotation.
     """
 
     points: Tensor
@@ -128,7 +128,7 @@ class Rig:
 
 
 def build_rig(points: Tensor, pose: FacePose, lips: LipLine, size: int) -> Rig:
-    """The rig of a face whose landmarks (478, 3) stand in a square of `size` pixels."""
+    """The rig of a face with landmarks (478, 3) in a square of `size` pixels."""
     around, head, jaw, along = _surroundings(points, pose, size)
     shapes = torch.cat(
         [_learned_shapes(points, pose), _closing(points, lips), _rolling(points, lips), _tucking(points, pose)]
@@ -144,7 +144,7 @@ def build_rig(points: Tensor, pose: FacePose, lips: LipLine, size: int) -> Rig:
 
 
 def _surroundings(points: Tensor, pose: FacePose, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Control points around the face: places (M, 3), head shares (M,), jaw shares (M,), oval landmarks (M,)."""
+    """Control points around the face: positions (M, 3), head shares (M,), jaw shares (M,), oval landmarks (M,)."""
     oval = list(OVAL)
     middle = points[list(FACE_EXTREMES), :2].mean(0)
     outward = points[oval, :2] - middle
@@ -181,7 +181,7 @@ def _frame(size: int, device: torch.device) -> Tensor:
 
 
 def _learned_shapes(points: Tensor, pose: FacePose) -> Tensor:
-    """Displacements (10, 478, 3) of the controls that the face model knows, at one unit each."""
+    """Displacements (10, 478, 3), at one unit each, of the controls in the face model."""
     model = face_model()
     amounts = torch.zeros(len(LEARNED), len(NAMES))
     for row, name in enumerate(LEARNED):
@@ -197,10 +197,10 @@ def _learned_shapes(points: Tensor, pose: FacePose) -> Tensor:
 
 
 def _without_folds(face: Tensor, jaw: Tensor) -> Tensor:
-    """The jaw's shape (478, 3) in which the skin of a face (478, 3) below the lower lip gives way in time.
+    """The jaw's shape (478, 3) with the lag of the skin of a face (478, 3) below the lower lip limited.
 
-    The mean face's chin may lag behind the lip by more than a face with little room there can bear: the sheet would
-    fold. The lag grows with the distance from the lip by no more than STEEPEST_LAG.
+    The mean face's chin may lag behind the lip by more than fits between lip and chin of another face: the sheet
+    would fold. The lag grows with the distance from the lip by at most STEEPEST_LAG.
     """
     below, drops = _seen_from(face, jaw, LOWER_LIP_ROWS[0])
     least = drops - STEEPEST_LAG * below
@@ -209,10 +209,10 @@ def _without_folds(face: Tensor, jaw: Tensor) -> Tensor:
 
 
 def _brow_alone(face: Tensor, brow: Tensor) -> Tensor:
-    """A brow's shape (478, 3) on a face (478, 3): the forehead follows it, nothing below the nose does.
+    """A brow's shape (478, 3) on a face (478, 3): the forehead follows the brow, points below the nose do not.
 
-    The tracked faces that the basis was learned from keep their forehead's landmarks still: the skin between them
-    and a raised brow would fold. It follows less and less up to the hairline.
+    In the tracked faces that the basis was learned from, the forehead's landmarks are fixed: the skin between them
+    and a raised brow would fold. Here it follows, less and less up to the hairline.
     """
     below, moves = _seen_from(face, brow, BROW_TOPS)
     beyond = (face[:, 0].abs() - face[list(BROW_TOPS), 0].abs().amax()).clamp(min=0)
@@ -226,10 +226,10 @@ def _brow_alone(face: Tensor, brow: Tensor) -> Tensor:
 
 
 def _seen_from(face: Tensor, moved: Tensor, line: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """How far below a line of landmarks each landmark of a face (478, 3) stands, and how far that line falls there.
+    """The distance (478,) of each landmark below a line of landmarks, and the line's displacement down there.
 
     Args:
-        face: in the face frame.
+        face: (478, 3) landmarks in the face frame.
         moved: (478, 3) displacements.
         line: landmarks from left to right; its ends hold beyond them.
     """
@@ -245,7 +245,7 @@ def _seen_from(face: Tensor, moved: Tensor, line: tuple[int, ...]) -> tuple[Tens
 
 
 def _with_sealed_lips(moved: Tensor) -> Tensor:
-    """Shapes (10, 478, 3) in which those of SEALED move both lips alike along the line where they part."""
+    """Shapes (10, 478, 3) in which those of SEALED move both lips equally along the line between them."""
     sealed = moved.clone()
     rows = [LEARNED.index(name) for name in SEALED]
     upper, lower = list(UPPER_INNER), list(LOWER_INNER)
@@ -257,7 +257,7 @@ def _with_sealed_lips(moved: Tensor) -> Tensor:
 
 
 def _with_still_eyes(moved: Tensor) -> Tensor:
-    """Shapes (10, 478, 3) that leave lids and irises in place: the eyes are drawn apart."""
+    """Shapes (10, 478, 3) that leave lids and irises in place: the eyes are drawn separately."""
     still = moved.clone()
     for eye in EYES:
         still[:, list(eye.upper + eye.lower + eye.iris)] = 0
@@ -265,7 +265,7 @@ def _with_still_eyes(moved: Tensor) -> Tensor:
 
 
 def _closing(points: Tensor, lips: LipLine) -> Tensor:
-    """Displacement (1, 478, 3) that shuts the opening which the lips have in the photograph."""
+    """Displacement (1, 478, 3) that closes the opening of the lips in the photograph."""
     opening = lips.parting
     shape = torch.zeros_like(points)
     below = _chin_shares(points, lips)
@@ -294,7 +294,7 @@ def _chin_shares(points: Tensor, lips: LipLine) -> Tensor:
 
 
 def _rolling(points: Tensor, lips: LipLine) -> Tensor:
-    """Displacement (1, 478, 3) of lips that are pressed: their rims come nearer to the line where they part."""
+    """Displacement (1, 478, 3) of pressed lips: their rims move towards the line between them."""
     shape = torch.zeros_like(points)
     for rows, line in ((UPPER_LIP_ROWS, lips.upper), (LOWER_LIP_ROWS, lips.lower)):
         for row, share in zip(rows, ROLLING, strict=True):
@@ -318,21 +318,21 @@ def _tucking(points: Tensor, pose: FacePose) -> Tensor:
     return shape[None]
 
 
-# What the photograph of a face at ease can be asked for before it tears; see controls.py for the units.
+# Largest amounts for a photograph of a relaxed face, beyond which it tears; see controls.py for the units.
 HIGHEST = {
     "jaw": 0.27, "wide": 0.16, "pout": 0.12, "smile": 0.12, "lip_raise": 0.055, "mouth_x": 0.10,
     "brow_left": 0.12, "brow_right": 0.12, "brow_inner": 0.10, "frown": 0.10,
 }  # fmt: skip
-LARGEST_CLOSING = 0.30  # eye distances of an opening that lips are drawn over; wider mouths close by so much
-LEAST_ROOM = 0.25  # of HIGHEST: what is left to a mouth that is as wide, or as high, as it may be
+LARGEST_CLOSING = 0.30  # eye distances by which open lips are closed at most
+LEAST_ROOM = 0.25  # of HIGHEST: least limit, for a mouth that is as wide, or as high, as possible at rest
 
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """How far a portrait's shapes may go: a mouth that smiles already has little room to smile more.
+    """Limits of a portrait's shapes: a mouth that smiles at rest has little range left to smile more.
 
     Attributes:
-        highest: (10,) of the shapes in LEARNED.
+        highest: (10,) highest amounts of the shapes in LEARNED.
         gap: opening of the lips at rest, eye distances; 0 when they are closed.
     """
 
@@ -340,14 +340,14 @@ class Room:
     gap: float
 
     def amounts(self, controls: Controls) -> Tensor:
-        """How far each shape goes (T, N), in the order of SHAPES, for what controls ask.
+        """Amounts of the shapes (T, N), in the order of SHAPES, for controls of T frames.
 
-        The opening becomes gap · (1 - press) + jaw, never below zero; lips that are but parted meet when pressed.
+        The opening becomes gap · (1 - press) + jaw, never below zero; slightly parted lips meet when pressed.
         """
         press, tuck = controls.press.clamp(0, 1), controls.tuck.clamp(0, 1)
         change = controls.jaw - press * self.gap
-        asked = [change.clamp(min=0), *(getattr(controls, name) for name in LEARNED[1:])]
-        learned = torch.stack(asked, -1)
+        amounts = [change.clamp(min=0), *(getattr(controls, name) for name in LEARNED[1:])]
+        learned = torch.stack(amounts, -1)
         lowest = learned.new_tensor([HIGHEST[name] for name in LEARNED])
         held = torch.where(learned > 0, soft_limit(learned, self.highest), soft_limit(learned, lowest))
         most = min(1.0, LARGEST_CLOSING / self.gap) if self.gap else 0.0
@@ -356,7 +356,7 @@ class Room:
 
 
 def find_room(face: Tensor, gap: float) -> Room:
-    """The room of a face (478, 3) in the face frame whose lips are open by `gap` eye distances."""
+    """The limits for a face (478, 3) in the face frame with lips open by `gap` eye distances."""
     change = measure(face[None]) - measure(face_model().mean.to(face)[None])
     nothing = torch.zeros(2, device=face.device) + 1
     taken = controls_of_measures(change, nothing)
@@ -368,7 +368,7 @@ def find_room(face: Tensor, gap: float) -> Room:
 
 
 def soft_limit(values: Tensor, limit: Tensor | float, free: float = 2 / 3) -> Tensor:
-    """Values held within ±limit: unchanged up to the share `free` of it, then bending smoothly."""
+    """Values limited to ±limit: unchanged up to the share `free` of it, then saturating smoothly."""
     inside = free * torch.as_tensor(limit, dtype=values.dtype, device=values.device)
     room = inside * (1 / free - 1)
     held = torch.maximum(torch.minimum(values, inside), -inside)

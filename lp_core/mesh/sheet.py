@@ -1,9 +1,9 @@
-"""Elastic sheets: the displacement of every place of the working square, spread from control points and inverted.
+"""Elastic sheets: dense displacements of the working square, interpolated from control points and inverted.
 
 Everything here is in pixels of the working square (drawing.py), x right, y down, z away.
 
-A frame's displacement is linear in how far each shape of the rig goes, so each shape is spread over the grid once,
-when the portrait is prepared; a frame is then a small matrix product and not a spline.
+A frame's displacement is linear in the amounts of the rig's shapes, so each shape is interpolated over the grid
+once, when the portrait is prepared; a frame is then a small matrix product and not a spline.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from torch import Tensor
 from .curves import smoothstep
 from .rig import HeadMotion, Rig
 
-SMOOTHING = 2e-4  # of the thin plate, which then passes control points by less than a tenth of a pixel
+SMOOTHING = 2e-4  # of the thin-plate spline, which then misses control points by less than a tenth of a pixel
 LENGTH_UNIT = 100.0  # pixels: keeps the spline's system well conditioned
-NEAREST = 0.5  # pixels: control points closer than this say the same thing
+NEAREST = 0.5  # pixels: control points closer than this are duplicates
 BORDER = 0.06  # of the square's side, over which all motion fades out at its border
 NEWTON_STEPS = 3
-SMALLEST_STRETCH = 0.25  # determinant below which a Newton step is held back
+SMALLEST_STRETCH = 0.25  # lowest determinant in a Newton step
 LONGEST_STEP = 12.0  # pixels
 
 
@@ -55,11 +55,11 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A rig's control points spread over a grid of G² cells.
+    """The rig interpolated over a grid of G² cells.
 
     Attributes:
         grid: the cells.
-        rest: (G², 3) head share times the place relative to the pivot.
+        rest: (G², 3) head share times the position relative to the pivot.
         share: (G², 1) share of the head's motion.
         shapes: (N, G², 3) displacement of each shape at amount one.
         fade: (cells, cells) 1 inside of the square, 0 at its border.
@@ -80,14 +80,14 @@ class Sheet:
 
 
 def spread(rig: Rig, chosen: Tensor, positions: Tensor, grid: Grid, kernel: Tensor) -> Sheet:
-    """The sheet that follows the chosen control points (indices).
+    """The sheet that follows the chosen control points.
 
     Args:
         rig: control points and shapes.
-        chosen: which of them.
-        positions: (K, 2) where all of them stand.
-        grid: where to.
-        kernel: `thin_plate_kernel` between the grid's places and all positions.
+        chosen: indices of the control points to follow.
+        positions: (K, 2) positions of all control points.
+        grid: the cells.
+        kernel: `thin_plate_kernel` between the grid's cells and all positions.
     """
     index = distinct(positions, chosen)
     centred = rig.head[:, None] * (rig.points - rig.pivot)
@@ -98,20 +98,20 @@ def spread(rig: Rig, chosen: Tensor, positions: Tensor, grid: Grid, kernel: Tens
 
 
 def _fade(grid: Grid, device: torch.device) -> Tensor:
-    """Weights (cells, cells) that hold the square's border in place."""
+    """Weights (cells, cells) that keep the square's border in place."""
     line = torch.arange(grid.cells, device=device)
     ramp = smoothstep(torch.minimum(line, grid.cells - 1 - line) / (BORDER * grid.cells))
     return ramp[:, None] * ramp
 
 
 def distinct(positions: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen indices without those that stand nearer than half a pixel to an earlier one."""
+    """The chosen indices without points nearer than half a pixel to an earlier one."""
     near = torch.cdist(positions[chosen], positions[chosen]) < NEAREST
     return chosen[~near.tril(-1).any(1)]
 
 
 def thin_plate_kernel(places: Tensor, points: Tensor) -> Tensor:
-    """Thin-plate functions at places (M, 2): r² log r of K points (K, 2), 1, x and y, as (M, K + 3) float64."""
+    """Thin-plate basis (M, K + 3), float64, at positions (M, 2): r² log r of points (K, 2), then 1, x and y."""
     near, far = points.double() / LENGTH_UNIT, places.double() / LENGTH_UNIT
     square = (far[:, None, 0] - near[None, :, 0]).square_() + (far[:, None, 1] - near[None, :, 1]).square_()
     bent = square * (square + 1e-12).log_() * 0.5
@@ -119,13 +119,13 @@ def thin_plate_kernel(places: Tensor, points: Tensor) -> Tensor:
 
 
 def thin_plate(positions: Tensor, values: Tensor, index: Tensor, kernel: Tensor, smoothing: float) -> Tensor:
-    """Values (K, C) at the points `index` spread by a thin-plate spline (Bookstein 1989): (M, C), float64.
+    """Values (M, C), float64, interpolated from the points `index` by a thin-plate spline (Bookstein 1989).
 
     Args:
         positions: (K, 2) of all points.
         values: (K, C) at all points.
-        index: the points that the spline follows.
-        kernel: `thin_plate_kernel` from all points to the places wanted.
+        index: indices of the points that the spline follows.
+        kernel: `thin_plate_kernel` from all points to the M output positions.
         smoothing: 0 passes through every point.
     """
     count = len(index)
@@ -141,7 +141,7 @@ def thin_plate(positions: Tensor, values: Tensor, index: Tensor, kernel: Tensor,
 
 
 def invert(grid: Grid, field: Tensor, places: Tensor) -> Tensor:
-    """The sources x (B, h, w, 2) of places y (h, w, 2): x + field(x) = y for displacements (B, 2, cells, cells).
+    """Source positions x (B, h, w, 2) of positions y (h, w, 2): x + field(x) = y, field (B, 2, cells, cells).
 
     Newton's method with the field's finite differences.
     """

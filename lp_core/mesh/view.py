@@ -1,6 +1,6 @@
-"""What is drawn on: the picture itself, or the crop by itself, and how its pixels lie in the working square.
+"""The target of drawing, the picture or the crop by itself, and the position of its pixels in the working square.
 
-Where pixels come from is kept in sampling units: -1 … 1 from the left or upper border of the view's picture to the
+Source positions are in sampling units: -1 … 1 from the left or upper border of the view's picture to the
 right or lower one, as torch's grid_sample has it.
 """
 
@@ -28,21 +28,21 @@ class Box:
 
     @property
     def empty(self) -> bool:
-        """It holds no pixel."""
+        """Whether it has no pixels."""
         return self.bottom <= self.top or self.right <= self.left
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return self.right - self.left
 
     def within(self, other: "Box") -> "Box":
-        """The part of it inside another."""
+        """The intersection with another box."""
         return Box(
             max(self.top, other.top),
             max(self.left, other.left),
@@ -51,7 +51,7 @@ class Box:
         )
 
     def inside(self, other: "Box") -> tuple[slice, slice]:
-        """Its rows and columns, counted from the corner of a box that holds it."""
+        """Its rows and columns, counted from the corner of a box that contains it."""
         return (
             slice(self.top - other.top, self.bottom - other.top),
             slice(self.left - other.left, self.right - other.left),
@@ -67,7 +67,7 @@ class View:
         to_work: (2, 3) from its pixels to pixels of the working square.
         square: the pixels that the working square covers, counted from its corner in steps of `step`.
         step: pixels from one coarse cell to the next.
-        ramp: pixels over which all motion fades out at its borders; 0 lets them move.
+        ramp: pixels over which all motion fades out at its borders; 0 does not fade.
     """
 
     texture: Tensor
@@ -78,7 +78,7 @@ class View:
 
     @property
     def bounds(self) -> Box:
-        """All of it."""
+        """The box of all pixels."""
         return Box(0, 0, self.texture.shape[-2], self.texture.shape[-1])
 
     @cached_property
@@ -88,19 +88,19 @@ class View:
 
     @cached_property
     def from_work(self) -> Tensor:
-        """(2, 3) from pixels of the working square."""
+        """The affine map (2, 3) from pixels of the working square to its pixels."""
         return invert_affine(self.to_work)
 
     @cached_property
     def to_units(self) -> Tensor:
-        """(2, 3) from pixels of the working square to sampling units."""
+        """The affine map (2, 3) from pixels of the working square to sampling units."""
         size = self.to_work.new_tensor([self.bounds.width, self.bounds.height])
         scaled = self.from_work * (2 / size)[:, None]
         return torch.cat([scaled[:, :2], scaled[:, 2:] + (1 / size - 1)[:, None]], 1)
 
     @cached_property
     def units_to_work(self) -> Tensor:
-        """(2, 3) from sampling units to pixels of the working square."""
+        """The affine map (2, 3) from sampling units to pixels of the working square."""
         return invert_affine(self.to_units)
 
     def pixels(self, box: Box) -> Tensor:
@@ -111,31 +111,31 @@ class View:
         return torch.stack([across, down], -1)
 
     def box_around(self, points: Tensor) -> Box:
-        """The pixels of the square that lie between points (..., 2) of the working square."""
+        """The bounding box, within the square, of points (..., 2) of the working square."""
         places = apply_affine(self.from_work, points.flatten(0, -2))
         left, top = (math.floor(value) for value in places.amin(0).tolist())
         right, bottom = (math.ceil(value) + 1 for value in places.amax(0).tolist())
         return Box(top, left, bottom, right).within(self.square).within(self.bounds)
 
     def aligned(self, box: Box) -> Box:
-        """The box grown to whole coarse cells, so that what is drawn does not depend on where it begins."""
+        """The box enlarged to whole coarse cells, so that drawing does not depend on where the box begins."""
         top = self.square.top + (box.top - self.square.top) // self.step * self.step
         left = self.square.left + (box.left - self.square.left) // self.step * self.step
         return Box(top, left, box.bottom, box.right)
 
     def coarse_places(self, box: Box) -> Tensor:
-        """Middles (rows, columns, 2), in the working square, of an aligned box's coarse cells and one around."""
+        """Centres (rows, columns, 2), in the working square, of an aligned box's coarse cells and of one around."""
         rows, columns = (math.ceil(count / self.step) + 2 for count in (box.height, box.width))
         middle = (self.step - 1) / 2 - self.step
         cells = self.pixels(Box(0, 0, rows, columns)) * self.step
         return apply_affine(self.to_work, cells + cells.new_tensor([box.left + middle, box.top + middle]))
 
     def sources(self, box: Box, coarse: Tensor) -> Tensor:
-        """Sampling units (B, h, w, 2) that an aligned box's pixels come from.
+        """Source positions (B, h, w, 2), in sampling units, of an aligned box's pixels.
 
         Args:
             box: the pixels.
-            coarse: (B, rows, columns, 2) where its `coarse_places` come from, in the working square.
+            coarse: (B, rows, columns, 2) source positions of its `coarse_places`, in the working square.
         """
         held = self._with_still_borders(self.coarse_places(box), coarse) if self.ramp else coarse
         positions = apply_affine(self.to_units, held).permute(0, 3, 1, 2).contiguous()
@@ -144,18 +144,18 @@ class View:
         return fine[..., rows, columns].permute(0, 2, 3, 1)
 
     def _with_still_borders(self, places: Tensor, sources: Tensor) -> Tensor:
-        """Sources (B, rows, columns, 2) of places that come to stay where they are towards the view's borders."""
+        """Source positions (B, rows, columns, 2), faded to no displacement towards the view's borders."""
         pixels = apply_affine(self.from_work, places)
         size = pixels.new_tensor([self.bounds.width - 1.0, self.bounds.height - 1.0])
         inset = torch.minimum(pixels, size - pixels) / self.ramp
         return torch.lerp(places, sources, smoothstep(inset).prod(-1, keepdim=True))
 
     def read(self, units: Tensor) -> Tensor:
-        """The photograph at sampling units (B, h, w, 2): (B, 3, h, w); beyond its edge it is mirrored."""
+        """The photograph (B, 3, h, w) at sampling units (B, h, w, 2); mirrored beyond its edge."""
         return _sampled(self.texture, units)
 
     def read_patch(self, patch: Tensor, box: Box, units: Tensor) -> Tensor:
-        """A patch (1, C, h, w) that covers a box at sampling units (B, h', w', 2) of the view: (B, C, h', w')."""
+        """A patch (1, C, h, w) of a box, sampled at sampling units (B, h', w', 2) of the view: (B, C, h', w')."""
         whole = units.new_tensor([self.bounds.width, self.bounds.height])
         corner, size = units.new_tensor([box.left, box.top]), units.new_tensor([box.width, box.height])
         return _sampled(patch, torch.addcmul((whole - 2 * corner) / size - 1, units, whole / size))

@@ -1,1 +1,1 @@
-"""Motion in LivePortrait's space: the value, its controls, edits, filters and files."""
+"""Motion in LivePortrait's keypoint space: sequences, named controls, edits, filters and files."""

@@ -1,7 +1,7 @@
 """Named controls of a face and their directions in the 21×3 expression space.
 
-One vocabulary for all: the procedural generator writes through it, the mesh renderer reads through it, the edits
-move along it. Both ways are linear, and reading back what was written is exact.
+The procedural generator writes expressions by these controls, the mesh renderer reads them, and edits change them.
+Both conversions are linear, and reading back a written expression is exact.
 
 Units: mouth and brow controls are displacements in eye distances (between the outer eye corners, about 9 cm on a
 person); blinks, press, tuck and tongue are amounts in 0…1; pupils move in iris radii. "Left" is the picture's left.
@@ -10,7 +10,7 @@ The directions come from LivePortrait's published expression sliders and from co
 templates: 19y opens the jaw (0.12 per unit of lip ratio, which is 0.214 per eye distance at a mouth 0.56 wide),
 11y and 15y close the left and right eye, 13y and 16y raise the lower lids, 1 and 2 are the brows, 14, 17 and 20 the
 mouth's shape. Keypoints 6, 8, 9, 12 and 18 hardly move in LivePortrait (below 0.0003), so what it cannot express
-(tongue, lip tuck, one brow alone) rides on them with amplitudes too small to show there.
+(tongue, lip tuck, one brow alone) is encoded in them with amplitudes too small to be visible there.
 """
 
 from dataclasses import dataclass, fields, replace
@@ -92,7 +92,7 @@ class Controls:
 
     @classmethod
     def still(cls, frames: int, **moved: Tensor) -> "Controls":
-        """Controls of `frames` frames at rest, but for the given ones."""
+        """Controls of `frames` frames at rest, except for the given ones."""
         rest = {name: torch.zeros(frames) for name in NAMES}
         return cls(**(rest | moved))
 
@@ -120,15 +120,15 @@ BROW_CONTROLS = ("brow_left", "brow_right", "brow_inner", "frown")
 
 
 def to_expression(controls: Controls) -> Tensor:
-    """Expression deltas (T, 21, 3) that the controls ask for."""
+    """Expression deltas (T, 21, 3) of the controls, crop units before scaling."""
     amounts = controls.stack()
     return (amounts @ _directions().to(amounts)).view(-1, KEYPOINTS, 3)
 
 
 def from_expression(expression: Tensor) -> Controls:
-    """Controls that come nearest, by least squares, to expression deltas (T, 21, 3).
+    """Controls fitted by least squares to expression deltas (T, 21, 3).
 
-    Exact for expressions made by `to_expression`; what the vocabulary cannot say is left out.
+    Exact for expressions made by `to_expression`; parts that the controls cannot express are left out.
     """
     flat = expression.reshape(len(expression), -1)
     return Controls.unstack(flat @ _inverse().to(flat))
@@ -146,5 +146,5 @@ def _directions() -> Tensor:
 
 @cache
 def _inverse() -> Tensor:
-    """The least-squares way back (63, controls), float64."""
+    """The pseudo-inverse (63, controls) of the directions, float64."""
     return torch.linalg.pinv(_directions())

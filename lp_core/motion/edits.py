@@ -1,7 +1,7 @@
-"""Edits of motion: MotionSequence to MotionSequence, each measured from the rest frame, none touching its input.
+"""Edits of motion: MotionSequence to MotionSequence, each relative to the rest frame, none modifies its input.
 
-An edit works on the named controls that the expression delta holds; what the vocabulary cannot say (the residual of
-motion that came from a network) stays as it is, or is scaled with its region's keypoints.
+An edit changes the named controls of the expression delta; the residual that controls cannot express (in motion
+from a network) is kept, or scaled with its region's keypoints.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Region = Literal["lips", "eyes", "brows", "pose"]
 REGION_CONTROLS: dict[str, tuple[str, ...]] = {"lips": LIP_CONTROLS, "eyes": EYE_CONTROLS, "brows": BROW_CONTROLS}
 REGIONS = (*REGION_CONTROLS, "pose")
 
-# An eye that keeps contact turns against the head: iris radii per degree (eyeball radius 12 mm, iris 6 mm).
+# Gaze on the viewer turns the eyes against the head: iris radii per degree (eyeball radius 12 mm, iris 6 mm).
 CONTACT_PER_YAW, CONTACT_PER_PITCH = 0.035, 0.030
 
 
@@ -37,7 +37,7 @@ def retarget_lips(
     """Lip motion made larger or smaller, with a constant opening, width or smile added.
 
     Args:
-        motion: what is edited.
+        motion: the motion to edit.
         gain: factor on the driver's lip motion; 1 keeps it, 0 stills the lips.
         opening: added to the mouth's opening, eye distances; below zero closes.
         wide: added to the mouth's width, eye distances; below zero rounds.
@@ -57,7 +57,7 @@ def retarget_eyes(
     """Blinks made stronger or weaker, and either eye closed or widened by a constant.
 
     Args:
-        motion: what is edited.
+        motion: the motion to edit.
         gain: factor on the driver's blinks; 1 keeps them, 0 keeps the eyes as in the portrait.
         close_left: added to the picture's left eye: 1 closes it, below zero widens it.
         close_right: the same for the picture's right eye.
@@ -76,10 +76,10 @@ def retarget_eyes(
 def move_pupils(
     motion: MotionSequence, x: float = 0.0, y: float = 0.0, gain: float = 1.0, contact: float = 0.0
 ) -> MotionSequence:
-    """Gaze shifted, made livelier or calmer, or held on the viewer while the head turns.
+    """Gaze shifted, scaled, or held on the viewer while the head turns.
 
     Args:
-        motion: what is edited.
+        motion: the motion to edit.
         x: added gaze to the picture's right, iris radii.
         y: added gaze down, iris radii.
         gain: factor on the driver's own gaze.
@@ -108,10 +108,10 @@ def head_pose(
 ) -> MotionSequence:
     """Head motion made larger or smaller and turned by a constant; gain 0 holds the head still.
 
-    Rotations are scaled along their own axis; sideways motion and nearness are scaled with them.
+    Rotations are scaled about their own axis; translation and scale are scaled with them.
 
     Args:
-        motion: what is edited.
+        motion: the motion to edit.
         gain: factor on the head's motion from rest.
         offset: degrees pitch, yaw, roll added on every frame.
     """
@@ -126,10 +126,10 @@ def head_pose(
 
 
 def smooth(motion: MotionSequence, seconds: float) -> MotionSequence:
-    """Motion through a zero-phase Gaussian of the given standard deviation; rotations are smoothed as rotations.
+    """Motion smoothed by a zero-phase Gaussian of standard deviation `seconds`; rotations stay rotations.
 
     Raises:
-        ValueError: a negative or absurd width.
+        ValueError: `seconds` is negative or too large.
     """
     if not 0 <= seconds <= 5:
         raise ValueError(f"The smoothing is {seconds} s; give 0 … 5 seconds (0.05 is gentle).")
@@ -139,7 +139,7 @@ def smooth(motion: MotionSequence, seconds: float) -> MotionSequence:
 
 
 def smooth_with(motion: MotionSequence, smoother: Smoother) -> MotionSequence:
-    """Motion through a smoother of curves; rotations as vectors from their mean, so they stay rotations."""
+    """Motion smoothed by a smoother of curves; rotations as rotation vectors from their mean."""
     if len(motion) == 1:
         return motion
     middle = mean_rotation(motion.rotation).to(motion.rotation)
@@ -154,7 +154,7 @@ def smooth_with(motion: MotionSequence, smoother: Smoother) -> MotionSequence:
 
 
 def shift(motion: MotionSequence, seconds: float) -> MotionSequence:
-    """Motion that comes `seconds` later (below zero: earlier); the ends are held and the length stays."""
+    """Motion delayed by `seconds` (below zero: advanced); the ends are held and the length is kept."""
     positions = torch.arange(len(motion), dtype=torch.float64) - seconds * float(motion.fps)
     return motion.at(positions, motion.fps)
 
@@ -162,16 +162,16 @@ def shift(motion: MotionSequence, seconds: float) -> MotionSequence:
 def mix(
     base: MotionSequence, other: MotionSequence, regions: tuple[str, ...], weight: float = 1.0
 ) -> MotionSequence:
-    """`base` with the given regions taken from `other`, brought to the rate and length of `base`.
+    """`base` with the given regions from `other`, resampled to the rate and length of `base`.
 
     Args:
-        base: gives everything else, the frame rate, the length and the rest frame.
-        other: gives the regions' motion, measured from its own rest frame.
-        regions: any of REGIONS, together as one likes.
-        weight: 0…1, how far the regions go from `base` to `other`.
+        base: source of everything else, of the frame rate, the length and the rest frame.
+        other: source of the regions' motion, relative to its own rest frame.
+        regions: any of REGIONS, in any combination.
+        weight: 0…1, interpolates the regions from `base` to `other`.
 
     Raises:
-        ValueError: a region that is not in REGIONS.
+        ValueError: a region is not in REGIONS.
     """
     unknown = set(regions) - set(REGIONS)
     if unknown:
@@ -186,7 +186,7 @@ def mix(
 def _with_controls(
     motion: MotionSequence, change: Callable[[Controls], Controls], residual_gains: dict[str, float]
 ) -> MotionSequence:
-    """Motion whose controls went through `change`, with the residual of whole regions scaled."""
+    """Motion with controls changed by `change`, and with the residual of whole regions scaled."""
     controls, residual = _split(motion.expression - motion.rest.expression)
     gains = torch.ones(KEYPOINTS, 1).to(residual)
     for region, gain in residual_gains.items():
@@ -195,19 +195,19 @@ def _with_controls(
 
 
 def _split(delta: Tensor) -> tuple[Controls, Tensor]:
-    """Controls of an expression delta (T, 21, 3), and what of it they cannot say."""
+    """Controls of an expression delta (T, 21, 3), and the residual (T, 21, 3) that they cannot express."""
     controls = from_expression(delta)
     return controls, delta - to_expression(controls)
 
 
 def _joined(motion: MotionSequence, controls: Controls, residual: Tensor) -> MotionSequence:
-    """`motion` with the expression that the controls and a residual make; the residual speaks for no control."""
+    """`motion` with the expression of controls and a residual, of which the part along controls is removed."""
     _, unsaid = _split(residual)
     return replace(motion, expression=motion.rest.expression + to_expression(controls) + unsaid)
 
 
 def _region_of(base: MotionSequence, donor: MotionSequence, region: str, weight: float) -> MotionSequence:
-    """`base` with one region of the expression from `donor`, frame for frame."""
+    """`base` with one region of the expression from `donor`, frame by frame."""
     own, own_residual = _split(base.expression - base.rest.expression)
     given, given_residual = _split(donor.expression - donor.rest.expression)
     names, keypoints = REGION_CONTROLS[region], list(REGION_KEYPOINTS[region])
@@ -218,7 +218,7 @@ def _region_of(base: MotionSequence, donor: MotionSequence, region: str, weight:
 
 
 def _pose_of(base: MotionSequence, donor: MotionSequence, weight: float) -> MotionSequence:
-    """`base` with head pose, nearness and place from `donor`, frame for frame."""
+    """`base` with rotation, scale and translation from `donor`, frame by frame."""
     own, rest = base.relative_rotation(), base.rest
     way = own.mT @ donor.relative_rotation()
     turned = own @ _scaled_rotation(way, weight) @ rotation_matrix(rest.rotation)
@@ -232,7 +232,7 @@ def _pose_of(base: MotionSequence, donor: MotionSequence, weight: float) -> Moti
 
 
 def _scaled_rotation(matrices: Tensor, gain: float) -> Tensor:
-    """Rotations (T, 3, 3) about the same axes by `gain` times their angle."""
+    """Rotations (T, 3, 3) about the same axes with their angles multiplied by `gain`."""
     return _rotations(gain * _rotation_vectors(matrices))
 
 

@@ -1,4 +1,4 @@
-"""The expression sliders that users of portrait editors know, and the motion that comes of them.
+"""The expression sliders of portrait editors, and the motion that they make.
 
 Names, signs and ranges are AdvancedLivePortrait's (LivePortrait's spec, section 4); lids one by one and the jaw are
 this pack's own, in the units of controls.py. "Left" is the picture's left.
@@ -18,7 +18,7 @@ from .sliders import Sliders, slider_expression
 
 @dataclass(frozen=True)
 class SliderRange:
-    """How far a slider goes; 0 changes nothing."""
+    """The range of a slider; 0 changes nothing."""
 
     lowest: float
     highest: float
@@ -47,7 +47,7 @@ RANGES: dict[str, SliderRange] = {
 
 @dataclass(frozen=True)
 class Expression:
-    """Where the sliders stand; 0 is the face as it is, and RANGES tells how far each goes.
+    """Values of the sliders; 0 is the unchanged face, and RANGES holds their ranges.
 
     Attributes:
         rotate_pitch: degrees, looks down above zero.
@@ -68,7 +68,7 @@ class Expression:
         jaw_sideways: jaw and mouth to the picture's right, eye distances.
 
     Raises:
-        ValueError: an amount that is not a number in its range.
+        ValueError: an amount is not a number in its range.
     """
 
     rotate_pitch: float = 0.0
@@ -122,7 +122,7 @@ def expression_named(amounts: object) -> Expression:
     """The expression of named amounts, such as a JSON object from a file or the page.
 
     Raises:
-        ValueError: not an object of numbers, a name that no slider has, or an amount out of range.
+        ValueError: `amounts` is not an object of numbers, a name is not a slider's, or an amount is out of range.
     """
     if not isinstance(amounts, dict):
         raise ValueError(f"An expression is an object of named amounts, such as {{'smile': 0.5}}; got {amounts!r}.")
@@ -136,7 +136,7 @@ def expressed(motion: MotionSequence, amounts: Tensor) -> MotionSequence:
     """Motion with an expression added to every frame.
 
     Args:
-        motion: what is edited, of T frames.
+        motion: the motion to edit, of T frames.
         amounts: (T, sliders) or (1, sliders) amounts in the order of NAMES.
     """
     every = amounts.expand(len(motion), -1)
@@ -158,7 +158,7 @@ def _directions() -> tuple[Tensor, Tensor]:
 
 
 def _change(name: str, unit: float) -> Tensor:
-    """The change of the expression (21, 3) that one slider makes."""
+    """The change of the expression (21, 3) by one slider."""
     if name in _CONTROLS:
         return to_expression(Controls.still(1, **{_CONTROLS[name]: torch.tensor([unit])}))[0]
     return slider_expression(Sliders(**({_SLIDERS[name]: unit} if name in _SLIDERS else {})))

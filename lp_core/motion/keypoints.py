@@ -22,8 +22,8 @@ RIGHT_EYE = (15, 16)
 REGIONS = ("all", "expression", "lips", "eyes", "brows", "pose")
 REGION_KEYPOINTS: dict[str, tuple[int, ...]] = {"lips": LIPS, "eyes": EYES, "brows": BROWS}
 
-# What of a driver's expression replaces the portrait's own when it is not taken relative to rest: the rest of the
-# 63 values says more about who is seen than about what the face does.
+# Values of a driver's expression that replace the portrait's own in absolute motion: the other values of the 63
+# depend more on the identity than on the expression.
 EXPRESSIVE_KEYPOINTS = (1, 2, 6, *range(11, 21))
 EXPRESSIVE_AXES = ((3, 1), (4, 1), (5, 2), (8, 2), (9, 1), (9, 2))  # keypoint and axis (x, y, z are 0, 1, 2)
 
@@ -49,7 +49,7 @@ def neutral_expression() -> Tensor:
 
 @cache
 def expressive() -> Tensor:
-    """Which expression values (21, 3) tell what a face does rather than whose it is; bool."""
+    """Mask (21, 3), bool, of the values that depend on the expression more than on the identity."""
     values = torch.zeros(KEYPOINTS, 3, dtype=torch.bool)
     values[list(EXPRESSIVE_KEYPOINTS)] = True
     for keypoint, axis in EXPRESSIVE_AXES:
@@ -58,7 +58,7 @@ def expressive() -> Tensor:
 
 
 def region_values(regions: Collection[str]) -> Tensor:
-    """Which expression values (21, 3) belong to any of the regions, which are of REGIONS; bool."""
+    """Mask (21, 3), bool, of the expression values that belong to any of the given REGIONS."""
     if {"all", "expression"} & set(regions):
         return torch.ones(KEYPOINTS, 3, dtype=torch.bool)
     values = torch.zeros(KEYPOINTS, 3, dtype=torch.bool)
@@ -130,7 +130,7 @@ def transform(
 
 
 def place(keypoints: Tensor, expression: Tensor, matrices: Tensor, scale: Tensor, translation: Tensor) -> Tensor:
-    """What `transform` gives, for rotations that are matrices (T, 3, 3) already."""
+    """Keypoints (T, 21, 3) as by `transform`, for rotations given as matrices (T, 3, 3)."""
     in_plane = translation * translation.new_tensor([1.0, 1.0, 0.0])
     return scale[:, :, None] * (keypoints @ matrices + expression) + in_plane[:, None]
 
@@ -143,8 +143,8 @@ def hull_volume(keypoints: Tensor) -> float:
 
 
 def spread_ratio(keypoints: Tensor, other: Tensor) -> float:
-    """How much more room keypoints (21, 3) take than others: the root of the ratio of their hulls' volumes.
+    """The size of keypoints (21, 3) relative to others: the square root of the ratio of their hulls' volumes.
 
-    The root is the original's, although volumes would ask for a cube root.
+    The square root is the original's, although a ratio of volumes calls for a cube root.
     """
     return (hull_volume(keypoints) / hull_volume(other)) ** 0.5

@@ -1,4 +1,4 @@
-"""The motion filter: smoothing, gain by axis, lips that do not cross, and a shift in time, in this order."""
+"""The motion filter: smoothing, gain per axis, uncrossing of the lips, and a shift in time, in this order."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,14 +22,14 @@ LEAST_VARIANCE = 1e-7
 
 
 def _gains(what: str) -> Any:
-    """Factors by axis."""
+    """Returns the option of factors per axis."""
     text = f"Factors on {what}: 1 leaves it unchanged, 0 removes it."
     return option(NEUTRAL_GAIN, text, minimum=-MAXIMUM_GAIN, maximum=MAXIMUM_GAIN, step=0.05)
 
 
 @dataclass(frozen=True)
 class FilterOptions:
-    """What the filter does; the defaults change nothing.
+    """Options of the motion filter; the defaults change nothing.
 
     Attributes:
         closed: lip opening (y of keypoint 19 less y of 20, crop units, against rest) at which the lips meet; 0 for
@@ -77,7 +77,7 @@ class FilterOptions:
 
 
 def filter_motion(motion: MotionSequence, options: FilterOptions) -> MotionSequence:
-    """Motion through the filter, measured from its rest frame.
+    """Motion filtered relative to its rest frame.
 
     The order is Live Speech Portraits': smoothing before gains, and the lips are uncrossed after both.
     """
@@ -91,7 +91,7 @@ def filter_motion(motion: MotionSequence, options: FilterOptions) -> MotionSeque
 
 
 def scale_pose(motion: MotionSequence, gain: tuple[float, float, float]) -> MotionSequence:
-    """Motion whose turn from rest has its pitch, yaw and roll multiplied; place and nearness stay."""
+    """Motion with pitch, yaw and roll from rest multiplied by `gain`; translation and scale are kept."""
     degrees = rotation_degrees(motion.relative_rotation()) * torch.tensor(gain)
     return replace(
         motion, rotation=rotation_degrees(rotation_matrix(degrees) @ rotation_matrix(motion.rest.rotation))
@@ -99,10 +99,10 @@ def scale_pose(motion: MotionSequence, gain: tuple[float, float, float]) -> Moti
 
 
 def uncross_lips(motion: MotionSequence, closed: float = 0.0) -> MotionSequence:
-    """Motion in which the lower lip never rises through the upper one: each gives way by half of the excess.
+    """Motion in which the lower lip never crosses the upper one: each is moved by half of the excess.
 
     Args:
-        motion: what is edited.
+        motion: the motion to edit.
         closed: see `FilterOptions`.
     """
     delta = motion.expression - motion.rest.expression
@@ -115,7 +115,7 @@ def uncross_lips(motion: MotionSequence, closed: float = 0.0) -> MotionSequence:
 
 
 def overshoot(values: Tensor, amount: float) -> Tensor:
-    """Values (T, ...) with `amount` of each one's change from the one before added; the first stays."""
+    """Values (T, ...) plus `amount` times the change from the previous value; the first is kept."""
     return torch.cat([values[:1], values[1:] + amount * values.diff(dim=0)])
 
 
@@ -131,9 +131,10 @@ def _smoothed(motion: MotionSequence, options: FilterOptions) -> MotionSequence:
 
 
 def following_head(motion: MotionSequence, share: float) -> MotionSequence:
-    """Motion whose head goes a share, 0 … 1, of the way to where it should be, frame by frame; the face stays.
+    """Motion with the head pose low-pass filtered: each frame moves a share, 0 … 1, towards its target.
 
-    Angles are followed as they are, in degrees: JoyVASA's filter, with its share of 0.01 on by default there.
+    Angles are filtered directly, in degrees, as by JoyVASA, which does so by default with a share of 0.01. The
+    expression is kept.
     """
     turns = np.unwrap(motion.rotation.cpu().numpy(), axis=0, period=360)
     return replace(

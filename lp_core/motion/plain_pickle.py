@@ -1,8 +1,8 @@
-"""Pickles of plain data, read without running anything that is in them.
+"""A reader for pickles of plain data that executes no code from the file.
 
-A pickle is a program. This reader lets it make dictionaries, lists, tuples, numbers, text, bytes and inert values
-that stand for numpy's arrays and types; any other name in the file stops the reading. Not even numpy sees what the
-file says before it has been checked.
+A pickle is a program. This reader permits only dictionaries, lists, tuples, numbers, text, bytes and inert
+stand-ins for numpy's arrays and types; any other name in the file is an error. Nothing in the file is passed to
+numpy before it has been checked.
 """
 
 import io
@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-LARGEST_FILE = 256 * 2**20  # bytes; an hour of motion has about 30 MB
+LARGEST_FILE = 256 * 2**20  # bytes; an hour of motion is about 30 MB
 LARGEST_SIDE = 10_000_000  # of an array
 NUMBER = re.compile(r"[<>=|]?([biuf])([1248])")
 
-# The names a file may use, with numpy 1's `numpy.core` for numpy 2's `numpy._core`.
+# The permitted global names, with numpy 1's `numpy.core` for numpy 2's `numpy._core`.
 ADMITTED = frozenset(
     {
         ("numpy.core.multiarray", "_reconstruct"),
@@ -32,7 +32,7 @@ ADMITTED = frozenset(
     }
 )
 
-# What Python's unpickler has been seen to raise on files that are cut short, altered or hostile.
+# Exceptions that Python's unpickler raised in tests with truncated, altered and malicious files.
 UNREADABLE = (
     pickle.UnpicklingError,
     EOFError,
@@ -49,11 +49,11 @@ UNREADABLE = (
 
 
 def read_plain_pickle(path: str | os.PathLike[str]) -> Any:
-    """What a pickle of plain data holds; its arrays are `PickledArray`s.
+    """The content of a pickle of plain data; its arrays are `PickledArray`s.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is too large, damaged, or asks for anything else; nothing of it has been run.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is too large, damaged, or refers to anything else; no code of it has been run.
     """
     file = Path(path)
     if not file.is_file():
@@ -70,10 +70,10 @@ def read_plain_pickle(path: str | os.PathLike[str]) -> Any:
 
 
 class _Reader(pickle.Unpickler):
-    """An unpickler that finds none but inert stand-ins."""
+    """An unpickler that resolves global names to inert stand-ins only."""
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """A stand-in for an admitted name; asked for any other, the reading stops."""
+        """The stand-in of a permitted name; raises for any other."""
         plain = module.replace("numpy._core", "numpy.core")
         if (plain, name) not in ADMITTED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which motion has no use for.")
@@ -82,12 +82,12 @@ class _Reader(pickle.Unpickler):
 
 @dataclass(frozen=True)
 class _Name:
-    """A global of numpy's by name; calling it makes a stand-in for what numpy would make."""
+    """A global name of numpy; calling it returns a stand-in for numpy's result."""
 
     name: str
 
     def __call__(self, *given: Any) -> Any:
-        """What the pickle asks for, from checked values only."""
+        """The stand-in of the call's result, made from checked values only."""
         match self.name, given:
             case "_reconstruct", (_Name(name="ndarray"), *_):
                 return PickledArray()
@@ -102,7 +102,7 @@ class _Name:
         raise pickle.UnpicklingError(f"it makes something of {self.name} that motion has no use for.")
 
     def __setstate__(self, state: Any) -> None:
-        """Names are not to be changed."""
+        """Raises: the state of names cannot be set."""
         raise pickle.UnpicklingError(f"it tries to change {self.name}.")
 
 
@@ -114,7 +114,7 @@ class _Type:
     order: str = "="
 
     def __setstate__(self, state: Any) -> None:
-        """Take the byte order; numpy's state is (version, order, …)."""
+        """Sets the byte order; numpy's state is (version, order, …)."""
         match state:
             case (int(), str() as order, *_):
                 self.order = order
@@ -122,7 +122,7 @@ class _Type:
                 raise pickle.UnpicklingError("it holds a malformed type of numbers.")
 
     def numpy(self) -> np.dtype[Any]:
-        """The type, if it is one of plain numbers."""
+        """The numpy dtype; raises for other than plain numbers."""
         found = NUMBER.fullmatch(self.code)
         if found is None or self.order not in "<>=|":
             raise pickle.UnpicklingError(f"it holds values of type {self.code[:20]!r}, expected numbers.")
@@ -132,7 +132,7 @@ class _Type:
 
 @dataclass
 class PickledArray:
-    """An array's parts as the file gives them."""
+    """The parts of an array, as stored in the file."""
 
     shape: tuple[Any, ...] = ()
     kind: _Type = field(default_factory=lambda: _Type("f4"))
@@ -140,7 +140,7 @@ class PickledArray:
     data: bytes = b""
 
     def __setstate__(self, state: Any) -> None:
-        """Take the parts; numpy's state is (version, shape, type, Fortran order, bytes)."""
+        """Sets the parts; numpy's state is (version, shape, type, Fortran order, bytes)."""
         match state:
             case (int(), tuple() as shape, _Type() as kind, bool() | int() as fortran, bytes() as data):
                 self.shape, self.kind, self.fortran, self.data = shape, kind, bool(fortran), data
@@ -148,10 +148,10 @@ class PickledArray:
                 raise pickle.UnpicklingError("it holds a malformed array.")
 
     def numpy(self) -> np.ndarray:
-        """The values, in an array of their own.
+        """The values, as a new array.
 
         Raises:
-            pickle.UnpicklingError: they are no plain numbers, or not as many as the shape says.
+            pickle.UnpicklingError: the values are not plain numbers, or their number does not match the shape.
         """
         if not all(type(side) is int and 0 <= side <= LARGEST_SIDE for side in self.shape) or len(self.shape) > 8:
             raise pickle.UnpicklingError(f"it holds an array of the impossible shape {self.shape}.")

@@ -1,4 +1,4 @@
-"""The curves of a motion, by name, and a picture of them."""
+"""Named curves of a motion, and their plot."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 SIDES = (256, 4096)  # pixels of a plot, smallest and largest
 MARGIN = 0.06  # of the plot's shorter side, around each panel
-MOST_TICKS = 12  # seconds named under the last panel
+MOST_TICKS = 12  # labels of seconds under the last panel
 BACKGROUND, PAPER, GRID, INK, SOUND = "#15171a", "#1f2226", "#383d44", "#d6dae0", "#39434f"
-COLOURS = ("#5ab0f7", "#f7a35a", "#6fd08c")  # told apart with every common colour blindness
+COLOURS = ("#5ab0f7", "#f7a35a", "#6fd08c")  # distinguishable with all common kinds of colour blindness
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +28,9 @@ class Curve:
     """One quantity over time.
 
     Attributes:
-        name: what it is, in plain words.
-        panel: the quantities that are drawn on the same scale: "mouth", "eyes", "gaze" or "head".
-        unit: of the values, in words.
+        name: plain name.
+        panel: panel of quantities with a common scale: "mouth", "eyes", "gaze" or "head".
+        unit: unit of the values, in words.
         values: (T,) float32 on the CPU.
     """
 
@@ -41,7 +41,7 @@ class Curve:
 
 
 def motion_curves(motion: MotionSequence) -> tuple[Curve, ...]:
-    """What a person would name of a motion, measured from its rest: lips, lids, gaze and head."""
+    """The main quantities of a motion relative to its rest frame: lips, lids, gaze and head."""
     own = motion.to("cpu")
     shown = from_expression((own.expression - own.rest.expression).float())
     turned = (own.rotation - own.rest.rotation).float()
@@ -61,9 +61,9 @@ def motion_curves(motion: MotionSequence) -> tuple[Curve, ...]:
 
 
 def envelope(values: Tensor, points: int) -> Tensor:
-    """At most `points` of the values (T,) in their order: of each equal stretch the one farthest from the mean.
+    """At most `points` of the values (T,), in order: of each of equal intervals the value farthest from the mean.
 
-    So short events such as blinks keep their height, however far the curve is shrunk.
+    So short events such as blinks keep their height at any width of the plot.
     """
     if len(values) <= points:
         return values
@@ -73,10 +73,10 @@ def envelope(values: Tensor, points: int) -> Tensor:
 
 
 def plot(motion: MotionSequence, audio: Audio | None = None, width: int = 1024, height: int = 768) -> Tensor:
-    """A picture (height, width, 3) of a motion's curves over time, with the sound behind those of the mouth.
+    """The plot (height, width, 3), RGB in 0…1, of a motion's curves, with the sound behind those of the mouth.
 
     Raises:
-        ValueError: a side outside SIDES.
+        ValueError: width or height is outside SIDES.
     """
     from PIL import Image, ImageDraw
 
@@ -98,7 +98,7 @@ def plot(motion: MotionSequence, audio: Audio | None = None, width: int = 1024, 
 
 
 class _Panel:
-    """One rectangle of the plot, with a scale of its own."""
+    """One panel of the plot, with its own scale."""
 
     def __init__(self, draw: "ImageDraw", box: tuple[int, int, int, int], seconds: float) -> None:
         self._draw = draw
@@ -123,7 +123,7 @@ class _Panel:
         self._legend(name, curves)
 
     def name_seconds(self) -> None:
-        """Seconds under the panel, at round steps."""
+        """Draws labels of seconds under the panel, at round steps."""
         step = next(s for s in (0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1e9) if self._seconds / s <= MOST_TICKS)
         for second in np.arange(0, self._seconds + 1e-6, step):
             x = self._left + second / self._seconds * (self._right - self._left)
@@ -157,9 +157,9 @@ class _Panel:
 
 
 def loudness(audio: Audio, points: int) -> Tensor:
-    """The largest amplitude (points,) in 0…1 of each of `points` equal stretches of a sound.
+    """The largest amplitude (points,), 0…1, in each of `points` equal intervals of a sound.
 
-    A sound of fewer samples gives as many as it has.
+    For a sound of fewer samples there are only as many values.
     """
     amplitude = audio.waveform.abs().amax(0).clamp(max=1)
     count = min(points, len(amplitude))
@@ -167,7 +167,7 @@ def loudness(audio: Audio, points: int) -> Tensor:
 
 
 def _scale(curves: Sequence[Curve]) -> tuple[float, float]:
-    """The lowest and highest value a panel shows, with some air, never of no height."""
+    """The lowest and highest value of a panel's scale, with a margin; always different."""
     values = torch.cat([curve.values for curve in curves])
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     air = max(0.05 * (high - low), 0.01)
@@ -176,7 +176,7 @@ def _scale(curves: Sequence[Curve]) -> tuple[float, float]:
 
 @cache
 def _font(size: int) -> Any:
-    """Pillow's own font in pixels."""
+    """Pillow's built-in font at a size in pixels."""
     from PIL import ImageFont
 
     return ImageFont.load_default(size)

@@ -1,4 +1,4 @@
-"""A driver's motion brought onto a portrait, whole or in regions: MotionSequence to MotionSequence."""
+"""Transfer of a driver's motion to a portrait, whole or by region: MotionSequence to MotionSequence."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -22,22 +22,22 @@ from .smoothers import kalman
 
 Moving = TypeVar("Moving", MotionFrame, MotionSequence)
 
-OBSERVATION_VARIANCE = 3e-7  # of a driving clip's motion when a clip is driven; larger is smoother
+OBSERVATION_VARIANCE = 3e-7  # of the driver's motion when a clip is driven; larger is smoother
 
-# How far a frame may be from rest before it counts as much as another kind of distance, for `calmest_frame`.
+# Units of the distances from rest that `calmest_frame` adds up.
 MOUTH_UNIT, BROW_UNIT, LID_UNIT, TURN_UNIT = 0.05, 0.05, 0.25, 5.0  # eye distances, same, closures, degrees
-CLOSED_SHARE, OPEN_SHARE = 0.05, 0.25  # quantiles of a clip that stand for a closed mouth and open eyes
+CLOSED_SHARE, OPEN_SHARE = 0.05, 0.25  # quantiles of a clip that define a closed mouth and open eyes
 
 
 def relative_to(motion: MotionSequence, rest: MotionFrame | MotionSequence) -> MotionSequence:
-    """The portrait's own frames when it does what the driver did, each measured from rest.
+    """The portrait's own frames under a driver's motion, each relative to rest.
 
     R = R_i R_restᵀ R_s, expression = e_s + (e_i − e_rest), scale = s_s · s_i / s_rest, t = t_s + t_i − t_rest
     (LivePortrait's relative motion, its spec section 3.1, with the driver's neutral frame in place of frame 0).
-    Motion that never leaves its rest frame gives `rest` on every frame.
+    For motion that stays at its rest frame the result is `rest` in every frame.
 
     Args:
-        motion: the driver's.
+        motion: the driver's motion.
         rest: the portrait's own pose and expression, or those of every frame of a clip of as many frames.
     """
     turned = motion.relative_rotation().double() @ rotation_matrix(rest.rotation.double())
@@ -58,16 +58,16 @@ def transfer(
     regions: Collection[str] = ("all",),
     keep_identity: bool = True,
 ) -> MotionSequence:
-    """The portrait's own frames when the given regions of it do what the driver did.
+    """The portrait's own frames with the driver's motion in the given regions.
 
     Args:
-        motion: the driver's.
+        motion: the driver's motion.
         rest: the portrait's own pose and expression, which the other regions keep.
-        relative: what the driver did from its rest frame is added to the portrait's own; otherwise the driver's
-            pose and expression replace it, and its scale is never taken.
+        relative: adds the driver's change from its rest frame to the portrait's own values; otherwise the driver's
+            pose and expression replace them, and the portrait's scale is kept.
         regions: any of keypoints.REGIONS together; "all" is expression, pose and scale.
-        keep_identity: with `relative` off, expression values that tell more about the face than about what it
-            does stay the portrait's; LivePortrait does so for people and not for animals.
+        keep_identity: with `relative` off, keeps the portrait's values that depend more on the identity than on the
+            expression; LivePortrait does so for people and not for animals.
     """
     chosen = region_values(regions)
     if relative:
@@ -84,17 +84,17 @@ def transfer_to_clip(
     regions: Collection[str] = ("all",),
     observation_variance: float = OBSERVATION_VARIANCE,
 ) -> MotionSequence:
-    """A clip's frames when the given regions of it do what the driver did; the head keeps its own place and size.
+    """A clip's frames with the driver's motion in the given regions; the head keeps its own position and size.
 
-    The driver is brought to the clip's time base. A single driving frame holds for all of the clip; longer motion
-    is smoothed together with the clip's, and the shorter of the two decides how many frames there are.
+    The driver is resampled to the clip's frame rate. A single driving frame is used for all of the clip; longer
+    motion is smoothed together with the clip's, and the result has the frames of the shorter of the two.
 
     Args:
-        motion: the driver's.
-        clip: the pose and expression of every frame of the clip that is driven.
-        relative: as in `transfer`; otherwise the driver's place is taken with its pose.
+        motion: the driver's motion.
+        clip: the pose and expression of every frame of the driven clip.
+        relative: as in `transfer`; otherwise the driver's translation is used along with its pose.
         regions: as in `transfer`.
-        observation_variance: how much noise the smoother takes motion for; 0 smooths nothing.
+        observation_variance: noise variance of the smoother; 0 does not smooth.
     """
     held = len(motion) == 1
     driver = motion.resampled(clip.fps, len(clip) if held else None)
@@ -108,7 +108,7 @@ def transfer_to_clip(
 
 
 def smoothed(motion: MotionSequence, observation_variance: float) -> MotionSequence:
-    """Expression and rotation through the smoother of `filters.kalman`; a single frame stays as it is.
+    """Motion with expression and rotation smoothed by `smoothers.kalman`; a single frame is unchanged.
 
     Rotations are averaged as matrices and brought back to the nearest rotation, which is their weighted mean in
     the least-squares sense (Moakher 2002, "Means and averaging in the group of rotations").
@@ -122,10 +122,10 @@ def smoothed(motion: MotionSequence, observation_variance: float) -> MotionSeque
 
 
 def measured_from(motion: MotionSequence, frame: int | None = None) -> MotionSequence:
-    """The same motion measured from one of its own frames: the one given, or the one nearest to rest.
+    """The same motion relative to one of its own frames: the given one, or the one nearest to rest.
 
     Raises:
-        ValueError: the motion has no such frame.
+        ValueError: the motion does not have the frame.
     """
     index = nearest_to_rest(motion) if frame is None else frame
     if not 0 <= index < len(motion):
@@ -134,18 +134,18 @@ def measured_from(motion: MotionSequence, frame: int | None = None) -> MotionSeq
 
 
 def measured_from_neutral(motion: MotionSequence) -> MotionSequence:
-    """The same motion measured from a calm face that looks straight ahead, for single driving pictures.
+    """The same motion relative to a neutral face that looks straight ahead, for single driving pictures.
 
-    Nearness and place are measured from the first frame, since they tell how the picture was cut.
+    Scale and translation are relative to the first frame, since they depend on the crop.
     """
     first = motion.frame(0)
     return replace(motion, rest=replace(first, expression=neutral_expression(), rotation=torch.zeros(3)))
 
 
 def nearest_to_rest(motion: MotionSequence) -> int:
-    """The frame that looks most at rest: mouth closed, eyes open, brows calm, head as it mostly is.
+    """The index of the frame nearest to rest: mouth closed, eyes open, brows relaxed, head in its mean pose.
 
-    Closed, open and calm are judged within the clip, since every face has its own expression at rest.
+    Closed, open and relaxed are relative to the clip, since every face has its own expression at rest.
     """
     return calmest_frame(motion.expression, motion.rotation)
 
@@ -168,7 +168,7 @@ def calmest_frame(expression: Tensor, rotation: Tensor) -> int:
 
 
 def hold(motion: MotionSequence, regions: Collection[str]) -> MotionSequence:
-    """Motion whose given regions (any of keypoints.REGIONS) stay at rest."""
+    """Motion with the given regions (any of keypoints.REGIONS) held at rest."""
     chosen = region_values(regions)
     held = replace(motion, expression=torch.where(chosen, motion.rest.expression, motion.expression))
     if {"all", "pose"} & set(regions):
@@ -182,14 +182,14 @@ def hold(motion: MotionSequence, regions: Collection[str]) -> MotionSequence:
 
 
 def _only_parts(regions: Collection[str]) -> bool:
-    """Whether the expression is taken in single keypoints only; those are taken whole."""
+    """Whether the regions select single keypoints of the expression only, all axes of each."""
     return not {"all", "expression"} & set(regions)
 
 
 def _confined(
     moved: Moving, rest: MotionFrame | MotionSequence, chosen: Tensor, regions: Collection[str], takes_scale: bool
 ) -> Moving:
-    """`moved` with everything that the regions leave out taken from `rest`."""
+    """`moved` with the values of `rest` outside of the regions."""
     takes_pose = bool({"all", "pose"} & set(regions))
     return replace(
         moved,
@@ -205,7 +205,7 @@ def _rest_of(rest: MotionFrame | MotionSequence) -> MotionFrame:
 
 
 def _turns_from_middle(rotation: Tensor) -> Tensor:
-    """Degrees (T,) between rotations (T, 3) and their mean."""
+    """Angles (T,) in degrees between rotations (T, 3) and their mean."""
     way = mean_rotation(rotation).mT @ rotation_matrix(rotation.double())
     cosine = (way.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
     return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1))).to(rotation)

@@ -1,4 +1,4 @@
-"""Motion in LivePortrait's space: the one value that generators write, edits change and renderers read."""
+"""Motion in LivePortrait's keypoint space, the common format of generators, edits and renderers."""
 
 import math
 import os
@@ -20,7 +20,7 @@ FORMAT = "talking-head motion 1"
 
 @dataclass(frozen=True, eq=False)
 class MotionFrame:
-    """Pose and expression of one moment.
+    """Pose and expression of one frame.
 
     Attributes:
         expression: (21, 3) keypoint displacement in crop units before scaling.
@@ -47,7 +47,7 @@ class MotionFrame:
 
     @classmethod
     def neutral(cls) -> "MotionFrame":
-        """The frame that moves nothing: no expression, no rotation, scale one."""
+        """The identity frame: no expression, no rotation, scale one."""
         return cls(torch.zeros(KEYPOINTS, 3), torch.zeros(3), torch.ones(1), torch.zeros(3))
 
     def to(self, device: torch.device | str) -> "MotionFrame":
@@ -57,7 +57,7 @@ class MotionFrame:
 
 @dataclass(frozen=True, eq=False)
 class MotionSequence:
-    """Motion of T frames at a fixed rate, measured against a rest frame.
+    """Motion of T frames at a fixed rate, with the rest frame that it is relative to.
 
     Attributes:
         expression: (T, 21, 3) keypoint displacement in crop units before scaling.
@@ -102,18 +102,18 @@ class MotionSequence:
         return len(self.expression)
 
     def __getitem__(self, frames: slice) -> "MotionSequence":
-        """The given stretch of frames, at least one."""
+        """The given range of frames, at least one."""
         if not isinstance(frames, slice):
             raise TypeError(f"Motion is cut by a slice such as motion[10:20]; got {frames!r}.")
         return replace(self, **{name: getattr(self, name)[frames] for name in MotionFrame.SHAPES})
 
     @property
     def duration(self) -> Fraction:
-        """Seconds that the frames last."""
+        """Exact duration in seconds."""
         return len(self) / self.fps
 
     def frame(self, index: int) -> MotionFrame:
-        """Frame `index` by itself."""
+        """Frame `index`."""
         return MotionFrame(*(getattr(self, name)[index] for name in MotionFrame.SHAPES))
 
     def to(self, device: torch.device | str) -> "MotionSequence":
@@ -133,7 +133,7 @@ class MotionSequence:
 
         Args:
             fps: the new rate.
-            frames: how many frames to give; the motion's duration, rounded up, when None.
+            frames: number of frames of the result; the motion's duration, rounded up, when None.
         """
         rate = frame_rate(fps)
         count = math.ceil(self.duration * rate) if frames is None else frames
@@ -143,7 +143,7 @@ class MotionSequence:
         return self.at(torch.arange(count, dtype=torch.float64) * step, rate)
 
     def at(self, positions: Tensor, fps: Fraction) -> "MotionSequence":
-        """The motion at fractional frame positions (N,), which are held to the first and last frame."""
+        """The motion at fractional frame positions (N,), clamped to the first and last frame."""
         position = positions.double().clamp(0, len(self) - 1)
         below = position.floor().long().clamp(max=max(len(self) - 2, 0))
         above = (below + 1).clamp(max=len(self) - 1)
@@ -167,14 +167,14 @@ class MotionSequence:
         return degrees.to(self.rotation)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the motion as safetensors with the rate and format in its JSON metadata, whole or not at all."""
+        """Writes the motion as safetensors, with rate and format in the JSON metadata, atomically."""
         tensors = {name: getattr(self, name) for name in MotionFrame.SHAPES}
         tensors |= {f"rest.{name}": getattr(self.rest, name) for name in MotionFrame.SHAPES}
         save_tensors(path, tensors, {"format": FORMAT, "fps": str(self.fps)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "MotionSequence":
-        """Motion that `save` wrote.
+        """Reads motion written by `save`.
 
         Raises:
             ValueError: the file is missing, damaged or holds something else.
@@ -195,10 +195,10 @@ class MotionSequence:
 
 
 def join(sequences: Sequence[MotionSequence]) -> MotionSequence:
-    """One sequence of all the given ones, in order; they must share frame rate and rest frame.
+    """The concatenation of sequences of the same frame rate and rest frame.
 
     Raises:
-        ValueError: nothing given, or rates or rest frames that differ.
+        ValueError: there are none, or their rates or rest frames differ.
     """
     if not sequences:
         raise ValueError("Joining needs at least one motion; got none.")

@@ -1,8 +1,8 @@
-"""LivePortrait's expression sliders: single named amounts to changes of the expression.
+"""LivePortrait's expression sliders: named amounts to changes of the expression.
 
-The directions and ranges are those of the original's image editor and of AdvancedLivePortrait, whose users know the
-numbers by heart (LivePortrait's spec, section 4). The named controls of controls.py are this pack's own vocabulary;
-they say more, in units of the face.
+The directions and ranges are those of the original's image editor and of AdvancedLivePortrait, so their
+settings can be reused (LivePortrait's spec, section 4). The named controls of controls.py are this pack's own; they
+express more, in units of the face.
 """
 
 from dataclasses import dataclass, fields
@@ -16,7 +16,7 @@ from .keypoints import KEYPOINTS
 
 @dataclass(frozen=True)
 class Sliders:
-    """Amounts of the sliders; 0 changes nothing. Usual ranges stand beside each.
+    """Amounts of the sliders; 0 changes nothing. The usual range of each is given.
 
     Attributes:
         smile: -0.3 … 1.3.
@@ -75,7 +75,7 @@ DIRECTIONS = {name: (way, way) for name, way in _ONE_WAY.items()} | _TWO_WAYS
 
 
 def slider_expression(sliders: Sliders) -> Tensor:
-    """The change of expression (21, 3), crop units before scaling, that the sliders ask for."""
+    """The change of expression (21, 3), crop units before scaling, by the sliders."""
     change = torch.zeros(KEYPOINTS, 3, dtype=torch.float64)
     for field in fields(sliders):
         amount = getattr(sliders, field.name)

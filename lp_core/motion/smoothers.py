@@ -1,4 +1,4 @@
-"""Smoothers of curves over time: values (T, ...) in, values of the same shape out, both ends kept in place.
+"""Smoothers of curves over time: values (T, ...) in, values of the same shape out, aligned in time up to both ends.
 
 `exponential` alone lags, and keeps its first value.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 Smoother = Callable[[Tensor], Tensor]
 
 PROCESS_VARIANCE = 1e-5  # of one step of the random walk behind `kalman`, LivePortraitTalker's
-OBSERVATION_VARIANCE = 3e-7  # likewise; so far below the walk's that it hardly smooths
+OBSERVATION_VARIANCE = 3e-7  # likewise; so far below the process variance that it hardly smooths
 SAVITZKY_GOLAY_WINDOW, SAVITZKY_GOLAY_ORDER = 13, 2  # frames and degree, SadTalker's
 
 
@@ -30,7 +30,7 @@ def savitzky_golay(
     """Values fitted by a polynomial of degree `order` in each `window` (odd) of frames.
 
     Fewer frames than the window are fitted over the largest odd window they fill; too few for the degree (1 or 2
-    frames for degree 2) stay as they are.
+    frames for degree 2) are unchanged.
     """
     from scipy.signal import savgol_filter
 
@@ -41,9 +41,9 @@ def savitzky_golay(
 
 
 def exponential(values: Tensor, share: float) -> Tensor:
-    """Each value brought towards the one before it: `share` of itself, the rest of what came out before.
+    """Exponential smoothing: `share` of each value plus 1 - `share` of the previous output.
 
-    JoyVASA lets a head follow by a share of 0.01, which at 25 frames a second takes it four seconds.
+    JoyVASA filters the head with a share of 0.01, at 25 frames a second a time constant of four seconds.
     """
     from scipy.signal import lfilter
 
@@ -53,7 +53,7 @@ def exponential(values: Tensor, share: float) -> Tensor:
 
 
 def kalman(values: Tensor, process: float = PROCESS_VARIANCE, observation: float = OBSERVATION_VARIANCE) -> Tensor:
-    """Each channel as a random walk seen through noise: the Rauch-Tung-Striebel smoother.
+    """Rauch-Tung-Striebel smoother of each channel, modelled as a random walk observed with noise.
 
     The walk starts at the first value with variance 1. Rauch, Tung and Striebel 1965, "Maximum likelihood
     estimates of linear dynamic systems", for the scalar model x' = x + N(0, process), y = x + N(0, observation).
@@ -68,7 +68,7 @@ def kalman(values: Tensor, process: float = PROCESS_VARIANCE, observation: float
 
 
 def _filtered(seen: np.ndarray, process: float, observation: float) -> tuple[np.ndarray, list[float]]:
-    """The forward pass: the mean after each value, and its variance, which the values do not change."""
+    """The forward pass: mean and variance after each value; the variance does not depend on the values."""
     means, variances = np.empty_like(seen), []
     mean, predicted = seen[0], 1.0
     for step, value in enumerate(seen):

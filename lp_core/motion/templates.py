@@ -1,4 +1,4 @@
-"""LivePortrait's motion templates: `.pkl` files, read without running anything that is in them."""
+"""LivePortrait's motion templates: `.pkl` files, read without executing code from them."""
 
 import os
 import pickle
@@ -22,10 +22,10 @@ MOTION_SUFFIXES = (".safetensors", ".pkl")  # of files that hold motion: our own
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """What a template file holds.
+    """The content of a template file.
 
     Attributes:
-        motion: measured from the chosen frame.
+        motion: relative to the chosen frame.
         eye_ratios: (T, 2) the driver's lid opening over eye width, left and right; None when the file has none.
         lip_ratios: (T,) the driver's inner-lip opening over mouth width; None when the file has none.
     """
@@ -40,11 +40,11 @@ def read_template(path: str | os.PathLike[str], rest: int | None = 0) -> Templat
 
     Args:
         path: a `.pkl` file.
-        rest: the frame that the motion is measured from; None takes the one nearest to rest.
+        rest: index of the rest frame of the motion; None chooses the one nearest to rest.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, hostile, or no template; nothing of it has been run.
+        ValueError: the file is damaged, malicious, or not a template; no code of it has been run.
     """
     content = read_plain_pickle(path)
     try:
@@ -57,13 +57,13 @@ def load_motion(path: str | os.PathLike[str], rest: int | None = None) -> Motion
     """The motion in a file of either kind: our own (.safetensors) or a LivePortrait template (.pkl).
 
     Args:
-        path: the file; its ending tells the kind.
-        rest: the frame that the motion is measured from; when None, a template's is the one nearest to rest and
-            our own file keeps the rest frame it was saved with.
+        path: the file; its suffix selects the format.
+        rest: index of the rest frame of the motion; when None, the frame nearest to rest in a template, and the
+            saved rest frame in our own file.
 
     Raises:
-        FileNotFoundError: there is no such template.
-        ValueError: the file is damaged, hostile, or holds something else, or has no frame `rest`.
+        FileNotFoundError: the template does not exist.
+        ValueError: the file is damaged, malicious or of another format, or has no frame `rest`.
     """
     if Path(path).suffix.lower() == ".pkl":
         return read_template(path, rest).motion
@@ -97,12 +97,12 @@ def _rate(content: Mapping[str, Any]) -> Fraction:
 
 
 def _stacked(frames: Sequence[Mapping[str, Any]], keys: tuple[str, ...], shape: tuple[int, ...]) -> Tensor:
-    """One value of every frame, (T, *shape), under the first of the keys that a frame has."""
+    """One value of every frame (T, *shape), under the first of the keys that the frame has."""
     return torch.stack([_tensor(_first(frame, keys)).reshape(shape) for frame in frames])
 
 
 def _ratios(content: Mapping[str, Any], keys: tuple[str, ...], shape: tuple[int, ...]) -> Tensor | None:
-    """A list of ratios, if the file has it; some of LivePortrait's own templates have none."""
+    """A list of ratios; None when the file has none, as some of LivePortrait's own templates."""
     values = next((content[key] for key in keys if content.get(key)), None)
     return None if values is None else torch.stack([_tensor(value).flatten() for value in values]).reshape(shape)
 

@@ -1,1 +1,1 @@
-"""The seams for renderers and motion extractors, and the loops that draw."""
+"""The interfaces of renderers and motion extractors, and the render loops."""

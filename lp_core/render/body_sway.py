@@ -1,6 +1,6 @@
-"""Shoulders that follow the head a little in the whole picture (experimental).
+"""Shoulders that follow the head in the whole picture (experimental).
 
-Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.3: the upper body moves by half of the head's way.
+Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.3: the upper body moves by half of the head's translation.
 """
 
 import torch
@@ -9,24 +9,24 @@ from torch import Tensor
 from ..faces.crop import Crop, sample
 from ..motion.sequence import MotionSequence
 
-SHARE = 0.5  # of the head's way
+SHARE = 0.5  # of the head's translation
 CHIN, CHEEKS = 152, (234, 454)  # of the 478-point mesh
-START, RAMP = 0.35, 0.9  # face widths below the chin: where the body begins to move, and over which way fully
-REACH = 1.6  # face widths to either side at which its motion has faded to 1 / e
+START, RAMP = 0.35, 0.9  # face widths below the chin: where the weight starts, and over which it rises to 1
+REACH = 1.6  # face widths to either side at which the weight has fallen to 1 / e
 
 
 def sway_body(frames: Tensor, own: MotionSequence, crop: Crop, landmarks: Tensor, share: float = SHARE) -> Tensor:
-    """Frames in which what is below the chin moves by a share of the head's way; all above stays bit for bit.
+    """Frames (T, H, W, 3) with the body moved by a share of the head's translation; above the chin bit-identical.
 
     Args:
         frames: (T, H, W, 3) whole pictures with the head drawn.
-        own: the motion they were drawn with, measured from the portrait's rest frame.
-        crop: the portrait's, whose units the motion has.
+        own: the motion of these frames, relative to the portrait's rest frame.
+        crop: the portrait's crop, the units of the motion.
         landmarks: (478, 3) of the portrait, in picture pixels.
-        share: 0…1 of the head's way; 0 changes nothing.
+        share: 0…1 of the head's translation; 0 changes nothing.
 
     Raises:
-        ValueError: not one motion frame for each picture.
+        ValueError: the motion does not have one frame for each picture.
     """
     if len(frames) != len(own):
         raise ValueError(f"There are {len(frames)} frames and {len(own)} motion frames; give one for each.")
@@ -52,5 +52,5 @@ def body_region(landmarks: Tensor, height: int, width: int) -> Tensor:
 
 
 def _moved(frame: Tensor, places: Tensor) -> Tensor:
-    """A frame (H, W, 3) read at places (H, W, 2)."""
+    """A frame (H, W, 3) sampled at positions (H, W, 2)."""
     return sample(frame.permute(2, 0, 1)[None], places[None])[0].permute(1, 2, 0)

@@ -1,7 +1,7 @@
-"""Several frames of one person as sources (experimental): which to keep of a clip, and which to draw from.
+"""Several frames of one person as sources (experimental): their selection, and the choice for each drawn frame.
 
-Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.4, shows its renderer four candidate pictures: widest and
-narrowest mouth, and heads turned both ways.
+Lu, Chai and Cao 2021, "Live Speech Portraits", section 3.4, gives its renderer four candidate pictures: widest and
+narrowest mouth, and heads turned to both sides.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,15 @@ from .extractor import Extraction
 from .portrait import Portrait, RenderOptions
 
 MOUTH_WIDTH = 0.56  # eye distances, of the mean face
-DEGREES_PER_OPENING = 60.0  # a fully open mouth counts as much as a head turned so far
+DEGREES_PER_OPENING = 60.0  # the distance of a fully open mouth in degrees of head rotation
 EXTREMES = (0.02, 0.98)  # quantiles of the mouth openings of a clip
 THIRDS = (1 / 3, 2 / 3)  # of the range of its head poses
-HYSTERESIS = 2.0  # degrees by which another candidate must be nearer before it takes over
+HYSTERESIS = 2.0  # degrees by which another candidate must be nearer to be chosen
 
 
 @dataclass(frozen=True, eq=False)
 class Looks:
-    """What N frames look like.
+    """Head poses and mouth openings of N frames.
 
     Attributes:
         rotation: (N, 3) degrees pitch, yaw, roll.
@@ -35,19 +35,19 @@ class Looks:
     opening: Tensor
 
     def distances(self, other: "Looks") -> Tensor:
-        """Degrees (N, M) between these looks and others; roll does not count, since crops are upright."""
+        """Distances (N, M) in degrees to M other frames; without roll, since crops are upright."""
         turn = torch.cdist(self.rotation[:, :2], other.rotation[:, :2])
         mouth = (self.opening[:, None] - other.opening).abs() * DEGREES_PER_OPENING
         return torch.hypot(turn, mouth)
 
 
 def looks_of(motion: MotionSequence) -> Looks:
-    """What a person's own frames look like, from their pose and expression."""
+    """Head poses and mouth openings of a person's own motion."""
     return Looks(motion.rotation, from_expression(motion.expression).jaw / MOUTH_WIDTH)
 
 
 def choose_candidates(clip: Looks) -> tuple[int, ...]:
-    """Up to four different frames of a clip: narrow and wide mouth, and heads at the thirds of the poses' range."""
+    """Indices of up to four frames of a clip: narrow and wide mouth, heads at the thirds of the poses' range."""
     mouths = [int((clip.opening - clip.opening.quantile(share)).abs().argmin()) for share in EXTREMES]
     low, high = clip.rotation[:, :2].amin(0), clip.rotation[:, :2].amax(0)
     turns = [int((clip.rotation[:, :2] - torch.lerp(low, high, share)).norm(dim=-1).argmin()) for share in THIRDS]
@@ -55,19 +55,19 @@ def choose_candidates(clip: Looks) -> tuple[int, ...]:
 
 
 def candidates_of(clip: Extraction) -> tuple[int, ...]:
-    """Frames of a clip to keep, as `choose_candidates`, among those with a face."""
+    """Indices of candidate frames of a clip, by `choose_candidates`, among frames with a face."""
     seen = [frame for frame in range(len(clip.motion)) if frame not in set(clip.faceless)]
     looks = looks_of(clip.motion)
     return tuple(seen[index] for index in choose_candidates(Looks(looks.rotation[seen], looks.opening[seen])))
 
 
 def nearest_candidates(wanted: Looks, candidates: Looks, hysteresis: float = HYSTERESIS) -> list[int]:
-    """The candidate (T,) to draw each wanted frame from; it changes only for one that is clearly nearer.
+    """The index of the candidate for each of T frames; it changes only when another is clearly nearer.
 
     Args:
-        wanted: looks of the frames to draw.
+        wanted: looks of the T frames to draw.
         candidates: looks of the candidates.
-        hysteresis: degrees by which another must be nearer; 0 takes the nearest on every frame.
+        hysteresis: degrees by which another must be nearer; 0 chooses the nearest for every frame.
     """
     distances = wanted.distances(candidates)
     current, chosen = int(distances[0].argmin()), []
@@ -85,16 +85,16 @@ def render_from_candidates(
     own: MotionSequence,
     options: RenderOptions | None = None,
 ) -> Iterator[Tensor]:
-    """Frames (1, H, W, 3), each drawn from the candidate chosen for it; place and size count from each one's own.
+    """Yields frames (1, H, W, 3), each drawn from its candidate, with translation and scale relative to it.
 
     Args:
-        portraits: one of each candidate, of pictures of one size.
-        chosen: (T,) index of a portrait for every frame.
-        own: the person's frames as they shall be, from `retarget.relative_to` with the first portrait's rest.
-        options: as for `renderer.render`; `relative` has been settled by then.
+        portraits: one for each candidate, of pictures of one size.
+        chosen: index of a portrait for each of T frames.
+        own: the person's motion, from `retarget.relative_to` with the first portrait's rest.
+        options: as for `render`; `relative` has no effect here.
 
     Raises:
-        ValueError: not one choice for each frame.
+        ValueError: there is not one choice for each frame.
     """
     if len(chosen) != len(own):
         raise ValueError(f"There are {len(chosen)} choices for {len(own)} frames; give one for each.")
@@ -106,7 +106,7 @@ def render_from_candidates(
 
 
 def _placed(own: MotionSequence, first: MotionFrame, other: MotionFrame) -> MotionSequence:
-    """A person's frames with place and size measured from another picture of theirs than the first."""
+    """A person's motion with translation and scale relative to another picture than the first."""
     translation = own.translation - first.translation.to(own.translation) + other.translation.to(own.translation)
     scale = own.scale / first.scale.to(own.scale) * other.scale.to(own.scale)
     return replace(own, translation=translation, scale=scale)

@@ -1,4 +1,4 @@
-"""Dubbing: a clip whose lips say something else; head, eyes, brows and all outside the mouth stay the clip's."""
+"""Dubbing: a clip with new lip motion; head, eyes, brows and all pixels outside the mouth region are the clip's."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,8 +18,8 @@ from .portrait import Renderer, RenderOptions
 # Landmarks of the 478-point mesh: outer eye corners, corners of the mouth, base of the nose, chin.
 EYE_CORNERS, MOUTH_CORNERS, NOSE_BASE, CHIN = (33, 263), (61, 291), 2, 152
 SIDE, BELOW = 0.62, 0.35  # of the distance of the eye corners: half the region's width; its depth below the chin
-FEATHER = 0.30  # of the way from the region's border to its middle
-BACKWARD_BLOCK = 64  # frames held at once while a file is played backwards
+FEATHER = 0.30  # of the distance from the region's border to its centre
+BACKWARD_BLOCK = 64  # frames in memory while a file is played backwards
 
 
 def ping_pong(length: int, frames: int) -> Tensor:
@@ -29,7 +29,7 @@ def ping_pong(length: int, frames: int) -> Tensor:
 
 
 def play(video: Video, length: int, frames: int) -> Iterator[Tensor]:
-    """So many frames (H, W, 3) of a video of `length` frames, in the order of `ping_pong`, decoded as they come."""
+    """Yields `frames` frames (H, W, 3) of a video of `length` frames, in `ping_pong` order, decoded lazily."""
 
     def forwards() -> Iterator[Tensor]:
         return islice(chain.from_iterable(video.frames()), length)
@@ -43,14 +43,15 @@ def play(video: Video, length: int, frames: int) -> Iterator[Tensor]:
 
 
 def dubbed(clip: MotionSequence, lips: MotionSequence) -> MotionSequence:
-    """The clip's motion with the lips of another, as long as that one.
+    """The clip's motion with the lip motion of another, of the latter's duration.
 
-    The lips move from the clip's rest frame as the other's do from theirs, smoothed as LivePortraitTalker does;
-    what the clip's own lips did is gone. A clip that is too short plays back and forth, one too long is cut.
+    The lip motion of `lips` from its rest frame is added to the clip's rest frame, smoothed as by
+    LivePortraitTalker; the clip's own lip motion is dropped. A clip that is too short plays back and forth, one too
+    long is cut.
 
     Args:
         clip: the motion of the clip's own face.
-        lips: motion with the wanted lips; brought to the clip's rate.
+        lips: motion with the new lips; resampled to the clip's frame rate.
     """
     wanted = lips.resampled(clip.fps)
     places = ping_pong(len(clip), len(wanted))
@@ -64,11 +65,11 @@ def dubbed(clip: MotionSequence, lips: MotionSequence) -> MotionSequence:
 
 
 def clip_faces(frames: Iterable[Tensor], finder: FaceFinder | None = None) -> tuple[Face | None, ...]:
-    """One face followed through frames (H, W, 3), None where it is not seen.
+    """One face tracked through frames (H, W, 3); None in frames where it is not found.
 
     Args:
         frames: the clip.
-        finder: who finds the face before it is followed; the built-in finder when None.
+        finder: face finder for the start of tracking; the built-in finder when None.
     """
     from ..faces.finder import UPRIGHT, BuiltinFinder
     from ..faces.tracking import track
@@ -85,21 +86,21 @@ def dub(
     renderer: Renderer,
     on_frame: Callable[[Tensor, bool], None] | None = None,
 ) -> Iterator[Tensor]:
-    """Frames (H, W, 3) of the clip with other lips, as many as the lips' motion has at the clip's rate.
+    """Yields frames (H, W, 3) of the clip with new lips, as many as the lips' motion has at the clip's rate.
 
-    Every frame is a portrait of its own, drawn with the difference between the wanted and its own lips, and only
-    the region of mouth and chin is taken from what was drawn. Frames without a face pass through.
+    Every frame is a portrait of its own, drawn with the difference between the new and its own lips; only the
+    region of mouth and chin is replaced by the drawn frame. Frames without a face pass through.
 
     Args:
         frames: (H, W, 3) in 0…1 each, in the order in which they are shown: the clip's at `ping_pong`, see `play`.
-        faces: of each of the clip's frames, from `clip_faces`.
-        clip: the motion that an extractor read from the clip.
-        lips: motion with the wanted lips.
-        renderer: who draws.
+        faces: face of each of the clip's frames, from `clip_faces`.
+        clip: the clip's motion, from an extractor.
+        lips: motion with the new lips.
+        renderer: prepares and draws every frame.
         on_frame: called with each finished frame and whether it was dubbed; may raise to stop.
 
     Raises:
-        ValueError: not one face (or None) for each motion frame.
+        ValueError: there is not one face (or None) for each motion frame.
     """
     if len(faces) != len(clip):
         raise ValueError(f"A clip has a face or None for each motion frame; got {len(faces)} for {len(clip)}.")

@@ -1,4 +1,4 @@
-"""The seam for readers of motion from clips: what every extractor takes and returns."""
+"""The interface of motion extractors: the inputs and the result common to all of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,13 +15,13 @@ from ..motion.sequence import MotionSequence
 
 @dataclass(frozen=True, eq=False)
 class Extraction:
-    """What was read from a clip.
+    """The motion extracted from a clip.
 
     Attributes:
         motion: one motion frame for each frame of the clip; its rest is the neutral frame.
-        neutral: index of the frame that was taken for the face at rest; None when the motion is measured from a
-            calm face that looks straight ahead, since the clip is a single picture.
-        faceless: indices of the frames in which no face was seen; their motion is interpolated between the
+        neutral: index of the frame taken as the face at rest; None when the motion is relative to a neutral face
+            that looks straight ahead, since the clip is a single picture.
+        faceless: indices of the frames in which no face was found; their motion is interpolated between the
             neighbours, and held at the ends.
     """
 
@@ -30,7 +30,7 @@ class Extraction:
     faceless: tuple[int, ...]
 
     def held(self) -> MotionSequence:
-        """The motion in which frames without a face repeat the last one with a face, or the first at the start."""
+        """The motion with the last frame with a face, or at the start the first, repeated in frames without one."""
         frames = torch.arange(len(self.motion))
         seen = frames[~torch.isin(frames, torch.tensor(self.faceless, dtype=frames.dtype))]
         latest = (torch.searchsorted(seen, frames, right=True) - 1).clamp(min=0)
@@ -42,10 +42,10 @@ OnFrames = Callable[[int], None]
 
 
 class ClipPictures:
-    """The pictures of a clip one by one, read once, of which only the first is kept, for an error's sake.
+    """An iterator over the single pictures of a clip; only the first is kept, for error messages.
 
     Raises:
-        ValueError: while reading, a batch of another shape, or with NaN or infinite pixels.
+        ValueError: in iteration, a batch has another shape, or NaN or infinite pixels.
     """
 
     def __init__(self, batches: Iterable[Tensor], on_frames: OnFrames | None) -> None:
@@ -65,10 +65,10 @@ class ClipPictures:
                 self._on_frames(len(batch))
 
     def check(self, seen: Sequence[object | None], neutral: int | None) -> tuple[int, ...]:
-        """The indices of frames without a face, when all is read; `seen` holds None for those.
+        """The indices of frames without a face, after the whole clip is read; `seen` holds None for those.
 
         Raises:
-            ValueError: no frames, or a neutral frame that the clip does not have.
+            ValueError: there are no frames, or the clip does not have the neutral frame.
             NoFaceError: no frame has a face.
         """
         if self.first is None:
@@ -82,7 +82,7 @@ class ClipPictures:
 
 
 class MotionExtractor(ABC):
-    """A reader of motion from clips, which overrides `_extracted` alone."""
+    """Base class of motion extractors; subclasses override `_extracted` only."""
 
     def extract(
         self,
@@ -100,19 +100,19 @@ class MotionExtractor(ABC):
             on_frames: called after each batch with its number of frames; may raise to stop.
 
         Raises:
-            ValueError: no frames, frames of another shape or with NaN, or a neutral frame that the clip does not
-                have.
+            ValueError: there are no frames, frames have another shape or NaN, or the clip does not have the neutral
+                frame.
             NoFaceError: no frame has a face.
         """
         return self._extracted(ClipPictures(frames, on_frames), frame_rate(fps), neutral)
 
     @abstractmethod
     def _extracted(self, clip: ClipPictures, fps: Fraction, neutral: int | None) -> Extraction:
-        """The motion of a clip; calls `clip.check` when it has read all of it."""
+        """The motion of a clip; implementations call `clip.check` after reading all of it."""
 
 
 def frame_ranges(frames: Sequence[int]) -> str:
-    """Frame numbers as in "3-5, 9"."""
+    """Frame numbers as text, such as "3-5, 9"."""
     starts = [frame for frame in frames if frame - 1 not in frames]
     ends = [frame for frame in frames if frame + 1 not in frames]
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))

@@ -1,4 +1,4 @@
-"""Lips and eyes of a portrait brought to wanted openings: MotionSequence to MotionSequence.
+"""Retargeting of lips and eyes to given openings: MotionSequence to MotionSequence.
 
 A displacement Δ of placed keypoints folds exactly into `expression + Δ / scale`, since expression is added inside
 the scale.
@@ -19,27 +19,27 @@ from .portrait import Portrait
 
 
 def displaced(motion: MotionSequence, portrait: Portrait, displacement: Tensor) -> MotionSequence:
-    """Motion that also moves the portrait's placed keypoints by a displacement (T or 1, 21, 3), in crop units."""
+    """Motion plus a displacement (T or 1, 21, 3) of the portrait's placed keypoints, in crop units."""
     placed_scale = portrait.rest.scale * (motion.scale / motion.rest.scale)
     return replace(motion, expression=motion.expression + displacement / placed_scale[:, :, None])
 
 
 @runtime_checkable
 class Retargeter(Protocol):
-    """A renderer that has learned how its portraits' lips and eyes open and close."""
+    """A renderer with learned retargeting of lips and eyes."""
 
     def lip_displacement(self, portrait: Portrait, ratios: Tensor) -> Tensor:
-        """How placed keypoints move (T, 21, 3) to bring the lips to opening ratios (T,)."""
+        """Displacements (T, 21, 3) of placed keypoints that bring the lips to opening ratios (T,)."""
         ...
 
     def eye_displacement(self, portrait: Portrait, left: Tensor, right: Tensor) -> Tensor:
-        """How placed keypoints move (T, 21, 3) to bring the eyes to opening ratios (T,) each."""
+        """Displacements (T, 21, 3) of placed keypoints that bring the eyes to opening ratios (T,) each."""
         ...
 
 
 @dataclass(frozen=True)
 class ControlRetargeter:
-    """Lips and eyes by the named controls, for renderers that have learned nothing of them."""
+    """Retargeting by the named controls, for renderers without learned retargeting."""
 
     def lip_displacement(self, portrait: Portrait, ratios: Tensor) -> Tensor:
         """See `Retargeter`."""
@@ -59,14 +59,13 @@ class ControlRetargeter:
 def open_lips_to(
     motion: MotionSequence, portrait: Portrait, ratio: float | Tensor, keep_own: bool = False
 ) -> MotionSequence:
-    """Motion whose lips stand open by a wanted ratio; pose and the rest of the face stay as they were.
+    """Motion with the lips open by a given ratio; pose and the rest of the face are unchanged.
 
     Args:
-        motion: what is edited.
-        portrait: whose lips; its renderer's learned retargeting is used where it has one.
+        motion: the motion to edit.
+        portrait: the portrait to draw; its renderer's learned retargeting is used where it has one.
         ratio: inner-lip opening over mouth width, one for all frames or (T,): 0 is closed, 0.4 wide open.
-        keep_own: the change from the portrait's own opening is added to the motion's lips, which otherwise are
-            replaced by it.
+        keep_own: adds the change from the portrait's own opening to the motion's lips instead of replacing them.
     """
     ratios = _each_frame(ratio, len(motion), "lip opening")
     base = motion if keep_own else hold(motion, ("lips",))
@@ -80,16 +79,15 @@ def open_eyes_to(
     right: float | Tensor,
     keep_own: bool = False,
 ) -> MotionSequence:
-    """Motion whose eyes stand open by wanted ratios; pose and the rest of the face stay as they were.
+    """Motion with the eyes open by given ratios; pose and the rest of the face are unchanged.
 
     Args:
-        motion: what is edited.
-        portrait: whose eyes; its renderer's learned retargeting is used where it has one.
+        motion: the motion to edit.
+        portrait: the portrait to draw; its renderer's learned retargeting is used where it has one.
         left: lid opening over eye width of the picture's left eye, one for all frames or (T,): 0 is closed, about
             0.35 open.
-        right: the same of the picture's right eye.
-        keep_own: the change from the portrait's own opening is added to the motion's lids, which otherwise are
-            replaced by it.
+        right: the same for the picture's right eye.
+        keep_own: adds the change from the portrait's own opening to the motion's lids instead of replacing them.
     """
     wanted = [_each_frame(ratio, len(motion), "eye opening") for ratio in (left, right)]
     base = motion if keep_own else hold(motion, ("eyes",))
@@ -101,7 +99,7 @@ def _retargeter(portrait: Portrait) -> Retargeter:
 
 
 def _each_frame(ratio: float | Tensor, frames: int, what: str) -> Tensor:
-    """The ratio of every frame (T,)."""
+    """The ratio (T,) of every frame."""
     ratios = torch.as_tensor(ratio, dtype=torch.float32).flatten()
     if len(ratios) not in (1, frames):
         raise ValueError(f"The motion has {frames} frames, but there are {len(ratios)} values of {what}.")

@@ -1,4 +1,4 @@
-"""The portrait (one face of one picture, prepared once and asked for many frames) and who prepares and draws it."""
+"""The portrait, one face of one picture prepared for drawing, and the interface of renderers."""
 
 import os
 from collections.abc import Callable
@@ -17,17 +17,17 @@ from ..motion.keypoints import KEYPOINTS, REGIONS
 from ..motion.sequence import MotionFrame, MotionSequence
 from ..options import check_options, option
 
-LONGEST_SIDE = 1280  # pixels of a loaded picture, as LivePortrait prepares sources
+LONGEST_SIDE = 1280  # pixels of a loaded picture, as in LivePortrait
 
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How frames are drawn; the defaults are neutral.
+    """Options of rendering; the defaults change nothing.
 
-    From `multiplier` on, options are of the LivePortrait renderer; the mesh renderer has no use for them.
+    From `multiplier` on, options apply to the LivePortrait renderer only; the mesh renderer ignores them.
 
     Attributes:
-        mask: (H, W) in 0…1 on the picture, where a face that is pasted back may show; everywhere when None.
+        mask: (H, W) in 0…1 on the picture, opacity of the face when it is pasted back; 1 everywhere when None.
     """
 
     batch_size: int = option(
@@ -103,7 +103,7 @@ class Portrait:
         keypoints: (21, 3) canonical keypoints, unrotated, in crop units before scaling.
         rest: the portrait's own pose and expression.
         renderer: the renderer that prepared it and draws it.
-        drawing: what that renderer draws from; of no meaning to others.
+        drawing: data of that renderer, opaque to other code.
     """
 
     picture: Tensor
@@ -129,19 +129,19 @@ class Portrait:
         finder: FaceFinder | None = None,
         longest_side: int = LONGEST_SIDE,
     ) -> "Portrait":
-        """The portrait of one face in a picture file.
+        """Prepares one face in a picture file.
 
         Args:
             path: a PNG, JPEG or WebP file.
-            renderer: what prepares and draws it; `choose_renderer()` when None.
-            face: index of the face, counted from 0, the largest first.
-            box: left, top, right and bottom of the face, in pixels of the file's picture; searched for when None.
-            finder: what finds faces; the built-in finder when None. `BoxFinder()` takes any box for a face.
+            renderer: prepares and draws the portrait; `choose_renderer()` when None.
+            face: index of the face, counted from 0, largest first.
+            box: left, top, right and bottom of the face, in pixels of the file's picture; detected when None.
+            finder: face finder; the built-in finder when None. `BoxFinder()` takes any box for a face.
             longest_side: pixels; a larger picture is shrunk to it.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: the file is no picture, the box is outside it, or it has fewer faces.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is not a picture, the box is outside it, or it has fewer faces.
             NoFaceError: there is no face in the picture.
         """
         whole = load_picture(path)
@@ -156,7 +156,7 @@ class Portrait:
         return (renderer or _default_renderer()).portrait(picture, faces[face])
 
     def pasting_within(self, mask: Tensor | None) -> Pasting:
-        """How crops come back into the picture, showing in a mask (H, W) only; everywhere when None."""
+        """The pasting of crops into the picture, limited to a mask (H, W); everywhere when None."""
         if mask is None:
             return self._pasting
         return Pasting.of(self.crop.image, self.crop.to_picture, tuple(self.picture.shape[:2]), mask)
@@ -171,7 +171,7 @@ class Renderer(Protocol):
 
     @property
     def name(self) -> str:
-        """What the renderer is called in options and messages."""
+        """Name of the renderer in options and messages."""
         ...
 
     def portrait(self, picture: Tensor, face: Face, framing: CropOptions = ...) -> Portrait:
@@ -179,21 +179,21 @@ class Renderer(Protocol):
         ...
 
     def draw(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Tensor:
-        """Frames (T, H, W, 3) in 0…1 of a portrait in the poses and expressions of `motion`, which are its own."""
+        """Frames (T, H, W, 3) in 0…1 of a portrait; `motion` holds its own, absolute poses and expressions."""
         ...
 
 
 @runtime_checkable
 class StartingRenderer(Renderer, Protocol):
-    """A renderer that can begin to draw without waiting until it is done."""
+    """A renderer that can start drawing asynchronously."""
 
     @property
     def batches_ahead(self) -> int:
-        """How many batches are to be started before the first of them is asked for."""
+        """Number of batches to start before waiting for the first of them."""
         ...
 
     def start(self, portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> Callable[[], Tensor]:
-        """Begin to draw; what is returned waits for the frames and gives what `draw` does."""
+        """Starts drawing; returns a function that waits for the frames and returns them as `draw` does."""
         ...
 
 
@@ -201,9 +201,9 @@ _choices: list[Callable[[], Renderer]] = []
 
 
 def set_default_renderer(choose: Callable[[], Renderer]) -> None:
-    """Sets what `Portrait.load` takes its renderer from when it is given none.
+    """Sets the function that chooses the renderer of `Portrait.load` by default.
 
-    The renderers lie above this module, so it cannot import the choice; the choice registers itself instead.
+    The renderers are above this module in the import order, so `choice` registers itself here.
     """
     _choices[:] = [choose]
 

@@ -1,4 +1,4 @@
-"""The loops that draw motion, batch by batch."""
+"""The render loops, which draw motion batch by batch."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,11 +21,11 @@ def render(
     options: RenderOptions | None = None,
     on_frames: Callable[[int], None] | None = None,
 ) -> Iterator[Tensor]:
-    """Batches of frames (B, H, W, 3) in 0…1, drawn as they are asked for.
+    """Yields batches of frames (B, H, W, 3) in 0…1, drawn lazily.
 
     Args:
-        portrait: who is drawn, by the renderer that prepared it.
-        motion: a motion, or stretches of one as they arrive from a stream.
+        portrait: the portrait to draw, by the renderer that prepared it.
+        motion: a motion, or consecutive parts of one from a stream.
         options: batch size, paste-back and so on.
         on_frames: called after each batch with the number of frames drawn in it; may raise to stop.
     """
@@ -39,7 +39,7 @@ def render(
 def _started(
     portrait: Portrait, motion: MotionSequence | Iterable[MotionSequence], options: RenderOptions
 ) -> Iterator[Callable[[], Tensor]]:
-    """Batches that are being drawn from when they are asked for, where the renderer can start without waiting."""
+    """Yields functions that return a batch; drawing has started already where the renderer supports it."""
     renderer = portrait.renderer
     for stretch in [motion] if isinstance(motion, MotionSequence) else motion:
         for start in range(0, len(stretch), options.batch_size):
@@ -55,7 +55,7 @@ def _ahead(renderer: Renderer) -> int:
 
 
 def _in_turn(started: Iterable[Callable[[], Tensor]], ahead: int) -> Iterator[Tensor]:
-    """The batches, each waited for when `ahead` later ones have been started."""
+    """Yields the batches, waiting for each only after `ahead` later ones have been started."""
     pending: deque[Callable[[], Tensor]] = deque()
     for batch in started:
         pending.append(batch)
@@ -66,7 +66,7 @@ def _in_turn(started: Iterable[Callable[[], Tensor]], ahead: int) -> Iterator[Te
 
 
 def own_motion(portrait: Portrait, motion: MotionSequence, options: RenderOptions) -> MotionSequence:
-    """The portrait's own frames when it does what the driver did, as the options say."""
+    """The portrait's own frames under the driver's motion, transferred as the options specify."""
     rest = portrait.rest.to(motion.expression.device)
     return transfer(motion, rest, options.relative, options.regions, options.keep_identity)
 
@@ -74,18 +74,18 @@ def own_motion(portrait: Portrait, motion: MotionSequence, options: RenderOption
 def render_together(
     portraits: Sequence[Portrait], motions: Sequence[MotionSequence], options: RenderOptions | None = None
 ) -> Iterator[Tensor]:
-    """Batches of frames (B, H, W, 3) in which several faces of one picture move, each by its own motion.
+    """Yields batches of frames (B, H, W, 3) in which several faces of one picture move, each by its own motion.
 
-    Each face is drawn as a crop and pasted, in order, over those before it. The longest motion decides how many
-    frames there are; the others hold their last frame.
+    Each face is drawn as a crop and pasted, in order, over those before it. The number of frames is that of the
+    longest motion; the others hold their last frame.
 
     Args:
         portraits: faces of the same picture, of any renderers.
-        motions: one for each, of one frame rate.
+        motions: one for each portrait, all of one frame rate.
         options: as for `render`; frames are always the whole picture.
 
     Raises:
-        ValueError: no portraits, not one motion each, other pictures, or other frame rates.
+        ValueError: there are no portraits, not one motion for each, or pictures or frame rates differ.
     """
     settings = replace(options or RenderOptions(), paste_back=False)
     _check_together(portraits, motions)
@@ -103,19 +103,19 @@ def render_together(
 def render_over(
     portrait: Portrait, motion: MotionSequence, background: Tensor, options: RenderOptions | None = None
 ) -> Iterator[Tensor]:
-    """Batches of frames (B, H, W, 3) in which the face is pasted over other frames of its picture.
+    """Yields batches of frames (B, H, W, 3) with the face pasted over other frames of its picture.
 
-    So one face after another comes into a picture. The longer of motion and background decides how many frames
-    there are; the other holds its last frame.
+    So several faces can be added to a picture one by one. The number of frames is that of the longer of motion and
+    background; the other holds its last frame.
 
     Args:
-        portrait: who is drawn.
-        motion: how it moves.
+        portrait: the portrait to draw.
+        motion: its motion.
         background: (T, H, W, 3) frames of the portrait's picture, such as another face's.
         options: as for `render`; frames are always the whole picture.
 
     Raises:
-        ValueError: the background is not of the picture's size.
+        ValueError: the background does not have the picture's size.
     """
     if background.shape[1:] != portrait.picture.shape:
         raise ValueError(
@@ -141,7 +141,7 @@ def _check_together(portraits: Sequence[Portrait], motions: Sequence[MotionSeque
 
 
 def clip_motion(portraits: Iterable[Portrait], fps: float | Fraction) -> MotionSequence:
-    """The pose and expression that a clip's own face has in each frame, from the portraits of its frames."""
+    """The pose and expression of a clip's own face in each frame, from the portraits of its frames."""
     rests = [portrait.rest.to("cpu") for portrait in portraits]
     if not rests:
         raise ValueError("The clip has no frames.")
@@ -152,12 +152,12 @@ def clip_motion(portraits: Iterable[Portrait], fps: float | Fraction) -> MotionS
 def render_clip(
     portraits: Iterable[Portrait], own: MotionSequence, options: RenderOptions | None = None
 ) -> Iterator[Tensor]:
-    """Frames (1, H, W, 3) of a clip whose face does something else: each frame is a portrait of its own.
+    """Yields frames (1, H, W, 3) of a clip with another motion of its face: each frame is a portrait of its own.
 
     Args:
-        portraits: of the clip's frames, in order; made as they are asked for, none is kept.
-        own: the clip's frames as they shall be, from `retarget.transfer_to_clip`.
-        options: as for `render`; `relative` and `regions` have been settled by then, and nothing is anchored.
+        portraits: portraits of the clip's frames, in order; consumed lazily, none is kept.
+        own: motion of the clip's face, from `retarget.transfer_to_clip`.
+        options: as for `render`; `relative`, `regions` and `anchored` have no effect here.
     """
     settings = replace(options or RenderOptions(), anchored=False)
     for index, portrait in zip(range(len(own)), portraits, strict=False):

@@ -1,1 +1,1 @@
-"""Published weight files: which exist, where they lie, fetching them."""
+"""Published weight files: their registry, the folders they are stored in, and their download."""

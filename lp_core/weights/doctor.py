@@ -1,4 +1,4 @@
-"""What this machine has for the pack, in lines that a person can act on or paste into a report."""
+"""A report on this machine's versions, devices, video formats and weights, for users and issue reports."""
 
 import importlib.metadata
 import platform
@@ -18,10 +18,10 @@ OPTIONAL = ("onnxruntime", "mediapipe")
 
 
 def diagnosis(weights: Sequence[tuple[WeightEntry, Sequence[Path]]]) -> Iterator[str]:
-    """Lines on versions, devices, video formats and weights, each trouble with what to do about it.
+    """Yields lines on versions, devices, video formats and weights, with a remedy for each problem.
 
     Args:
-        weights: published weights, each with the models folders that it is looked for in.
+        weights: published weights, each with the models folders to search.
     """
     yield f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     for package in PACKAGES:
@@ -36,7 +36,7 @@ def diagnosis(weights: Sequence[tuple[WeightEntry, Sequence[Path]]]) -> Iterator
 
 
 def weights_table(findings: Sequence[Finding]) -> Iterator[str]:
-    """Lines that tell how weights stand, in columns."""
+    """Yields the lines of a table of weights and their states."""
     rows = [("weights", "state", "size", "licence", "commercial use", "file"), *map(_row, findings)]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -1,4 +1,4 @@
-"""Fetching published files from the Hub: resumed, verified, renamed when whole."""
+"""Download of published files from the Hub: resumed, verified, renamed when complete."""
 
 import io
 import os
@@ -11,11 +11,11 @@ from pathlib import Path
 from .registry import HUB, PublishedFile, WeightEntry, incompleteness, sha256_of
 
 Report = Callable[[int, int | None], None]
-"""Told the bytes that have arrived and the bytes in all (None: not known). May raise, to stop the download."""
+"""Called with the bytes received and the total bytes (None: unknown). May raise, to stop the download."""
 
 
 class DownloadError(OSError):
-    """A file could not be fetched; the message says which, why and what to do."""
+    """A file could not be downloaded; the message names the file, the reason and a remedy."""
 
 
 def download(
@@ -26,21 +26,21 @@ def download(
     offline: bool | None = None,
     report: Report | None = None,
 ) -> Path:
-    """Fetch an entry's file into a models folder and give its path.
+    """Downloads an entry's file into a models folder and returns its path.
 
-    The bytes go to a `.part` file beside the target, which takes the target's name once size and checksum are
-    right; a download that broke off goes on from there. A file of the wrong size or checksum is deleted.
+    The bytes are written to a `.part` file beside the target, which is renamed to the target once size and checksum
+    are right; an interrupted download is resumed from it. A file of the wrong size or checksum is deleted.
 
     Args:
-        entry: what to fetch.
-        folder: the models folder; made if need be.
-        endpoint: a mirror of the Hub, such as "https://hf-mirror.com"; None takes the environment's
+        entry: the weights to download.
+        folder: the models folder; created if missing.
+        endpoint: a mirror of the Hub, such as "https://hf-mirror.com"; None uses the environment's
             HF_ENDPOINT, else the Hub itself.
-        offline: True never touches the network; None takes the environment's HF_HUB_OFFLINE.
-        report: told about progress; may raise to stop, which keeps what has arrived.
+        offline: True never uses the network; None uses the environment's HF_HUB_OFFLINE.
+        report: called with the progress; may raise to stop, which keeps the bytes received.
 
     Raises:
-        DownloadError: offline, no connection, or the file is not what was published.
+        DownloadError: offline, no connection, or the file is not the published one.
     """
     published, target = entry.published[0], folder / entry.places[0]
     by_hand = f"or fetch {published.url} yourself and save it as {target}"
@@ -66,11 +66,11 @@ def download(
 
 
 class _OverlongError(Exception):
-    """More has arrived than was published."""
+    """More bytes were received than were published."""
 
 
 class _Growing(io.FileIO):
-    """A file that is appended to, tells how long it has become, and never takes more than it should."""
+    """A file that is appended to, reports its length, and raises _OverlongError beyond its expected size."""
 
     def __init__(self, path: Path, size: int | None, report: Report | None):
         super().__init__(path, "ab")
@@ -87,34 +87,34 @@ class _Growing(io.FileIO):
 
 
 def _transfer(url: str, part: Path, size: int | None, report: Report | None) -> None:
-    """Append to `part` what it lacks of `url`; newer Hub libraries try again when the connection breaks."""
+    """Appends the missing bytes of `url` to `part`; newer Hub libraries retry when the connection breaks."""
     from huggingface_hub.file_download import http_get
 
     if part.exists() and size is not None and part.stat().st_size > size:
         part.unlink()
     with _Growing(part, size, report) as file:
         if file.tell() != size:
-            with suppress(_OverlongError):  # its size will speak for it
+            with suppress(_OverlongError):  # its size is checked by the caller
                 http_get(url, file, resume_size=file.tell(), headers={"Accept-Encoding": "identity"})
 
 
 def _resolved(published: PublishedFile, endpoint: str | None) -> tuple[PublishedFile, str]:
-    """The file with its size and checksum, asked for where we do not know them, and its address."""
+    """Returns the file with size and checksum, requested from the Hub where unknown, and its address."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     base = (endpoint or os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
     url = hf_hub_url(published.repository, published.path, revision=published.revision, endpoint=base)
     if published.size is not None and published.sha256 is not None:
         return published, url
-    told = get_hf_file_metadata(url, token=False)
-    is_checksum = re.fullmatch("[0-9a-f]{64}", told.etag or "") is not None
-    sha256 = published.sha256 or (told.etag if is_checksum else None)
-    size = published.size if published.size is not None else told.size
+    metadata = get_hf_file_metadata(url, token=False)
+    is_checksum = re.fullmatch("[0-9a-f]{64}", metadata.etag or "") is not None
+    sha256 = published.sha256 or (metadata.etag if is_checksum else None)
+    size = published.size if published.size is not None else metadata.size
     return PublishedFile(published.repository, published.revision, published.path, size, sha256), url
 
 
 def _mismatch(path: Path, published: PublishedFile) -> str:
-    """How a file differs from what it should be, as the end of a sentence; empty when it does not."""
+    """Returns how a file differs from the published one, as a phrase for messages; empty when it does not."""
     size = path.stat().st_size
     if published.size is not None and size != published.size:
         return f"has {size} bytes instead of {published.size}"
@@ -130,6 +130,6 @@ def _is_offline(offline: bool | None) -> bool:
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
-    """What the Hub's library raises when a transfer fails; which HTTP library it uses depends on its version."""
+    """Returns the exceptions of failed transfers; the HTTP library depends on the Hub library's version."""
     loaded = (sys.modules.get(name) for name in ("httpx", "httpx2"))
     return (OSError, *(module.HTTPError for module in loaded if module is not None))

@@ -1,4 +1,4 @@
-"""Published weight files: what an entry is, and whether its file is here and whole."""
+"""Published weight files: their entries, and checks that a local file is present and complete."""
 
 import hashlib
 import json
@@ -16,22 +16,22 @@ LONGEST_HEADER = 100_000_000  # bytes; the safetensors library refuses longer on
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """A file on the Hugging Face Hub, at a fixed revision, so that its checksum stays true."""
+    """A file on the Hugging Face Hub, at a fixed revision, so that its checksum stays valid."""
 
     repository: str
     """Owner and name."""
     revision: str
-    """Commit, 40 hex digits; a branch where no commit is known, then the checksum alone tells the file."""
+    """Commit, 40 hex digits; a branch where no commit is known, then only the checksum identifies the file."""
     path: str
-    """Inside the repository."""
+    """Path inside the repository."""
     size: int | None = None
-    """Bytes; None where we do not know."""
+    """Bytes; None when unknown."""
     sha256: str | None = None
-    """Hex digest; None where we do not know, then the Hub's own is used while downloading."""
+    """Hex digest; None when unknown, then the Hub's own is used for the download."""
 
     @property
     def url(self) -> str:
-        """Where a browser finds it."""
+        """The file's address for a browser."""
         return f"{HUB}/{self.repository}/resolve/{self.revision}/{self.path}"
 
 
@@ -40,17 +40,17 @@ class WeightEntry:
     """One set of weights."""
 
     name: str
-    """Unique, in plain words joined by slashes."""
+    """Unique name: plain words joined by slashes."""
     purpose: str
-    """What it is for, in one line."""
+    """Purpose, in one line."""
     licence: str
-    """Its licence's short name."""
+    """Short name of the licence."""
     commercial_use: bool
-    """Whether the licence allows it."""
+    """Whether the licence allows commercial use."""
     published: tuple[PublishedFile, ...]
-    """The same weights in the formats they are published in; the first is the one we download."""
+    """The same weights in each published format; the first is the one that is downloaded."""
     places: tuple[str, ...]
-    """Where in a models folder the file may lie, best first; the first is where a download goes."""
+    """Paths of the file within a models folder, in order of preference; a download goes to the first."""
 
 
 def hub_entry(
@@ -62,16 +62,16 @@ def hub_entry(
     folder: str | None = None,
     others: tuple[str, ...] = (),
 ) -> WeightEntry:
-    """An entry for commercial use whose file lies as the Hub's repository has it, or by itself.
+    """Returns an entry for commercial use; its file is stored under the Hub's path, or by its bare name.
 
     Args:
-        family: whose networks these are; begins the entry's name.
+        family: the networks' project; the first part of the entry's name.
         name: of the entry within the family.
-        purpose: what it is for, in one line.
-        licence: its short name.
+        purpose: of the weights, in one line.
+        licence: short name.
         published: the file on the Hub.
-        folder: within a models folder, of all of the repository's files; `family` when None.
-        others: more places in a models folder, after those.
+        folder: folder of the repository's files within a models folder; `family` when None.
+        others: further paths within a models folder, after those.
     """
     path = published.path
     file = path.rsplit("/", 1)[-1]
@@ -80,7 +80,7 @@ def hub_entry(
 
 
 class State(Enum):
-    """How a set of weights stands on this machine."""
+    """The state of a set of weights on this machine."""
 
     PRESENT = "present"
     MISSING = "missing"
@@ -89,22 +89,22 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one entry."""
+    """The result of the check of one entry."""
 
     entry: WeightEntry
     state: State
     path: Path | None
     """The file; None when missing."""
     remark: str = ""
-    """Why it counts as damaged, or how it differs from what is published; empty when there is nothing to say."""
+    """Why it is damaged, or how it differs from the published file; empty without a remark."""
 
 
 def check(entry: WeightEntry, folders: Iterable[Path], *, verify: bool = False) -> Finding:
-    """How an entry stands in the models folders: the first whole file in the order of its places, if any.
+    """Returns the state of an entry in the models folders: its first complete file in order of preference, if any.
 
-    Always looks whether the file is complete, which takes milliseconds. `verify` also computes its checksum
-    where the published one is known (about a second per 500 MB). A whole file of another size than published,
-    such as a half-precision conversion, is present, with a remark.
+    Always checks that the file is complete, which takes milliseconds. `verify` also computes its checksum where the
+    published one is known (about a second per 500 MB). A complete file of another size than published, such as a
+    half-precision conversion, is present, with a remark.
     """
     searched = list(folders)
     damaged = None
@@ -119,10 +119,10 @@ def check(entry: WeightEntry, folders: Iterable[Path], *, verify: bool = False) 
 
 
 def entries_named(entries: Sequence[WeightEntry], names: Sequence[str]) -> list[WeightEntry]:
-    """The entries with these names, or whose names begin with them: `joyvasa` is all of `joyvasa/…`.
+    """Returns the entries with these names or below them: `joyvasa` selects all of `joyvasa/…`.
 
     Raises:
-        ValueError: a name that no entry has.
+        ValueError: a name that selects no entry.
     """
     unknown = [name for name in names if not any(_is_meant(entry, name) for entry in entries)]
     if unknown:
@@ -136,29 +136,29 @@ def _is_meant(entry: WeightEntry, name: str) -> bool:
 
 
 def searched(folders: Sequence[Path]) -> str:
-    """The models folders that something was not found in, as a sentence names them."""
+    """Returns the models folders that were searched, as a phrase for messages."""
     return " or ".join(str(folder) for folder in folders) or "a models folder, of which none was given"
 
 
 def first_file(folders: Sequence[Path], names: Sequence[str]) -> Path | None:
-    """The first file by one of the names, best folder first; None where there is none."""
+    """Returns the first existing file of the names, in the order of the folders; None where there is none."""
     places = (folder / name for folder in folders for name in names)
     return next((place for place in places if place.is_file()), None)
 
 
 def lacking(entries: Iterable[WeightEntry], folders: Sequence[Path]) -> str:
-    """Which entries are missing or damaged in the models folders, as a phrase; empty when all are there."""
+    """Returns the missing or damaged entries, as a phrase for messages; empty when all are present."""
     return _unusable(check(entry, folders) for entry in entries)
 
 
 def whole_files(entries: Sequence[WeightEntry], folders: Sequence[Path], whose: str, advice: str) -> list[str]:
-    """The files of all entries in the models folders.
+    """Returns the complete files of all entries in the models folders, in the order of the entries.
 
     Args:
-        entries: what is needed.
-        folders: models folders, best first.
-        whose: weights, as an error names them: "Ditto's".
-        advice: what an error tells the user to do.
+        entries: the weights that are needed.
+        folders: models folders, in order of preference.
+        whose: the family in the possessive, for the error's message: "Ditto's".
+        advice: the remedy in the error's message.
 
     Raises:
         FileNotFoundError: a file is missing or damaged; the message names each.
@@ -180,12 +180,12 @@ def _told(found: Finding) -> str:
 
 
 def _published_alike(path: Path, entry: WeightEntry) -> list[PublishedFile]:
-    """The published files of the same format."""
+    """Returns the published files of the same format."""
     return [published for published in entry.published if published.path.endswith(path.suffix)]
 
 
 def _checksum_fault(path: Path, entry: WeightEntry) -> str:
-    """Whether a file as long as the published one has other bytes."""
+    """Returns the fault of a file of the published size with another checksum; empty without one."""
     size = path.stat().st_size
     sums = [file.sha256 for file in _published_alike(path, entry) if file.size in (None, size) and file.sha256]
     return "" if not sums or sha256_of(path) in sums else "its SHA-256 checksum is not the published one"
@@ -200,7 +200,7 @@ def _difference(path: Path, entry: WeightEntry) -> str:
 
 
 def incompleteness(path: Path, suffix: str) -> str:
-    """Why a file of the format that `suffix` names cannot be whole; empty when its container speaks for it."""
+    """Returns why a file, of the format that `suffix` names, is incomplete; empty when its container is intact."""
     with path.open("rb") as file:
         start = file.read(8)
     if suffix == ".safetensors":
@@ -212,7 +212,7 @@ def incompleteness(path: Path, suffix: str) -> str:
 
 
 def _is_whole_zip(path: Path) -> bool:
-    """Whether the directory, which stands at an archive's end, can be read."""
+    """Returns whether the archive's directory, which is at its end, can be read."""
     try:
         zipfile.ZipFile(path).close()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError):
@@ -221,7 +221,7 @@ def _is_whole_zip(path: Path) -> bool:
 
 
 def _safetensors_fault(path: Path, header_length: int) -> str:
-    """The header tells where the last tensor ends, and so how long the file must be."""
+    """Returns the fault of a safetensors file, whose header gives the end of its last tensor; empty without one."""
     size, data_start = path.stat().st_size, 8 + header_length
     if data_start > size or header_length > LONGEST_HEADER:
         return "it is cut short, or not a safetensors file at all"
@@ -237,7 +237,7 @@ def _safetensors_fault(path: Path, header_length: int) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 checksum of a file, hex digits."""
+    """Returns the SHA-256 checksum of a file, as hex digits."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK):

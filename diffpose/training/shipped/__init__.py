@@ -1,1 +1,1 @@
-"""How the shipped assets were made. Imported by nothing that runs; see README.md here."""
+"""Scripts that made the shipped assets, not imported by the rest of the pack; see README.md here."""

@@ -1,6 +1,6 @@
-"""Makes the bundled voices, workflows/demo_speech.wav with its phoneme times for the tests and demo_answer.wav.
+"""Makes the bundled voices: workflows/demo_speech.wav, with phoneme times for the tests, and demo_answer.wav.
 
-`python -m talking_head.diffpose.training.shipped.demo_speech`. The words are ours; the voices are espeak-ng 1.51's.
+`python -m talking_head.diffpose.training.shipped.demo_speech`. The texts are ours; the voices are espeak-ng 1.51's.
 """
 
 import json

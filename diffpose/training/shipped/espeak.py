@@ -1,7 +1,7 @@
 """Synthetic speech with phoneme times, from the system's espeak-ng library.
 
-espeak-ng is GPL-3: it is used to train and to measure, never by the pack itself. It is found as the system library
-(Debian: `apt install libespeak-ng1`) or through the Python package `espeakng-loader`.
+espeak-ng is GPL-3: it is used for training and measurements, never by the pack itself. It is loaded as the system
+library (Debian: `apt install libespeak-ng1`) or from the Python package `espeakng-loader`.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ END_OF_EVENTS, PHONEME = 0, 7
 
 @dataclass(frozen=True)
 class Phoneme:
-    """One sound of speech: its IPA symbol ("" is a pause) from `start` to `end` seconds."""
+    """A phoneme: its IPA symbol ("" is a pause) from `start` to `end` seconds."""
 
     symbol: str
     start: float
@@ -31,12 +31,12 @@ class Phoneme:
 
 @dataclass(frozen=True, eq=False)
 class Utterance:
-    """Spoken text.
+    """Synthesised speech.
 
     Attributes:
         samples: (S,) float32 in -1 … 1.
         rate: samples a second.
-        phonemes: in order, without gaps, up to the end.
+        phonemes: consecutive, without gaps, up to the end.
     """
 
     samples: NDArray[np.float32]
@@ -66,14 +66,14 @@ def speak(
     """Text spoken by a voice such as "en-us" or "de+f2" (language + variant).
 
     Args:
-        text: what is said, in the voice's language or any other.
-        voice: espeak-ng's name.
+        text: in any language.
+        voice: espeak-ng's name of the voice.
         words_per_minute: 80 … 450.
-        pitch: 0 … 100, 50 is the voice's own.
-        range_: 0 … 100 of intonation.
+        pitch: 0 … 100, 50 is the voice's default.
+        range_: range of intonation, 0 … 100.
 
     Raises:
-        ValueError: no such voice.
+        ValueError: the voice does not exist.
         OSError: espeak-ng is not installed.
     """
     library, rate = _library()
@@ -93,7 +93,7 @@ def speak(
 
 
 def _collect(wave, count: int, events, blocks: list, marks: list) -> int:
-    """espeak-ng's synthesis callback: keeps a block of samples and the phonemes that begin in it."""
+    """Append a block of samples and the phonemes that begin in it; espeak-ng's synthesis callback."""
     if wave and count:
         blocks.append(np.ctypeslib.as_array(wave, (count,)).astype(np.float32) / 32768)
     index = 0
@@ -113,7 +113,7 @@ def _phonemes(marks: list[tuple[float, str]], duration: float) -> tuple[Phoneme,
 
 @cache
 def _library() -> tuple[ctypes.CDLL, int]:
-    """The library, started, and its sample rate."""
+    """The initialised library, and its sample rate."""
     name, data = _location()
     library = ctypes.CDLL(name)
     rate = library.espeak_Initialize(SYNCHRONOUS, 0, data, PHONEME_EVENTS_IN_IPA)
@@ -123,7 +123,7 @@ def _library() -> tuple[ctypes.CDLL, int]:
 
 
 def _location() -> tuple[str, bytes | None]:
-    """Path of the library, and of its data where it does not know that itself."""
+    """Path of the library, and of its data; None for the library's default."""
     found = ctypes.util.find_library("espeak-ng")
     if found:
         return found, None

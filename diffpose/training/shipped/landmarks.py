@@ -1,12 +1,13 @@
-"""Train the landmark nets of the built-in face finder: the whole face, the eye with its brow, the mouth.
+"""Trains the landmark nets of the built-in face finder: the whole face, the eye with its brow, the mouth.
 
     python -m talking_head.diffpose.training.shipped.landmarks label PICTURES_AND_CLIPS -o faces.safetensors
     python -m talking_head.diffpose.training.shipped.landmarks train eye faces.safetensors -o eye_net.safetensors
 
-Labels come from MediaPipe Face Mesh (Apache-2.0; the package's optional extra). The shipped nets were distilled so
-from the example pictures and clips of LivePortrait and SadTalker. Eye and mouth: 38 stills and 2.6 k frames of 13
-clips, other ones than the reported figures are measured on, 4 k and 2.5 k steps of 32. The whole face, earlier: 55
-stills, 14 renderings of each and 1.7 k frames of 20 clips, some 5 k steps of 32 after a first, shorter run.
+Labels are from MediaPipe Face Mesh (Apache-2.0; the package's optional extra). The shipped nets were distilled in
+this way from the example pictures and clips of LivePortrait and SadTalker. Eye and mouth: 38 stills and 2.6 k
+frames of 13 clips, disjoint from those of the reported figures, 4 k and 2.5 k steps of batch 32. The whole face,
+earlier: 55 stills, 14 renderings of each and 1.7 k frames of 20 clips, about 5 k steps of batch 32 after a first,
+shorter run.
 """
 
 import argparse
@@ -42,8 +43,8 @@ from ....lp_core.faces.landmarks import LANDMARKS
 from ....lp_core.faces.refine import FaceBox, mirror
 from ....lp_core.media.tensor_files import save_tensors
 
-STORED_SIZE = 320  # pixels a side of the stored, upright faces
-STORED_MARGIN = 2.1  # side of a stored face's picture over the larger side of its box
+STORED_SIZE = 320  # pixels a side of the stored, upright pictures
+STORED_MARGIN = 2.1  # side of a stored picture over the larger side of the face's box
 FACE_SIZE = STORED_SIZE / STORED_MARGIN  # stored pixels, larger side of the box
 FRAMES_PER_CLIP = 160
 SMOOTHNESS = 0.2  # crop pixels below which the loss is quadratic
@@ -55,7 +56,7 @@ PROVENANCE = (
     "and clips of open projects; batch norm folded, stored as fp16; recipe in diffpose/training/shipped/"
 )
 
-# Landmarks whose distances the measures of a face are read from, as pairs.
+# Pairs of landmarks with distances that are measures of a face.
 EYE_OPENINGS = ((159, 145), (158, 153), (160, 144))
 MOUTH_OPENINGS = ((13, 14), (82, 87), (312, 317), (61, 291))
 
@@ -67,7 +68,7 @@ class Faces:
     Attributes:
         images: (N, 320, 320, 3) uint8.
         points: (N, 478, 3) float32 landmarks in their pixels.
-        names: (N) picture or clip that each comes from; those of one name count as one person.
+        names: (N) source picture or clip of each; equal names count as one person.
     """
 
     images: Tensor
@@ -83,7 +84,7 @@ class Faces:
 
     @classmethod
     def load(cls, path: Path) -> "Faces":
-        """Faces that `save` wrote."""
+        """Faces written by `save`."""
         from safetensors import safe_open
 
         with safe_open(path, framework="pt") as file:
@@ -91,25 +92,25 @@ class Faces:
             return cls(file.get_tensor("images"), file.get_tensor("points"), tuple(names))
 
     def weights(self) -> Tensor:
-        """How often each face is drawn (N,): names with many frames less than in proportion, by the root."""
+        """Sampling weights (N,): the total of a name is proportional to the square root of its number of frames."""
         counts = torch.tensor([self.names.count(name) for name in self.names], dtype=torch.float32)
         return counts.rsqrt()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a network learns to see.
+    """Landmarks, crop and augmentation of one network.
 
     Attributes:
-        points: its landmarks.
-        framed: landmarks whose mean (or box, for the whole face) is the middle of the crop.
+        points: indices of its landmarks.
+        framed: landmarks with their mean (for the whole face, the middle of their box) at the crop's middle.
         share: side of the crop over the larger side of the face's box.
         size: pixels a side of the crop.
-        turn: standard deviation of tilts, degrees.
-        zoom: the same of the logarithm of sizes.
-        shift: the same of places, in sides of the crop.
-        openings: pairs of its landmarks whose distance is learnt besides.
-        warp: changes stored points (B, 478, 3) and positions (B, h, w, 2) that are looked at, as a moving eye does.
+        turn: standard deviation of the random roll, degrees.
+        zoom: standard deviation of the logarithm of the random scale.
+        shift: standard deviation of the random offset, in sides of the crop.
+        openings: pairs of its landmarks with distances that are in the loss too.
+        warp: deforms stored points (B, 478, 3) and sampling positions (B, h, w, 2), as eye motion does.
     """
 
     points: tuple[int, ...]
@@ -123,7 +124,7 @@ class Task:
     warp: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
 
     def middle(self, points: Tensor) -> Tensor:
-        """Where the crop belongs (B, 2) for faces (B, 478, 3)."""
+        """Middle of the crop (B, 2) in stored pixels, for faces (B, 478, 3)."""
         if self.framed is None:
             box = points[:, :468, :2]
             return (box.amin(1) + box.amax(1)) / 2
@@ -131,9 +132,9 @@ class Task:
 
 
 def moved_eye(points: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Random blinks and glances of the picture's left eye: new points, and where each place is looked up.
+    """Points and sampling positions deformed by random blinks and glances of the picture's left eye.
 
-    A blink stretches the lid's skin down over an eyeball that stays; a glance shifts the iris within the lids.
+    A blink stretches the lid's skin down over a fixed eyeball; a glance shifts the iris within the lids.
     """
     count = len(points)
     blink = torch.rand(count, 1) * (torch.rand(count, 1) < 0.35)
@@ -172,7 +173,7 @@ def _moved_points(points: Tensor, upper: Tensor, lower: Tensor, blink: Tensor, g
 def _looked_up(
     x: Tensor, y: Tensor, iris: Tensor, radius: Tensor, upper: Tensor, lower: Tensor, blink: Tensor, glance: Tensor
 ) -> Tensor:
-    """The stored places (B, n, 2) that are seen at places x, y (B, n) of the moved eye."""
+    """Sampling positions (B, n, 2) in the stored picture for positions x, y (B, n) of the deformed eye."""
     top, bottom = _height(upper, x), _height(lower, x)
     lid = top + blink * (bottom - top).clamp(min=0)
     fold = top - 2.5 * radius
@@ -196,7 +197,7 @@ PARTS = {"eye": EYE, "mouth": MOUTH}
 
 
 def views(faces: Faces, rows: Tensor, task: Task) -> tuple[Tensor, Tensor]:
-    """Crops (B, 3, size, size) of the given faces, varied at random, and their landmarks (B, points, 3)."""
+    """Randomly augmented crops (B, 3, size, size) of the given faces, and their landmarks (B, points, 3)."""
     points, flip = faces.points[rows], torch.rand(len(rows)) < 0.5
     points = torch.where(flip[:, None, None], mirror(points, STORED_SIZE), points)
     linear, corner = _random_maps(task, task.middle(points))
@@ -211,9 +212,9 @@ def views(faces: Faces, rows: Tensor, task: Task) -> tuple[Tensor, Tensor]:
 
 
 def _read(images: Tensor, rows: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Images (N, S, S, 3) uint8 read bilinearly at places (B, h, w) of the given rows: (B, 3, h, w) in 0…1.
+    """Bilinear samples (B, 3, h, w) in 0…1 of the given rows of images (N, S, S, 3) uint8, at x, y (B, h, w).
 
-    Only what is looked at is made float, which takes a third of grid_sample's time here.
+    Only sampled pixels are converted to float, which takes a third of grid_sample's time here.
     """
     limit = STORED_SIZE - 1.001
     x, y = x.clamp(0, limit), y.clamp(0, limit)
@@ -228,7 +229,7 @@ def _read(images: Tensor, rows: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _random_maps(task: Task, middle: Tensor) -> tuple[Tensor, Tensor]:
-    """Maps from crops to stored pixels: (B, 2, 2) and (B, 2)."""
+    """Affine maps from crop to stored pixels: linear (B, 2, 2) and offset (B, 2)."""
     count = len(middle)
     turn = torch.deg2rad((torch.randn(count) * task.turn).clamp(-35, 35))
     side = FACE_SIZE * task.share * torch.exp(torch.randn(count) * task.zoom)
@@ -241,7 +242,7 @@ def _random_maps(task: Task, middle: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pixels(size: int, fine: int) -> Tensor:
-    """Crop positions (size · fine, size · fine, 2) that tile it with pixels of 1 / fine."""
+    """Crop positions (size · fine, size · fine, 2): centres of subpixels of side 1 / fine."""
     places = (torch.arange(size * fine) + 0.5) / fine - 0.5
     y, x = torch.meshgrid(places, places, indexing="ij")
     return torch.stack([x, y], -1)
@@ -255,7 +256,7 @@ def _in_crop(points: Tensor, linear: Tensor, corner: Tensor) -> Tensor:
 
 
 def varied_colours(crops: Tensor) -> Tensor:
-    """Crops (B, 3, n, n) under other light, cameras and compressions."""
+    """Crops (B, 3, n, n) with random light, colours, blur, noise and occlusion."""
     count, _, _, size = crops.shape
 
     def normal(*shape: int) -> Tensor:
@@ -277,7 +278,7 @@ def varied_colours(crops: Tensor) -> Tensor:
 
 
 def _random_square(count: int, size: int) -> Tensor:
-    """Masks (B, 1, n, n) of something held before the face."""
+    """Masks (B, 1, n, n) of a random square that occludes the face."""
     place = torch.arange(size)
     middle, reach = torch.randint(0, size, (count, 2, 1)), torch.randint(size // 20, size // 5, (count, 1, 1))
     inside = (place - middle).abs() < reach
@@ -285,7 +286,7 @@ def _random_square(count: int, size: int) -> Tensor:
 
 
 def new_network(name: str, faces: Faces, rows: Tensor) -> LandmarkNet | PartNet:
-    """An untrained network, its mean (and basis) set from varied views of the faces."""
+    """An untrained network with its mean (and basis) set from augmented views of the faces."""
     task = TASKS[name]
     repeats = 3 if name == "face" else 1
     shapes = torch.cat([views(faces, part, task)[1] for _ in range(repeats) for part in rows.split(256)])
@@ -304,7 +305,7 @@ def new_network(name: str, faces: Faces, rows: Tensor) -> LandmarkNet | PartNet:
 
 
 def loss(task: Task, found: Tensor, wanted: Tensor) -> Tensor:
-    """How far landmarks (B, points, 2 or 3) are off, smooth near zero, and openings among them."""
+    """Charbonnier loss of landmarks (B, points, 2 or 3) and of the openings among them."""
     dimensions = found.shape[-1]
     importance = found.new_tensor([1.0, 1.0, DEPTH_WEIGHT][:dimensions]) * _importance(task)
     points = (_smooth(found - wanted[..., :dimensions]) * importance).mean()
@@ -320,7 +321,7 @@ def _smooth(error: Tensor) -> Tensor:
 
 
 def _importance(task: Task) -> Tensor:
-    """Weights (points, 1): irises count more, and in the whole face lips and lids as well."""
+    """Weights (points, 1) of the loss: larger for irises, and in the whole face for lips and lids."""
     closer = set(range(468, LANDMARKS))
     if len(task.points) == LANDMARKS:
         closer |= {*OUTER_LIPS, *INNER_LIPS, *UPPER_LID, *LOWER_LID}
@@ -328,7 +329,7 @@ def _importance(task: Task) -> Tensor:
 
 
 def train(name: str, faces: Faces, steps: int, batch: int = 32, rate: float = 4e-3) -> LandmarkNet | PartNet:
-    """The network `name` (face, eye or mouth) trained on labelled faces, with batch norm still in it."""
+    """The network `name` (face, eye or mouth), trained on labelled faces, with batch norm not folded."""
     task, weights = TASKS[name], faces.weights()
     network = new_network(name, faces, torch.arange(len(weights)))
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-3)
@@ -346,14 +347,14 @@ def train(name: str, faces: Faces, steps: int, batch: int = 32, rate: float = 4e
 
 
 def save_network(network: LandmarkNet | PartNet, path: Path) -> None:
-    """Write a trained network as it is shipped: folded, fp16 but for the mean."""
+    """Write a trained network in the shipped form: folded, fp16 except the mean."""
     state = folded(network).state_dict()
     stored = {key: value if key == "mean" else value.half() for key, value in state.items()}
     save_tensors(path, stored, {"licence": "MIT", "provenance": PROVENANCE})
 
 
 def label(sources: Sequence[Path]) -> Faces:
-    """Faces of pictures and clips, labelled by mediapipe; sources without a face are left out."""
+    """Faces of pictures and clips, labelled by MediaPipe; sources without a face are skipped."""
     from .mediapipe_finder import MediapipeFinder
 
     finder, images, points, names = MediapipeFinder(), [], [], []
@@ -371,7 +372,7 @@ def label(sources: Sequence[Path]) -> Faces:
 
 
 def _pictures(source: Path) -> Iterator[Tensor]:
-    """A still, or evenly spaced frames of a clip, as (H, W, 3) in 0…1."""
+    """Pictures (H, W, 3) in 0…1: a still, or evenly spaced frames of a clip."""
     import av
 
     with av.open(str(source)) as container:
@@ -383,7 +384,7 @@ def _pictures(source: Path) -> Iterator[Tensor]:
 
 
 def main(arguments: Iterable[str] | None = None) -> None:
-    """The command line described at the top."""
+    """Run the command line described at the top."""
     parser = argparse.ArgumentParser(description="Label faces with mediapipe, or train a landmark net.")
     commands = parser.add_subparsers(dest="command", required=True)
     labelling = commands.add_parser("label", help="pictures and clips to labelled faces")

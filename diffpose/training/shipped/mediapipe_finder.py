@@ -1,7 +1,7 @@
-"""Finding faces with mediapipe, where its optional package is installed.
+"""Face finder with MediaPipe, an optional package.
 
-Two passes: the detector's box, then its face mesh on upright crops of fixed framing, which gives the mesh its
-full accuracy (mesh spec, section 1).
+Two passes: the detector's box, then the face mesh on upright crops of fixed framing, where the mesh is most
+accurate (mesh spec, section 1).
 """
 
 from typing import Any
@@ -24,33 +24,33 @@ INSTALL = "install it with `pip install mediapipe==0.10.14` (Python 3.12 or olde
 
 
 class MediapipeFinder:
-    """Finds faces with MediaPipe Face Mesh (implements lp_core.face.FaceFinder).
+    """Finds faces with MediaPipe Face Mesh (implements lp_core.faces.faces.FaceFinder).
 
     Raises:
-        ImportError: mediapipe is not installed, or is a version without its bundled models.
+        ImportError: mediapipe is not installed, or is a version without bundled models.
     """
 
     def __init__(self) -> None:
         solutions = _solutions()
         self._detectors = [
             solutions.face_detection.FaceDetection(model_selection=model, min_detection_confidence=LEAST_CONFIDENCE)
-            for model in (1, 0)  # up to 5 m, up to 2 m
+            for model in (1, 0)  # range up to 5 m, up to 2 m
         ]
         self._mesh = solutions.face_mesh.FaceMesh(
             static_image_mode=True, refine_landmarks=True, max_num_faces=1, min_detection_confidence=0.2
         )
 
     def find(self, picture: Tensor) -> tuple[Face, ...]:
-        """Every face in a picture (H, W, 3), the largest first; none is an empty tuple."""
+        """All faces in a picture (H, W, 3), largest first; empty when there is none."""
         placed = [self._refined(picture, place) for place in self._detected(picture)]
         faces = distinct([Face(landmarks) for landmarks in placed if landmarks is not None])
         return tuple(sorted(faces, key=lambda face: -face.eye_distance))
 
     def find_in(self, picture: Tensor, box: tuple[float, float, float, float]) -> Face:
-        """The face inside a box (left, top, right, bottom).
+        """The face inside a box (left, top, right, bottom) in pixels.
 
         Raises:
-            NoFaceError: the mesh does not take what is there for a face.
+            NoFaceError: the mesh finds no face in the box.
         """
         left, top, right, bottom = box
         place = FaceBox((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top))
@@ -70,7 +70,7 @@ class MediapipeFinder:
         return found
 
     def _refined(self, picture: Tensor, place: FaceBox) -> Tensor | None:
-        """Landmarks (478, 3) near a placement, or None where the mesh sees no face."""
+        """Landmarks (478, 3) near a face box; None when the mesh finds no face."""
         landmarks = self._look(picture, place, FIRST_MARGIN)
         for _ in range(UPRIGHT_PASSES):
             if landmarks is None:

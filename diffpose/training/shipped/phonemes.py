@@ -1,4 +1,4 @@
-"""What the lips do for every sound of speech: the table that the viseme nets learn from."""
+"""Mouth shapes of phonemes: the table from which training targets of the viseme nets are made."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -12,12 +12,12 @@ from .espeak import Phoneme
 
 @dataclass(frozen=True)
 class Articulation:
-    """The mouth shape of a sound and how strongly it holds against its neighbours.
+    """Mouth shape of a sound, and its dominance over neighbouring sounds.
 
     Attributes:
         opening: between the inner lips, eye distances.
-        width: against rest, eye distances.
-        pout: lips forward, eye distances.
+        width: relative to rest, eye distances.
+        pout: protrusion of the lips, eye distances.
         closure: 0 … 1 lips pressed together.
         tongue: 0 … 1 tongue at the teeth.
         tuck: 0 … 1 lower lip under the upper teeth.
@@ -43,7 +43,7 @@ def _bilabial() -> Articulation:
     return Articulation(pout=0.005, closure=1.0, hold_opening=4.0, hold_shape=0.3)
 
 
-# Sizes from three talkers of real recordings: openings 0.07-0.11 on average and 0.16-0.23 at their 95th percentile.
+# Amplitudes from recordings of three talkers: openings 0.07-0.11 on average and 0.16-0.23 at their 95th percentile.
 TABLE = {
     "a": _vowel(0.155, 0.015), "æ": _vowel(0.145, 0.03), "ɑ": _vowel(0.165, -0.005), "ɐ": _vowel(0.13),
     "ʌ": _vowel(0.115), "ɛ": _vowel(0.105, 0.03), "e": _vowel(0.085, 0.04, tongue=0.2),
@@ -90,10 +90,10 @@ TABLE = {
 REST = Articulation(hold_opening=1.0, hold_shape=1.0)
 BILABIALS = ("p", "b", "m", "ɓ")
 VOICELESS_STOPS, VOICED_STOPS = ("p", "t", "k", "q", "ʈ"), ("b", "d", "ɡ", "g", "ɖ")
-CLOSING = 0.05  # seconds of silence by which espeak-ng's stops begin before their phoneme event, the burst
-SHORTEST_PAUSE = 0.12  # seconds; in shorter ones the mouth does not come to rest
+CLOSING = 0.05  # seconds of silence before the phoneme event of espeak-ng's stops, which marks the burst
+SHORTEST_PAUSE = 0.12  # seconds; the mouth does not reach rest in shorter ones
 
-# Coarticulation per shape, in the order of Visemes: spread of the Gaussian and how far the lips are ahead, seconds.
+# Coarticulation per shape, in the order of Visemes: spread of the Gaussian and lead of the lips, seconds.
 SPREAD = (0.032, 0.060, 0.060, 0.022, 0.040, 0.024)
 LEAD = (0.015, 0.035, 0.035, 0.010, 0.015, 0.010)
 
@@ -109,9 +109,9 @@ class Segment:
 
 
 def segments(phonemes: Sequence[Phoneme]) -> list[Segment]:
-    """Mouth shapes for phonemes, in the order in which they are to be painted: stops last, over their neighbours.
+    """Mouth shapes of phonemes, ordered such that later ones overwrite earlier ones: stops last.
 
-    The event of a voiceless or a short voiced stop marks its burst; the lips were closed in the silence before.
+    The event of a voiceless or a short voiced stop marks its burst; the lips are closed in the silence before it.
     """
     shapes = [segment for phoneme in phonemes for segment in _split(phoneme)]
     moved = [_before_burst(segment) if _is_burst(segment) else segment for segment in shapes]
@@ -119,9 +119,9 @@ def segments(phonemes: Sequence[Phoneme]) -> list[Segment]:
 
 
 def shape_targets(phonemes: Sequence[Phoneme], frames: int) -> Curve:
-    """Mouth shapes (frames, 6) at ANALYSIS_RATE, in the order of Visemes, for phonemes with times.
+    """Mouth shapes (frames, 6) at ANALYSIS_RATE, in the order of Visemes, of timed phonemes.
 
-    Neighbours are blended by dominance: M, B, P and F hardly give way, vowels and K do.
+    Neighbours are blended by dominance, which is high for M, B, P and F, and low for vowels and K.
     Source: Cohen and Massaro 1993, "Modeling coarticulation in synthetic visual speech".
     """
     values = np.zeros((frames, 6))
@@ -142,20 +142,20 @@ def shape_targets(phonemes: Sequence[Phoneme], frames: int) -> Curve:
 
 
 def unknown_symbols(phonemes: Sequence[Phoneme]) -> set[str]:
-    """Symbols of phonemes for which the table has nothing at all."""
+    """Symbols of phonemes without any letter in the table."""
     return {phoneme.symbol for phoneme in phonemes if phoneme.symbol.strip() and not _letters(phoneme.symbol)}
 
 
 def _letters(symbol: str) -> list[str]:
-    """The letters of an IPA symbol that the table knows, without length, tone and other marks."""
-    if symbol.startswith("("):  # espeak-ng announces a change of language: "(en)"
+    """The letters of an IPA symbol that are in the table, without length, tone and other marks."""
+    if symbol.startswith("("):  # espeak-ng's mark of a change of language: "(en)"
         return []
     plain = (letter if letter in TABLE else unicodedata.normalize("NFD", letter)[0] for letter in symbol)
     return [letter for letter in plain if letter in TABLE]
 
 
 def _split(phoneme: Phoneme) -> Iterator[Segment]:
-    """One segment for every letter: affricates and diphthongs in equal parts; rest for a pause."""
+    """One segment per letter: affricates and diphthongs in equal parts, rest for a pause."""
     letters = _letters(phoneme.symbol)
     if not letters and phoneme.end - phoneme.start > SHORTEST_PAUSE:
         yield Segment(REST, "", phoneme.start, phoneme.end)

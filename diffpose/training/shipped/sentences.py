@@ -1,4 +1,4 @@
-"""What the synthetic voices say: our own sentences, chosen for many lips, and who says them."""
+"""Texts and voices of the synthetic speech: our own sentences, chosen for varied mouth shapes."""
 
 ENGLISH = (
     "Bob and Pam put the big purple map above my baby.",
@@ -43,7 +43,7 @@ ENGLISH = (
     "Up above, a bumble bee buzzed by; below, a mouse moved.",
 )
 
-# Sentences of other languages, for their own voices.
+# Sentences in other languages, for voices of these languages.
 FOREIGN = {
     "de": (
         "Der Bäcker backt am Morgen braune Brötchen und bringt Butter mit.",
@@ -114,7 +114,7 @@ FOREIGN = {
     "hu": ("Jó reggelt, hogy vagy?", "Anyám finom barna kenyeret vett.", "Bemegyek a piros boltba."),
 }
 
-# Who teaches whom: no language and no variant of espeak-ng is heard by two of them.
+# Voices of each net's data: no language and no variant of espeak-ng is in two of them.
 DRIVER_LANGUAGES = (
     "en-us", "en-029", "de", "fr", "es", "it", "pt-br", "ru", "cmn-latn-pinyin", "ja", "hi", "tr",
     "fi", "id",

@@ -1,7 +1,7 @@
 """Trains the viseme nets on synthetic speech: `python -m talking_head.diffpose.training.shipped.visemes driver`.
 
-The driver (diffpose/viseme_net.safetensors) moves the built-in generator's lips; the judge
-(tests/benchmarks/judge_net.safetensors) measures lip sync and shares neither voices, languages nor seed with it.
+The driver (diffpose/procedural/viseme_net.safetensors) is used by the built-in generator; the judge
+(tests/benchmarks/judge_net.safetensors) measures lip sync and was trained with other voices, languages and seed.
 Each takes about ten minutes on one core.
 """
 
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 
 CHUNK = 256  # frames of a training example
 BATCH = 16
-VELOCITY_WEIGHT = 3.0  # of the loss on changes from frame to frame, which decide whether closures are met
+VELOCITY_WEIGHT = 3.0  # of the loss on changes from frame to frame, which decide whether closures are reached
 EQUALISER = np.array([60, 150, 300, 600, 1200, 2400, 4800, 8060])  # Hz
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run: who speaks, from which seed, how wide the net is, how long it learns, where it goes."""
+    """Settings of a training run: voices, seed, width of the net, number of steps, output path."""
 
     languages: tuple[str, ...]
     variants: tuple[str, ...]
@@ -51,7 +51,7 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """Normalised mels (T, 32) and the shapes (T, 6) they should give, in UNITS."""
+    """Normalised mels (T, 32) and their target shapes (T, 6), in UNITS."""
 
     mels: Tensor
     shapes: Tensor
@@ -65,13 +65,13 @@ RECIPES = {
 
 
 def examples(recipe: Recipe) -> list[Example]:
-    """Utterances by the recipe's voices, each recorded somewhere else."""
+    """Utterances by the recipe's voices, each with random recording conditions."""
     random = np.random.default_rng(recipe.seed)
     return [_example(recipe, random) for _ in range(recipe.utterances)]
 
 
 def train(recipe: Recipe) -> VisemeNet:
-    """A net trained by the recipe; every twentieth utterance is kept to report correlations on."""
+    """A net trained by the recipe; every twentieth utterance is held out to report correlations."""
     torch.manual_seed(recipe.seed)
     random = np.random.default_rng(recipe.seed + 100)
     data = [example for example in examples(recipe) if len(example.mels) > CHUNK]
@@ -105,7 +105,7 @@ def _example(recipe: Recipe, random: np.random.Generator) -> Example:
     voice = f"{language}+{variant}" if variant else language
     pace, pitch, range_ = int(random.integers(115, 225)), int(random.integers(25, 76)), int(random.integers(20, 91))
     utterance = speak(text, voice, pace, pitch, range_)
-    # A voice played faster or slower has other formants and another pitch, as other people have.
+    # Resampling a voice changes its formants and pitch, which gives other speakers.
     stretch = random.uniform(0.87, 1.16)
     samples = _resampled(utterance.samples, utterance.rate, stretch)
     before, after = random.uniform(0.1, 0.7, 2)
@@ -123,13 +123,13 @@ def _resampled(samples: NDArray[np.float32], rate: int, stretch: float) -> NDArr
 
 
 def _moved(phonemes: tuple[Phoneme, ...], stretch: float, before: float, duration: float) -> list[Phoneme]:
-    """Phonemes in stretched time, after a pause and before one."""
+    """Phonemes in stretched time, with a pause before and after them."""
     moved = [Phoneme(p.symbol, before + p.start * stretch, before + p.end * stretch) for p in phonemes]
     return [Phoneme("", 0.0, before), *moved, Phoneme("", moved[-1].end, duration)]
 
 
 def _recorded(samples: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
-    """The same speech with another loudness per syllable, room, microphone, noise, and sometimes clipped."""
+    """The speech with random loudness per syllable, room, microphone and noise, and sometimes clipping."""
     sound = samples * _syllable_gains(len(samples), random)
     if random.random() < 0.5:
         sound = _reverberated(sound, random)
@@ -160,7 +160,7 @@ def _reverberated(sound: NDArray[np.floating], random: np.random.Generator) -> N
 
 
 def _equalised(sound: NDArray[np.floating], random: np.random.Generator) -> NDArray[np.floating]:
-    """A microphone's tilt and bumps; now and then a telephone's narrow band."""
+    """The sound with a random microphone response, or sometimes a telephone's narrow band."""
     frequencies = np.fft.rfftfreq(len(sound), 1 / SAMPLE_RATE)
     gains = random.normal(0, 4.5, len(EQUALISER)) + np.linspace(0, random.normal(0, 8), len(EQUALISER))
     decibels = np.interp(np.log2(frequencies + 30), np.log2(EQUALISER), gains)
@@ -172,7 +172,7 @@ def _equalised(sound: NDArray[np.floating], random: np.random.Generator) -> NDAr
 
 
 def _batch(data: list[Example], random: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Mels (N, 32, T), with a little noise and tilt, and shapes (N, 6, T)."""
+    """A random batch: mels (N, 32, T) with a little noise and tilt, and shapes (N, 6, T)."""
     chosen = [data[index] for index in random.integers(len(data), size=BATCH)]
     starts = [int(random.integers(len(example.mels) - CHUNK)) for example in chosen]
     cut = [slice(start, start + CHUNK) for start in starts]

@@ -1,1 +1,1 @@
-"""LivePortrait's networks, written from their specification."""
+"""LivePortrait's networks, implemented from their specification."""

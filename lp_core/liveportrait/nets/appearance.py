@@ -9,7 +9,7 @@ from .blocks import ConvNorm, Convolution, DownBlock, Foldable, PublishedNetwork
 
 
 class AppearanceExtractor(PublishedNetwork):
-    """The source's features, extracted once per picture.
+    """Extracts the source's features, once per picture.
 
     Guo et al. 2024, "LivePortrait", section 3.1 (after Wang et al. 2021, face-vid2vid).
 

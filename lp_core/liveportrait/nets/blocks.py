@@ -24,34 +24,34 @@ BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 
 class PublishedNetwork(nn.Module):
-    """A network that weights are published for, in a file of its own."""
+    """Base class of networks with published weights, each in its own file."""
 
     published_name: ClassVar[str]
     """The file's name without its suffix."""
     title: ClassVar[str]
-    """What people call the network."""
+    """Name of the network in messages."""
     signature: ClassVar[str]
-    """A key that no other network's file has."""
+    """A key that only this network's file has."""
     bears_bfloat16: ClassVar[re.Pattern[str]] = re.compile("(?!)")
-    """What the names of those layers begin with whose convolutions may be done in bfloat16."""
+    """Prefixes of the names of layers with convolutions that tolerate bfloat16."""
     sees_large_pictures: ClassVar[re.Pattern[str]] = re.compile("(?!)")
-    """What the names of those layers begin with that work on some thousand pixels and more."""
+    """Prefixes of the names of layers that process some thousand pixels and more."""
 
     @classmethod
     def for_shapes(cls: type[N], shapes: Shapes) -> N:
-        """The network whose sizes a checkpoint's shapes tell.
+        """The network with sizes from a checkpoint's shapes.
 
         Raises:
-            KeyError: a tensor that tells a size is not there.
+            KeyError: a tensor that determines a size is missing.
         """
         raise NotImplementedError
 
     def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
-        """Get ready to work on a device, in place: do convolutions in `dtype` as far as they bear it.
+        """Prepares the network for a device, in place: convolutions that tolerate `dtype` compute in it.
 
-        Moving there is a `device.ModelPlacement`'s.
-        float16 keeps ten bits of every number and all of them bear it; bfloat16 keeps seven, and layers whose
-        roundings show in the picture stay in float32. On a CPU the wide ones of those are done by fewer products.
+        The move to the device is done by a `device.ModelPlacement`. float16 has ten bits of mantissa, which all
+        layers tolerate; bfloat16 has seven, and layers with visible rounding errors stay in float32. On a CPU the
+        wide ones among those use Winograd convolution.
         """
         if device.type == "cpu":
             self._use_fewer_products(dtype)
@@ -63,7 +63,7 @@ class PublishedNetwork(nn.Module):
             self.to(dtype)
 
     def _use_fewer_products(self, dtype: torch.dtype) -> None:
-        """Do wide convolutions by Winograd's way where it is faster; a second call changes nothing."""
+        """Replaces wide convolutions by Winograd convolution where it is faster; idempotent."""
         for name, module in list(self.named_modules()):
             if not (isinstance(module, Convolution) and self.sees_large_pictures.match(name)):
                 continue
@@ -74,22 +74,22 @@ class PublishedNetwork(nn.Module):
 
 
 class Foldable(nn.Module):
-    """A module that can merge its normalisations into its convolutions without changing what it gives."""
+    """A module that can merge its normalisations into its convolutions without changing its output."""
 
     def fold(self) -> None:
-        """Merge in place; a second call changes nothing."""
+        """Merges in place; idempotent."""
         raise NotImplementedError
 
 
 def fold(network: nn.Module) -> None:
-    """Merge all batch and spectral normalisations of a loaded network in evaluation mode, in place."""
+    """Merges all batch and spectral normalisations of a loaded network in evaluation mode, in place."""
     for module in list(network.modules()):
         if isinstance(module, Foldable):
             module.fold()
 
 
 def fold_batch_norm(convolution: Convolution, norm: nn.Module) -> tuple[Convolution, nn.Module]:
-    """One convolution that does what a convolution and its batch normalisation did, and what then stands for that.
+    """A convolution with its batch normalisation merged, and the module that replaces the normalisation.
 
     norm(W x + b) = (a W) x + a (b - mean) + beta with a = gamma / sqrt(variance + eps).
     """
@@ -138,7 +138,7 @@ class UpBlock(ConvNorm):
         return super().forward(F.interpolate(planes(x), scale_factor=2).unflatten(1, x.shape[1:-2]))
 
     def fold(self) -> None:
-        """See `Foldable`; after it nothing is enlarged before it is convolved."""
+        """See `Foldable`; afterwards the convolution works on the input before it is enlarged."""
         if isinstance(self.conv, RepeatedConvolution):
             return
         super().fold()
@@ -153,7 +153,7 @@ def applied(convolution: nn.Module, x: Tensor) -> Tensor:
 def planes(x: Tensor) -> Tensor:
     """(B, C, H, W) or (B, C, D, H, W) as (B, planes, H, W).
 
-    Resizing leaves depth alone, and torch's 2-D resizing knows more devices and dtypes than its 3-D one.
+    Resizing does not change depth, and torch's 2-D resizing supports more devices and dtypes than its 3-D one.
     """
     return x.flatten(1, -3)
 
@@ -161,7 +161,7 @@ def planes(x: Tensor) -> Tensor:
 class SpectralConv2d(nn.Module):
     """A convolution stored with spectral normalisation (Miyato et al. 2018), in evaluation mode.
 
-    The weight is `weight_orig` / sigma with sigma = uᵀ W v, W being `weight_orig` seen as a matrix of one row
+    The weight is `weight_orig` / sigma with sigma = uᵀ W v, W being `weight_orig` as a matrix of one row
     per output. u and v are used as stored: training left sigma an estimate, and the network was trained with
     that estimate, not with the true largest singular value.
     """
@@ -177,7 +177,7 @@ class SpectralConv2d(nn.Module):
         self.register_buffer("weight_v", torch.empty(inputs * kernel * kernel))
 
     def normalised_weight(self) -> Tensor:
-        """The weight as it acts, (outputs, inputs, kernel, kernel)."""
+        """The effective weight (outputs, inputs, kernel, kernel)."""
         weight = self.weight_orig.double()
         sigma = self.weight_u.double() @ weight.flatten(1) @ self.weight_v.double()
         return (weight / sigma).to(self.weight_orig.dtype)
@@ -188,7 +188,7 @@ class SpectralConv2d(nn.Module):
         return F.conv2d(x, weight, self.bias, padding=weight.shape[-1] // 2)
 
     def folded(self) -> nn.Conv2d:
-        """The same convolution with its weight worked out once."""
+        """The same convolution with its effective weight computed once."""
         outputs, inputs, kernel, _ = self.weight_orig.shape
         has_bias = self.bias is not None
         plain = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=has_bias, device="meta")
@@ -198,7 +198,7 @@ class SpectralConv2d(nn.Module):
 
 
 class SlicedConv3d(nn.Conv3d):
-    """A 3-D convolution that keeps the size, done as one 2-D convolution over all slices.
+    """A 3-D convolution that keeps the size, computed as one 2-D convolution over all slices.
 
     Every depth tap of the kernel becomes a block of output channels of the 2-D convolution; the blocks are then
     added, each shifted by its tap. Where torch has no fused 3-D kernel (float64, odd dtypes) it would unfold the
@@ -223,7 +223,7 @@ class SlicedConv3d(nn.Conv3d):
 
 
 def count(shapes: Shapes, prefix: str) -> int:
-    """One more than the highest number that follows `prefix` in any key: how many blocks a file means to have."""
+    """One more than the highest number after `prefix` in any key: the number of blocks in a file."""
     found = (re.match(rf"{re.escape(prefix)}(\d+)\b", key) for key in shapes)
     highest = max((int(match.group(1)) for match in found if match), default=-1)
     return min(highest + 1, len(shapes))

@@ -1,7 +1,7 @@
-"""Convolutions done by less arithmetic than their definition asks for, equal to it up to rounding.
+"""Convolutions with less arithmetic than direct ones, equal up to rounding.
 
-LivePortrait's networks spend nearly all of their time in convolutions, and some waste it: those of a picture that
-was just enlarged by repetition, the 7 × 7 × 7 one that makes the motions' masks, and those of many channels.
+LivePortrait's networks spend nearly all of their time in convolutions, and some can be computed with less: those of
+a picture just enlarged by repetition, the 7 × 7 × 7 one of the motions' masks, and those of many channels.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ Tap = tuple[slice, Tensor, tuple[int, int]]
 class RepeatedConvolution(nn.Module):
     """A 3 × 3 convolution of a picture whose height and width were enlarged by repetition, without enlarging it.
 
-    Where every pixel stands `repeat` times in a row, a kernel's three taps fall on two pixels at a block's ends and
+    Where every pixel is repeated `repeat` times, a kernel's three taps fall on two pixels at a block's ends and
     on one within it, so that taps on the same pixel are added up beforehand:
 
         enlarged   | a a a a | b b b b | c c c c |
@@ -32,7 +32,7 @@ class RepeatedConvolution(nn.Module):
     Args:
         weight: (outputs, inputs, 3, 3) or (outputs, inputs, 3, 3, 3).
         bias: (outputs,).
-        repeat: how often every pixel stands in a row, 2 or more.
+        repeat: repetitions of every pixel per axis, 2 or more.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, repeat: int) -> None:
@@ -61,7 +61,7 @@ class RepeatedConvolution(nn.Module):
 
 
 def _taps(weight: Tensor, axis: int, repeat: int) -> Iterator[Tap]:
-    """Which pixels of a block, the taps that act there along one axis, and the padding before and after it."""
+    """Yields pixels of a block, the taps that act there along one axis, and the padding before and after it."""
     before, here, after = weight.unbind(axis)
     yield slice(0, 1), torch.stack([before, here + after], axis), (1, 0)
     if repeat > 2:
@@ -97,7 +97,7 @@ class FourierHeads(nn.Module):
         mask_spectrum, occlusion_spectrum = self._spectrum(mask.weight), self._spectrum(by_slice)
         mask_spectrum = mask_spectrum.permute(3, 4, 1, 2, 0).flatten(3).flatten(0, 1)
         occlusion_spectrum = occlusion_spectrum.permute(2, 3, 1, 0).flatten(2).flatten(0, 1)
-        # kept as pairs of real numbers: Module.to(dtype) would drop the imaginary parts of complex ones
+        # stored as pairs of real numbers: Module.to(dtype) would drop the imaginary parts of complex ones
         self.register_buffer("mask_spectrum", torch.view_as_real(mask_spectrum))
         self.register_buffer("occlusion_spectrum", torch.view_as_real(occlusion_spectrum))
         self.mask_bias = nn.Parameter(bias_of(mask), requires_grad=False)
@@ -122,7 +122,7 @@ class FourierHeads(nn.Module):
         )
 
     def _spectrum(self, kernels: Tensor) -> Tensor:
-        """Of kernels (..., 7, 7) the factors (..., side, side // 2 + 1) that correlate with them."""
+        """Spectra (..., side, side // 2 + 1) that correlate with kernels (..., 7, 7)."""
         return torch.fft.rfft2(kernels.float(), s=(self.side, self.side)).conj().resolve_conj()
 
     def _tiles(self, volume: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -138,7 +138,7 @@ class FourierHeads(nn.Module):
         return spectra.flatten(-2).flatten(0, 2).permute(3, 0, 1, 2).contiguous(), (rows, columns)
 
     def _joined(self, spectra: Tensor, tiles: tuple[int, int], shape: torch.Size) -> Tensor:
-        """Pictures (B, N, H, W) of spectra (frequencies, B · rows · columns, N)."""
+        """Pictures (B, N, H, W) from spectra (frequencies, B · rows · columns, N)."""
         rows, columns = tiles
         halves = spectra.permute(1, 2, 0).unflatten(-1, (self.side, -1))
         pixels = torch.fft.irfft2(halves, s=(self.side, self.side))[..., : self.TILE, : self.TILE]
@@ -149,17 +149,17 @@ class FourierHeads(nn.Module):
 class WinogradConvolution(nn.Module):
     """A convolution that keeps the size, 3 × 3 in height and width, by a quarter of the products.
 
-    36 make 4 × 4 pixels, not 144; depth, where there is one, keeps its taps. Rounding errors are some ten times
-    those of the definition in float32, and thousandths of bfloat16's. For a hundred channels and more on a CPU it
-    takes half the time of the definition, as much as bfloat16.
+    36 products make 4 × 4 pixels, not 144; depth, where there is one, keeps its taps. Rounding errors are some ten
+    times those of direct convolution in float32, and thousandths of bfloat16's. For a hundred channels and more on
+    a CPU it takes half the time of direct convolution, as much as bfloat16.
 
     Source: Lavin and Gray 2016, "Fast algorithms for convolutional neural networks", F(4 × 4, 3 × 3):
     Y = A' [ (G g G') ∘ (B' d B) ] A, here with each pair of small matrices as one Kronecker product.
     """
 
-    TILE, PATCH = 4, 6  # pixels a side that a tile gives, and that it needs
-    BAND = 64  # rows that are worked on at once
-    WIDE, WIDE_IN_HALF = 64, 512  # channels in and out from which it pays, against single and half precision
+    TILE, PATCH = 4, 6  # pixels a side of the output and of the input of a tile
+    BAND = 64  # rows processed at once
+    WIDE, WIDE_IN_HALF = 64, 512  # channels in and out from which it is faster than single and half precision
     INPUT = ((4, 0, -5, 0, 1, 0), (0, -4, -4, 1, 1, 0), (0, 4, -4, -1, 1, 0),
              (0, -2, -1, 2, 1, 0), (0, 2, -1, -2, 1, 0), (0, 4, 0, -5, 0, 1))  # fmt: skip
     KERNEL = ((6, 0, 0), (-4, -4, -4), (-4, 4, -4), (1, 2, 4), (1, -2, 4), (0, 0, 24))  # in 24ths
@@ -181,12 +181,12 @@ class WinogradConvolution(nn.Module):
 
     @classmethod
     def suits(cls, convolution: nn.Conv2d | nn.Conv3d, half: bool) -> bool:
-        """Whether this is faster on a CPU than the definition, which may be computed in half precision or not."""
+        """Whether this is faster on a CPU than direct convolution, in half precision or not."""
         channels = min(convolution.in_channels, convolution.out_channels)
         return set(convolution.kernel_size) == {3} and channels >= (cls.WIDE_IN_HALF if half else cls.WIDE)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, ..., H, W) to (B, outputs, ..., H, W); few slices and rows are worked on at once."""
+        """(B, inputs, ..., H, W) to (B, outputs, ..., H, W); few slices and rows are processed at once."""
         height, width = x.shape[-2:]
         volumes = x if x.ndim == 5 else x[:, :, None]
         padded = F.pad(volumes, (1, 1 + -width % self.TILE, 1, 1 + -height % self.TILE))
@@ -211,7 +211,7 @@ class WinogradConvolution(nn.Module):
         return F.conv2d(x[:, None], self.to_products, stride=self.TILE).flatten(2).transpose(0, 1)
 
     def _products(self, near: Iterable[Tensor | None]) -> Tensor:
-        """The products of the slices that stand at the taps, added up: (36, outputs, tiles)."""
+        """The sum of the products of the slices at the depth taps: (36, outputs, tiles)."""
         standing = ((kernel, part) for kernel, part in zip(self.kernels, near, strict=True) if part is not None)
         (kernel, patches), *others = standing
         total = torch.bmm(kernel, patches)
@@ -220,7 +220,7 @@ class WinogradConvolution(nn.Module):
         return total
 
     def _pixels(self, products: Tensor, columns: int) -> Tensor:
-        """The slice (outputs, H, W) of `columns` tiles in a row that products stand for."""
+        """The slice (outputs, H, W), of `columns` tiles per row, from products (36, outputs, tiles)."""
         tiles = torch.mm(self.from_products, products.flatten(1))
         pixels = tiles.reshape(self.TILE, self.TILE, len(self.bias), -1, columns).permute(2, 3, 0, 4, 1)
         return pixels.flatten(3).flatten(1, 2)
@@ -234,5 +234,5 @@ def bias_of(convolution: nn.Conv2d | nn.Conv3d) -> Tensor:
 
 
 def _squared(matrix: tuple[tuple[int, ...], ...]) -> Tensor:
-    """What acts on flattened squares as a matrix does on both of their axes."""
+    """The matrix that acts on flattened squares as `matrix` does on both of their axes."""
     return torch.kron(*[torch.tensor(matrix, dtype=torch.float32)] * 2)

@@ -15,7 +15,7 @@ BEARS_BFLOAT16 = re.compile("G_middle_|up_")  # not the first and the last convo
 
 
 class SpadeDecoder(PublishedNetwork):
-    """Draws the picture, steered at every layer by the warped features (Park et al. 2019, "SPADE").
+    """Decodes the picture, conditioned at every layer on the warped features (Park et al. 2019, "SPADE").
 
     Args:
         features: channels of the warped features.
@@ -85,12 +85,12 @@ class SpadeBlock(Foldable):
     without bias and without an activation between them.
 
     Args:
-        inputs: channels that come in.
-        outputs: channels that go out.
+        inputs: input channels.
+        outputs: output channels.
         features: channels of the warped features.
         hidden: channels inside the normalisations.
         doubling: height and width are doubled first, by repetition.
-        repeat: how often each of the features' pixels stands in a row of what goes out.
+        repeat: repetitions per axis of each pixel of the features in the output.
     """
 
     def __init__(
@@ -125,14 +125,14 @@ class SpadeBlock(Foldable):
         return F.interpolate(x, scale_factor=2) if self.doubling else x
 
     def _labels(self, features: Tensor) -> "tuple[Tensor, ...]":
-        """What each normalisation draws its gain and offset from, (B, hidden, H, W) each."""
+        """Hidden features (B, hidden, H, W) of each normalisation, from which gain and offset are predicted."""
         if hasattr(self, "shared"):
             return applied(self.shared, features).relu().chunk(len(self._norms()), 1)
         enlarged = F.interpolate(features, scale_factor=self.repeat)
         return tuple(applied(norm.mlp_shared, enlarged) for norm in self._norms())
 
     def fold(self) -> None:
-        """Merge spectral normalisations; one convolution of the features, not enlarged, for all normalisations."""
+        """Merges spectral normalisations, and the convolutions of the features, not enlarged, into one."""
         for name, child in list(self.named_children()):
             if isinstance(child, SpectralConv2d):
                 self.add_module(name, child.folded())
@@ -150,7 +150,7 @@ class SpadeBlock(Foldable):
 
 
 class Spade(nn.Module):
-    """The gain and offset of a normalised picture, drawn from the warped features at every pixel."""
+    """Scales and shifts a normalised picture by a gain and an offset per pixel, predicted from warped features."""
 
     def __init__(self, channels: int, features: int, hidden: int):
         super().__init__()
@@ -167,14 +167,14 @@ class Spade(nn.Module):
         return torch.addcmul(normal + offset, normal, gain.to(normal.dtype))
 
     def fold(self) -> None:
-        """One convolution for gain and offset; a second call changes nothing."""
+        """Merges the convolutions of gain and offset into one; idempotent."""
         if not hasattr(self, "both"):
             self.both = joined([self.mlp_gamma, self.mlp_beta])
             del self.mlp_gamma, self.mlp_beta
 
 
 def joined(convolutions: list[nn.Conv2d]) -> nn.Conv2d:
-    """One 3 x 3 convolution that gives the outputs of several of the same input, one after the other."""
+    """One 3 x 3 convolution that returns the concatenated outputs of several of the same input."""
     first = convolutions[0]
     outputs = sum(convolution.out_channels for convolution in convolutions)
     both = nn.Conv2d(first.in_channels, outputs, kernel_size=3, padding=1, device="meta")

@@ -15,7 +15,7 @@ HEADS = ("kp", "scale", "pitch", "yaw", "roll", "t", "exp")
 
 @dataclass(frozen=True)
 class RawMotion:
-    """What the seven heads give for B pictures, float32, before any maths.
+    """The raw outputs of the seven heads for B pictures, float32.
 
     Lengths are in the crop's normalised coordinates: the 256-pixel crop spans [-1, 1], so 1.0 is 128 pixels;
     x right, y down, z into the picture.
@@ -24,7 +24,7 @@ class RawMotion:
     keypoints: Tensor
     """Canonical keypoints (B, 21, 3)."""
     expression: Tensor
-    """Their displacement by the expression (B, 21, 3)."""
+    """Displacement of the keypoints by the expression (B, 21, 3)."""
     pitch: Tensor
     """Logits over 66 angle bins (B, 66)."""
     yaw: Tensor
@@ -38,7 +38,7 @@ class RawMotion:
 
 
 class MotionExtractor(PublishedNetwork):
-    """Reads a face's motion. Keep it in float32: in bfloat16 its noise is as large as real motion.
+    """Predicts a face's motion. Must stay in float32: in bfloat16 its noise is as large as real motion.
 
     Args:
         widths: channels of the four stages.

@@ -40,7 +40,7 @@ class StitchingNetworks(PublishedNetwork):
         return cls(*(_widths(shapes, f"retarget_{part}.mlp.") for part in ("shoulder", "mouth", "eye")))
 
     def stitching_delta(self, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
-        """How to move the driving keypoints so that the shoulders stay: (B, 21, 3), and an x, y shift (B, 2)."""
+        """Displacements (B, 21, 3) of driving keypoints that keep the shoulders still, and an x, y shift (B, 2)."""
         delta = self.retarget_shoulder(torch.cat([source.flatten(1), driving.flatten(1)], dim=1))
         keypoints = source[0].numel()
         return delta[:, :keypoints].reshape(source.shape), delta[:, keypoints:]
@@ -48,14 +48,14 @@ class StitchingNetworks(PublishedNetwork):
     def mouth_delta(self, source: Tensor, ratios: Tensor) -> Tensor:
         """Keypoint displacements (B, 21, 3) that bring the lips from one opening ratio to another.
 
-        `ratios` (B, 2): the source's and the wanted opening over mouth width.
+        `ratios` (B, 2): the source's and the target opening over mouth width.
         """
         return self.retarget_mouth(torch.cat([source.flatten(1), ratios], dim=1)).reshape(source.shape)
 
     def eye_delta(self, source: Tensor, ratios: Tensor) -> Tensor:
         """Keypoint displacements (B, 21, 3) that open or close both eyes.
 
-        `ratios` (B, 3): the source's left and right opening over eye width, and one wanted ratio for both.
+        `ratios` (B, 3): the source's left and right opening over eye width, and one target ratio for both.
         """
         return self.retarget_eye(torch.cat([source.flatten(1), ratios], dim=1)).reshape(source.shape)
 
@@ -76,6 +76,6 @@ class Perceptron(nn.Module):
 
 
 def _widths(shapes: Shapes, prefix: str) -> tuple[int, ...]:
-    """Layer widths, input first; the ReLUs between the layers take every other place."""
+    """Layer widths, input first; the ReLUs between the layers take every other index."""
     layers = (count(shapes, prefix) + 1) // 2
     return (shapes[f"{prefix}0.weight"][1], *(shapes[f"{prefix}{2 * layer}.weight"][0] for layer in range(layers)))

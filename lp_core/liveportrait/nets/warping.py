@@ -1,4 +1,4 @@
-"""LivePortrait's warping network W: the source's features, moved from its keypoints to the driving ones."""
+"""LivePortrait's warping network W: warps the source's features from its keypoints to the driving ones."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from .blocks import (
 )
 from .convolutions import FourierHeads
 
-# Not the last two steps of the way back: their roundings alone show as a third of a grey level.
+# Not the last two steps of the decoder: their rounding errors alone are a third of a grey level.
 BEARS_BFLOAT16 = re.compile(r"dense_motion_network\.hourglass\.(encoder|decoder\.up_blocks\.[0-3])\.")
 SEES_LARGE_PICTURES = re.compile(r"third|dense_motion_network\.hourglass\.(encoder\.down_blocks\.0|decoder\.conv)")
 KEYPOINT_VARIANCE = 0.01  # of the Gaussian drawn around each keypoint, in squared crop units
@@ -32,33 +32,33 @@ Size3 = tuple[int, int, int]  # depth, height, width
 
 @dataclass(frozen=True)
 class Warped:
-    """What the warp of a batch of B driving frames gives."""
+    """The result of the warp for a batch of B driving frames."""
 
     features: Tensor
-    """What the decoder draws from (B, 256, 64, 64), in the network's dtype."""
+    """Warped features (B, 256, 64, 64), the decoder's input, in the network's dtype."""
     occlusion: Tensor
-    """How much of each pixel the source shows (B, 1, 64, 64), in [0, 1]; float32."""
+    """Visibility of each pixel in the source (B, 1, 64, 64), in [0, 1]; float32."""
     deformation: Tensor
-    """Where each voxel comes from (B, 16, 64, 64, 3), x, y, z in [-1, 1]; float32."""
+    """Source coordinates of each voxel (B, 16, 64, 64, 3), x, y, z in [-1, 1]; float32."""
 
 
 class WarpingNetwork(PublishedNetwork):
-    """Moves the source's features. Convolutions may run in half precision; coordinates are always float32.
+    """Warps the source's features. Convolutions may run in half precision; coordinates are always float32.
 
     Guo et al. 2024, "LivePortrait", section 3.1 (after Wang et al. 2021, face-vid2vid).
 
     Convention: coordinates are x, y, z; -1 is the centre of the first voxel and 1 that of the last, yet
-    sampling takes them for the outer edges (`align_corners=False`) and reads zeros outside. So even the
-    identity grid does not give the input back: voxel i of n is read at i·n/(n-1) - 0.5, for 64 voxels the
-    first at -0.5 (half of it zero). The published weights were trained so.
+    sampling treats them as the outer edges (`align_corners=False`) and reads zeros outside. So even the
+    identity grid does not reproduce the input: voxel i of n is read at i·n/(n-1) - 0.5, for 64 voxels the
+    first at -0.5 (half of it zero). The published weights were trained that way.
 
     Args:
         volume: channels and depth of the source's features.
-        features: channels of what is given to the decoder.
+        features: channels of the decoder's input.
         keypoints: number of keypoints.
         compressed: channels of the features that are moved by every keypoint.
         widths: channels of the hourglass's levels, finest first.
-        decoder_widths: channels on the way back, finest last.
+        decoder_widths: channels of the hourglass's decoder, finest last.
     """
 
     published_name = "warping_module"
@@ -98,12 +98,12 @@ class WarpingNetwork(PublishedNetwork):
         )
 
     def forward(self, volume: Tensor, source: Tensor, driving: Tensor) -> Warped:
-        """Features as the driving keypoints want them.
+        """The features warped to the driving keypoints.
 
         Args:
             volume: the source's features (1 or B, 32, 16, 64, 64).
-            source: the source's keypoints (1 or B, 21, 3). Swapped with `driving`, the picture still looks
-                plausible; mind the order.
+            source: the source's keypoints (1 or B, 21, 3). Swapped with `driving`, the result still looks
+                plausible, so check the order.
             driving: the driving keypoints (B, 21, 3).
         """
         source, driving = source.float(), driving.float()
@@ -113,14 +113,14 @@ class WarpingNetwork(PublishedNetwork):
         return Warped(features * occlusion.to(features.dtype), occlusion, deformation)
 
     def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
-        """See `PublishedNetwork`; on a CPU the widest convolutions are done by spectra, in float32."""
+        """See `PublishedNetwork`; on a CPU the widest convolutions are computed by spectra, in float32."""
         super().prepare(device, dtype)
         if device.type == "cpu":
             self.dense_motion_network.use_spectra()
 
 
 class DenseMotion(Foldable):
-    """From sparse keypoints to where every voxel comes from, and what is hidden."""
+    """Sparse keypoints to the source coordinates of every voxel, and the occlusion."""
 
     def __init__(
         self,
@@ -148,13 +148,13 @@ class DenseMotion(Foldable):
         return deformation(mask, source - driving), hidden.float().sigmoid()
 
     def _heads(self, prediction: Tensor) -> tuple[Tensor, Tensor]:
-        """What becomes the masks (B, 1 + K, D, H, W) and the occlusion (B, 1, H, W)."""
+        """The logits of the masks (B, 1 + K, D, H, W) and of the occlusion (B, 1, H, W)."""
         if self.spectra is not None:
             return self.spectra(prediction)
         return applied(self.mask, prediction), applied(self.occlusion, prediction.flatten(1, 2))
 
     def use_spectra(self) -> None:
-        """Do the masks and the occlusion by products of spectra from now on; a second call changes nothing."""
+        """Switches the masks and the occlusion to products of spectra; idempotent."""
         if self.spectra is None:
             self.spectra = FourierHeads(self.mask, self.occlusion)
             del self.mask, self.occlusion
@@ -163,7 +163,7 @@ class DenseMotion(Foldable):
         """The hourglass's input (B, 110, D, H, W), float32: per motion one heat map and four moved features."""
         size: Size3 = (volume.shape[2], volume.shape[3], volume.shape[4])
         compressed = F.relu(self.norm(applied(self.compress, volume))).float()
-        shifts = F.pad(source - driving, (0, 0, 1, 0))  # motion 0 stands still
+        shifts = F.pad(source - driving, (0, 0, 1, 0))  # motion 0 is the identity
         heat = F.pad(heat_maps(driving, size) - heat_maps(source, size), (0, 0) * 3 + (1, 0))
         moved = translated_copies(compressed, shifts)
         return torch.cat([heat.unsqueeze(2), moved], dim=2).flatten(1, 2)
@@ -174,7 +174,7 @@ class DenseMotion(Foldable):
 
 
 class Hourglass(nn.Module):
-    """A 3-D U-Net that halves only height and width; every level's input returns beside its way back."""
+    """A 3-D U-Net that halves only height and width, with a skip connection at every level."""
 
     def __init__(self, inputs: int, widths: tuple[int, ...], decoder_widths: tuple[int, ...]):
         super().__init__()
@@ -188,7 +188,7 @@ class Hourglass(nn.Module):
 
 
 class HourglassEncoder(nn.Module):
-    """Gives its input and what every halving makes of it, finest first."""
+    """Returns its input and the features after every halving, finest first."""
 
     def __init__(self, levels: tuple[int, ...]):
         super().__init__()
@@ -203,11 +203,11 @@ class HourglassEncoder(nn.Module):
 
 
 class HourglassDecoder(ConvNorm):
-    """The way back from the coarsest level to the finest, and one more convolution after it."""
+    """From the coarsest level to the finest, with one more convolution at the end."""
 
     def __init__(self, levels: tuple[int, ...], widths: tuple[int, ...]):
         super().__init__(levels[0] + widths[-1], levels[0] + widths[-1], dims=3)
-        returning = (0, *reversed(levels[1:-1]))  # what stands beside each block's input
+        returning = (0, *reversed(levels[1:-1]))  # channels of the skip connection into each block
         arriving = (levels[-1], *widths)
         self.up_blocks = nn.ModuleList(
             UpBlock(inputs + beside, outputs, dims=3)
@@ -243,10 +243,10 @@ def heat_maps(keypoints: Tensor, size: Size3) -> Tensor:
 
 
 def translated_copies(volume: Tensor, shifts: Tensor) -> Tensor:
-    """The volume as read at the identity grid plus each shift: (B, M, C, D, H, W) for shifts (B, M, 3).
+    """The volume sampled at the identity grid plus each shift: (B, M, C, D, H, W) for shifts (B, M, 3).
 
-    A translation acts on each axis alone, so three small interpolation matrices do what a 5-D `grid_sample`
-    per motion would, and run where that does not exist. Accepts one volume for all of the batch.
+    A translation acts on each axis alone, so three small interpolation matrices replace a 5-D `grid_sample` per
+    motion, and run on devices without it. Accepts one volume for the whole batch.
     """
     depth, height, width = volume.shape[2:]
     across, down, inwards = (
@@ -259,7 +259,7 @@ def translated_copies(volume: Tensor, shifts: Tensor) -> Tensor:
 
 
 def translation_matrix(shifts: Tensor, size: int) -> Tensor:
-    """Rows that read one axis, linearly and with zeros outside, at its coordinates plus a shift.
+    """Matrices that sample one axis, linearly and with zeros outside, at its coordinates plus a shift.
 
     shifts (...) give matrices (..., size, size). Row i reads at the voxel ((x_i + shift + 1)·size - 1) / 2,
     the position that `grid_sample` with `align_corners=False` takes.
@@ -272,7 +272,7 @@ def translation_matrix(shifts: Tensor, size: int) -> Tensor:
 def deformation(mask: Tensor, shifts: Tensor) -> Tensor:
     """The motions' weighted mean as a grid (B, D, H, W, 3).
 
-    The masks (B, 1 + K, D, H, W) add up to 1 and motion 0 stands still, so the mean of the moved grids is the
+    The masks (B, 1 + K, D, H, W) add up to 1 and motion 0 is the identity, so the mean of the moved grids is the
     identity grid plus the weighted sum of the shifts (B, K, 3).
     """
     moved = torch.einsum("bkdhw,bkc->bdhwc", mask[:, 1:], shifts.expand(mask.shape[0], -1, -1))
@@ -280,6 +280,6 @@ def deformation(mask: Tensor, shifts: Tensor) -> Tensor:
 
 
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
-    """The volume (1 or B, C, D, H, W) read at grid (B, D, H, W, 3), float32: linear, zeros outside."""
+    """The volume (1 or B, C, D, H, W) sampled at grid (B, D, H, W, 3), float32: linear, zeros outside."""
     volume = volume.float().expand(grid.shape[0], -1, -1, -1, -1)
     return F.grid_sample(volume, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

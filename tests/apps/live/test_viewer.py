@@ -19,6 +19,7 @@ from conftest import ROOT
 from PIL import Image
 from test_live import RATE, VOICE, no_thread_left, sitter
 
+from talking_head.apps.cli import live as live_command
 from talking_head.apps.cli.main import main
 from talking_head.apps.live.viewer import (
     FRAME,
@@ -31,7 +32,6 @@ from talking_head.apps.live.viewer import (
     Viewer,
 )
 from talking_head.diffpose.procedural.stream import ProceduralStream
-from talking_head.lp_core.live import voices as live_voices
 from talking_head.lp_core.live.session import LiveFrame, LiveHead, LiveSession, Schedule, picture_bytes
 from talking_head.lp_core.live.voices import PIECE, at_its_pace
 from talking_head.lp_core.media.audio import ArrivingAudio, Audio
@@ -318,7 +318,7 @@ def test_the_command_finishes_the_file_when_it_is_told_to_end(tmp_path, capsys, 
         finished(session)
 
     finished = LiveSession.finish
-    monkeypatch.setattr(live_voices, "at_its_pace", told_to_end)
+    monkeypatch.setattr(live_command, "at_its_pace", told_to_end)
     monkeypatch.setattr(LiveSession, "finish", finish)
     usual = signal.getsignal(signal.SIGTERM)
     voice, video = ROOT / "workflows" / "demo_speech.wav", tmp_path / "live.mp4"

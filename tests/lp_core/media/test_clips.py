@@ -17,7 +17,7 @@ from made_media import BLUE, GREEN, GREY, RED, heard_clicks, pattern, quadrants,
 from talking_head.lp_core.media import decoding
 from talking_head.lp_core.media.audio import load_audio
 from talking_head.lp_core.media.tone import HLG, PQ
-from talking_head.lp_core.media.video import read_video
+from talking_head.lp_core.media.video import read_video, write_video
 
 ONE = 1 << 16  # in a display matrix
 MS = Fraction(1, 1000)
@@ -180,6 +180,20 @@ def test_clicks_are_heard_at_their_time_in_the_film(tmp_path, ending, codec, sou
     )
     for heard in (read_video(path).audio(), load_audio(path)):
         assert heard_clicks(heard.waveform, heard.sample_rate) == pytest.approx(CLICKS, abs=0.01)
+
+
+@pytest.mark.parametrize("start", [0.736, -0.25])
+def test_what_is_written_of_a_clip_keeps_sound_and_pictures_together(tmp_path, start):
+    """As `drive` writes it: the frames at the clip's rate with the clip's sound."""
+    sound = made_media.clicks(3, [time - start for time in CLICKS])
+    flashes = [pattern(level=255 if index in (25, 50) else 0) for index in range(75)]
+    video = read_video(write_clip(tmp_path / "clip.mp4", even(25, 75), flashes, sound=sound, sound_start=start))
+    write_video(tmp_path / "again.mp4", video.frames(), video.fps, video.audio())
+    again = read_video(tmp_path / "again.mp4")
+    bright = torch.cat(list(again.frames())).mean((1, 2, 3)) > 0.5
+    assert torch.nonzero(bright).flatten().tolist() == [25, 50]
+    audio = again.audio()
+    assert heard_clicks(audio.waveform, audio.sample_rate) == pytest.approx(CLICKS, abs=0.01)
 
 
 @pytest.mark.parametrize("sound_codec", ["aac", "libopus"])
