@@ -13,14 +13,14 @@ VIDEO_SUFFIXES = (
     ".wmv",
 )  # fmt: skip
 FRAMES_AT_ONCE = 16
-FRAMES: Widget = ("IMAGE", {"tooltip": "The clip as pictures from another node, in place of a file."})
-FRAMES_FPS = "Frames a second of the frames input; a file tells its own."
+FRAMES: Widget = ("IMAGE", {"tooltip": "Frames of the clip from another node, instead of a file."})
+FRAMES_FPS = "Frame rate of the frames input, in frames a second; a file has its own."
 _UNCONNECTED = object()
 
 
 def video_input() -> Widget:
     """The widget that names the clip."""
-    tooltip = "A clip with one face, from ComfyUI's input folder. Not looked at when frames are connected."
+    tooltip = "A clip with one face, from ComfyUI's input folder. Ignored when frames are connected."
     return file_choice(host.list_files("input", VIDEO_SUFFIXES), tooltip, video_upload=True)
 
 

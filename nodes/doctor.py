@@ -14,7 +14,7 @@ from .node import Node
 class Doctor(Node):
     """Nothing to a report."""
 
-    DESCRIPTION = "Tells versions, device, video formats and weights, and what to do about what is missing."
+    DESCRIPTION = "Reports versions, device, video formats and weights, and how to install what is missing."
     SEARCH_ALIASES = ("talking head", "diagnose", "versions", "weights", "help")
     OUTPUT_NODE = True
     RETURN_TYPES = ("STRING",)

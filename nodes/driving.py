@@ -26,8 +26,8 @@ CHOSEN = -1  # as the neutral frame: it is chosen
 
 
 def neutral_frame_input(otherwise: str) -> tuple[str, dict[str, Any]]:
-    """The widget that names a neutral frame, or leaves the choice as `otherwise` tells."""
-    tooltip = f"Frame in which the face is at rest, counted from 0, which the motion is measured from. {otherwise}"
+    """The widget that names a neutral frame, or leaves the choice; `otherwise` describes how."""
+    tooltip = f"Neutral frame that the motion is measured from, counted from 0. {otherwise}"
     return ("INT", {"default": CHOSEN, "min": CHOSEN, "max": 1_000_000, "tooltip": tooltip})
 
 
@@ -35,7 +35,7 @@ class DriveFromVideo(ReadsClip, Node):
     """A clip to MOTION."""
 
     DESCRIPTION = (
-        "Reads the motion of a face in a clip, measured from its most neutral frame, to move a portrait by."
+        "Reads the motion of a face in a clip, relative to its most neutral frame, to animate a portrait with it."
     )
     SEARCH_ALIASES = ("talking head", "driving video", "motion capture", "expression from video")
     HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the curves again when the node is taken from the cache
@@ -43,10 +43,10 @@ class DriveFromVideo(ReadsClip, Node):
     RETURN_NAMES = ("motion", "audio", "fps", "frames", "report")
     OUTPUT_TOOLTIPS = (
         "The motion of the clip's face.",
-        "The clip's sound, for VideoCombine; nothing when the clip is silent.",
-        "Frames a second of the motion.",
-        "How many frames the motion has.",
-        "How many frames were read, the neutral one, and those without a face.",
+        "The clip's sound, for VideoCombine; None when the clip has no sound.",
+        "Frame rate of the motion, in frames a second.",
+        "Number of frames of the motion.",
+        "Report: number of frames read, the neutral frame, and the frames without a face.",
     )
 
     @classmethod
@@ -56,21 +56,21 @@ class DriveFromVideo(ReadsClip, Node):
             "required": {
                 "video": video_input(),
                 "target_fps": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 120.0, "step": 0.001, "tooltip": (
-                    "Frames a second to bring the motion to; 0 keeps the clip's."
+                    "Frame rate that the motion is resampled to, in frames a second; 0 keeps the clip's rate."
                 )}),
                 "frames_fps": frames_fps_input(),
                 "extractor": (list(EXTRACTORS), {"default": EXTRACTORS[0], "tooltip": (
-                    "What reads the motion: landmarks for the mesh renderer, liveportrait for LivePortrait's; auto "
-                    "as LoadPortrait's renderer auto."
+                    "Motion extractor: landmarks for the mesh renderer, liveportrait for LivePortrait's renderer; "
+                    "auto follows the same rule as LoadPortrait's renderer."
                 )}),
-                "neutral_frame": neutral_frame_input("-1: the calmest one."),
+                "neutral_frame": neutral_frame_input("-1: the calmest frame is chosen."),
                 "faceless": (list(FACELESS), {"default": FACELESS[0], "tooltip": (
-                    "What frames without a face do: move on between their neighbours, hold the last face, or stop "
-                    "the run."
+                    "Treatment of frames without a face: interpolate between the neighbouring frames, hold the "
+                    "last face, or fail and stop the run."
                 )}),
                 "whole_frames": switch(False, (
-                    "No face is looked for, since the clip is cropped around one already or shows an animal; "
-                    "liveportrait only."
+                    "Skips face detection and uses whole frames, for clips that are already cropped around a face "
+                    "or show an animal. liveportrait only."
                 )),
             },
             "optional": {

@@ -20,16 +20,16 @@ class DubVideo(ReadsClip, Node):
     """IMAGE frames and lips of a MOTION to IMAGE."""
 
     DESCRIPTION = (
-        "Gives the face in a clip other lips. Head, eyes, brows and all outside the mouth stay as they are; a clip "
-        "shorter than the voice plays back and forth, a longer one is cut."
+        "Replaces the lip motion of the face in a clip. Head, eyes, brows and everything outside the mouth stay "
+        "unchanged. A clip shorter than the voice plays back and forth; a longer one is cut."
     )
     SEARCH_ALIASES = ("talking head", "dubbing", "lip sync video", "video to video")
     RETURN_TYPES = ("IMAGE", "FLOAT", "STRING")
     RETURN_NAMES = ("frames", "fps", "faceless")
     OUTPUT_TOOLTIPS = (
         "The dubbed frames.",
-        "Frames a second, the clip's own.",
-        "Which of the dubbed frames have no face and passed through, counted from 0; empty when none.",
+        "Frame rate of the clip, in frames a second.",
+        "Indices, from 0, of the frames that have no face and are returned unchanged; empty when there are none.",
     )
 
     @classmethod
@@ -38,9 +38,11 @@ class DubVideo(ReadsClip, Node):
         return {
             "required": {
                 "video": video_input(),
-                "motion": ("MOTION", {"tooltip": "The lips, from AudioToMotion; nothing else of it is used."}),
+                "motion": ("MOTION", {"tooltip": (
+                    "Motion with the new lips, from AudioToMotion; its other parts are ignored."
+                )}),
                 "frames_fps": frames_fps_input(),
-                "renderer": widgets.renderer("draws the mouth"),
+                "renderer": widgets.renderer("mouth"),
             },
             "optional": {
                 "frames": FRAMES,

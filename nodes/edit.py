@@ -17,12 +17,12 @@ def _amount(default: float, low: float, high: float, tooltip: str) -> tuple[str,
 
 
 def _portrait(part: str) -> tuple[str, dict[str, Any]]:
-    tooltip = f"Whose {part} are brought to the wanted opening; without it, nothing is."
+    tooltip = f"Portrait with the {part} to be brought to the target opening; not connected: the target is ignored."
     return ("PORTRAIT", {"tooltip": tooltip})
 
 
 def _keep_motion(part: str) -> tuple[str, dict[str, Any]]:
-    tooltip = f"The {part} move on from the wanted opening; off: they stay at it."
+    tooltip = f"Adds the motion of the {part} to the target opening; off: they stay at it."
     return ("BOOLEAN", {"default": True, "tooltip": tooltip})
 
 
@@ -43,11 +43,13 @@ class RetargetLip(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is edited."}),
-                "gain": _amount(1.0, 0.0, 3.0, "Factor on the lip motion: 1 keeps it, 0 stills the lips."),
-                "opening": _amount(0.0, -0.5, 0.5, "Opens the mouth, in eye distances; below zero closes it."),
-                "wide": _amount(0.0, -0.3, 0.3, "Widens the mouth, in eye distances; below zero rounds it."),
-                "smile": _amount(0.0, -0.3, 0.3, "Lifts the corners, in eye distances; below zero lowers them."),
+                "motion": ("MOTION", {"tooltip": "Motion to be edited."}),
+                "gain": _amount(1.0, 0.0, 3.0, "Factor on the lip motion: 1 leaves it unchanged, 0 removes it."),
+                "opening": _amount(0.0, -0.5, 0.5, "Opens the mouth, in eye distances; negative values close it."),
+                "wide": _amount(0.0, -0.3, 0.3, "Widens the mouth, in eye distances; negative values round it."),
+                "smile": _amount(
+                    0.0, -0.3, 0.3, "Lifts the corners, in eye distances; negative values lower them."
+                ),
                 "open_to": _amount(
                     0.0,
                     0.0,
@@ -92,11 +94,13 @@ class RetargetEye(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is edited."}),
-                "gain": _amount(1.0, 0.0, 3.0, "Factor on the blinks: 1 keeps them, 0 takes them away."),
-                "close_left": _amount(0.0, -1.0, 1.0, "The picture's left eye: 1 shuts it, below zero widens it."),
+                "motion": ("MOTION", {"tooltip": "Motion to be edited."}),
+                "gain": _amount(1.0, 0.0, 3.0, "Factor on the blinks: 1 leaves them unchanged, 0 removes them."),
+                "close_left": _amount(
+                    0.0, -1.0, 1.0, "The picture's left eye: 1 closes it, negative values widen it."
+                ),
                 "close_right": _amount(
-                    0.0, -1.0, 1.0, "The picture's right eye: 1 shuts it, below zero widens it."
+                    0.0, -1.0, 1.0, "The picture's right eye: 1 closes it, negative values widen it."
                 ),
                 "open_left_to": _amount(
                     0.35, 0.0, WIDEST, "With a portrait: the left lids' opening over eye width; 0 shut, 0.35 open."
@@ -130,7 +134,7 @@ class RetargetEye(Node):
 class PupilControl(Node):
     """Gaze of a MOTION."""
 
-    DESCRIPTION = "Shifts the gaze, calms it, or keeps it on the viewer while the head turns."
+    DESCRIPTION = "Shifts or scales the gaze, or keeps it on the viewer while the head turns."
     SEARCH_ALIASES = ("talking head", "gaze", "eye contact", "look at camera")
     RETURN_TYPES = ("MOTION",)
     RETURN_NAMES = ("motion",)
@@ -141,11 +145,20 @@ class PupilControl(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is edited."}),
-                "x": _amount(0.0, -1.0, 1.0, "Looks to the picture's right, in iris radii; below zero left."),
-                "y": _amount(0.0, -1.0, 1.0, "Looks down, in iris radii; below zero up."),
-                "gain": _amount(1.0, 0.0, 3.0, "Factor on the motion's own gaze: 1 keeps it, 0 stills it."),
-                "eye_contact": _amount(0.0, 0.0, 1.0, "How far the eyes stay on the viewer as the head turns."),
+                "motion": ("MOTION", {"tooltip": "Motion to be edited."}),
+                "x": _amount(
+                    0.0, -1.0, 1.0, "Looks to the picture's right, in iris radii; negative values look left."
+                ),
+                "y": _amount(0.0, -1.0, 1.0, "Looks down, in iris radii; negative values look up."),
+                "gain": _amount(
+                    1.0, 0.0, 3.0, "Factor on the motion's own gaze: 1 leaves it unchanged, 0 removes it."
+                ),
+                "eye_contact": _amount(
+                    0.0,
+                    0.0,
+                    1.0,
+                    "Gaze at the viewer as the head turns: 0 is the motion's own gaze, 1 replaces it.",
+                ),
             }
         }
 

@@ -30,17 +30,17 @@ class ReferenceSetRender(Node):
     """IMAGE frames of a person and MOTION to IMAGE."""
 
     DESCRIPTION = (
-        "Draws a person from up to four frames of a clip, each frame of the motion from the one nearest in pose "
-        "and mouth. Experimental: the picture may change visibly where another frame takes over."
+        "Renders a person from up to four frames of a clip; each frame of the motion is rendered from the source "
+        "nearest in pose and mouth opening. Experimental: the picture may change visibly where the source changes."
     )
     SEARCH_ALIASES = ("talking head", "candidate images", "several source pictures")
     EXPERIMENTAL = True
     RETURN_TYPES = ("IMAGE", "FLOAT", "STRING")
     RETURN_NAMES = ("frames", "fps", "sources")
     OUTPUT_TOOLTIPS = (
-        "The square around the face, drawn.",
-        "Frames a second, the motion's.",
-        "Which frames of the clip were drawn from, counted from 0.",
+        "The rendered face crops.",
+        "Frame rate of the motion, in frames a second.",
+        "Indices, from 0, of the clip's frames that were used as sources.",
     )
 
     @classmethod
@@ -48,11 +48,12 @@ class ReferenceSetRender(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "frames": ("IMAGE", {"tooltip": "A clip of the person, who looks about and speaks in it."}),
-                "motion": ("MOTION", {"tooltip": "How the person moves."}),
+                "frames": ("IMAGE", {"tooltip": "Frames of the person speaking and turning the head."}),
+                "motion": ("MOTION", {"tooltip": "Motion of the person."}),
                 "renderer": widgets.renderer(),
                 "hysteresis": ("FLOAT", {"default": HYSTERESIS, "min": 0.0, "max": 45.0, "step": 0.5, "tooltip": (
-                    "Degrees by which another frame must be nearer before it takes over; more changes less often."
+                    "Hysteresis in degrees: how much nearer another source must be before it is used. Larger "
+                    "values change the source less often."
                 )}),
             }
         }  # fmt: skip
@@ -77,25 +78,25 @@ class BodySway(Node):
     """IMAGE frames in which the shoulders follow the head."""
 
     DESCRIPTION = (
-        "Moves what is below the chin by a share of the head's way, in frames of the whole picture. Experimental: "
-        "what stands beside the shoulders moves a little too."
+        "Shifts the image below the chin by a fraction of the head's displacement, in frames of the whole "
+        "picture. Experimental: the background beside the shoulders moves slightly too."
     )
     SEARCH_ALIASES = ("talking head", "shoulders", "upper body")
     EXPERIMENTAL = True
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("frames",)
-    OUTPUT_TOOLTIPS = ("The frames; all above the shoulders is as it was.",)
+    OUTPUT_TOOLTIPS = ("The frames; everything above the shoulders is unchanged.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "frames": ("IMAGE", {"tooltip": "From LivePortraitRender with paste_back on."}),
+                "frames": ("IMAGE", {"tooltip": "Frames from LivePortraitRender with paste_back on."}),
                 "portrait": ("PORTRAIT", {"tooltip": "The portrait that the frames show."}),
                 "motion": ("MOTION", {"tooltip": "The motion that the frames were drawn with."}),
                 "share": ("FLOAT", {"default": SHARE, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
-                    "Of the head's way: 0 keeps the body still, 1 moves it as far as the head."
+                    "Fraction of the head's displacement: 0 keeps the body still, 1 moves it as far as the head."
                 )}),
             }
         }  # fmt: skip

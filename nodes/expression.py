@@ -26,18 +26,18 @@ SLIDERS = {
     "rotate_pitch": "Nods the head, degrees: down above zero.",
     "rotate_yaw": "Turns the head, degrees: to the picture's right above zero.",
     "rotate_roll": "Tilts the head, degrees: clockwise above zero.",
-    "blink": "Both eyes: -18 shuts them, above zero opens them wider.",
-    "eyebrow": "Brows up; below zero drawn together.",
+    "blink": "Both eyes: -18 closes them, positive values open them wider.",
+    "eyebrow": "Raises the brows; negative values draw them together.",
     "wink": "Shuts the picture's left eye, with the cheek.",
-    "pupil_x": "Looks to the picture's right; below zero left.",
-    "pupil_y": "Looks up; below zero down.",
+    "pupil_x": "Gaze to the picture's right; negative values look left.",
+    "pupil_y": "Gaze upwards; negative values look down.",
     "aaa": "Opens the lips.",
     "eee": "Widens the lips over the teeth.",
     "woo": "Purses the lips.",
     "smile": "Lifts the corners of the mouth.",
-    "left_lid": "The picture's left eye: 1 shuts it, below zero widens it.",
-    "right_lid": "The picture's right eye: 1 shuts it, below zero widens it.",
-    "jaw": "Drops the jaw, in eye distances; below zero shuts a mouth that stands open.",
+    "left_lid": "Closes the eye on the picture's left: 1 is closed, negative values widen it.",
+    "right_lid": "Closes the eye on the picture's right: 1 is closed, negative values widen it.",
+    "jaw": "Drops the jaw, in eye distances; negative values close an open mouth.",
     "jaw_sideways": "Moves jaw and mouth to the picture's right, in eye distances.",
 }
 
@@ -46,15 +46,16 @@ class ExpressionEdit(Node):
     """PORTRAIT to MOTION and IMAGE."""
 
     DESCRIPTION = (
-        "Gives the portrait an expression: by sliders, by dragging on its face, from a photo, or through keyframes."
+        "Edits the portrait's expression with sliders, by dragging on its face, from a photo, or with keyframes."
     )
     SEARCH_ALIASES = ("talking head", "expression editor", "face editor", "keyframes", "smile", "head pose")
     HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the portrait again when the node is taken from the cache
     RETURN_TYPES = ("MOTION", "IMAGE")
     RETURN_NAMES = ("motion", "picture")
     OUTPUT_TOOLTIPS = (
-        "The expression held, or going through the keyframes; on top of a motion where one is connected.",
-        "The portrait as the sliders have it.",
+        "The expression as motion, constant or interpolated between the keyframes, and added to a connected "
+        "motion.",
+        "The portrait rendered with the sliders' expression.",
     )
 
     @classmethod
@@ -62,30 +63,37 @@ class ExpressionEdit(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "portrait": ("PORTRAIT", {"tooltip": "Whose expression it is, from LoadPortrait."}),
+                "portrait": ("PORTRAIT", {"tooltip": "Portrait to be edited, from LoadPortrait."}),
                 **{name: _slider(name) for name in SLIDERS},
-                "copy_lips": switch(True, "Takes the lips of the photo, where one is connected."),
-                "copy_eyes": switch(True, "Takes lids and gaze of the photo."),
-                "copy_brows": switch(True, "Takes the brows of the photo."),
-                "copy_head": switch(False, "Takes the turn of the head in the photo."),
+                "copy_lips": switch(True, "Copies the lips of the photo, if one is connected."),
+                "copy_eyes": switch(True, "Copies the lids and gaze of the photo."),
+                "copy_brows": switch(True, "Copies the brows of the photo."),
+                "copy_head": switch(False, "Copies the head rotation of the photo."),
                 "copy_strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
-                    "How far the face goes over to the photo's expression; the sliders come on top."
+                    "Strength of the copied expression: 0 none, 1 as in the photo. The sliders are added to it."
                 )}),
-                "fps": rate_widget("Frames a second of the motion; a motion that is connected keeps its own."),
+                "fps": rate_widget(
+                    "Frame rate of the motion, in frames a second; a connected motion keeps its own."
+                ),
                 "seconds": ("FLOAT", {
                     "default": 0.0, "min": 0.0, "max": float(MAXIMUM_SECONDS), "step": 0.1, "tooltip": (
-                        "Length of the motion; 0: until the last keyframe, or a single frame. A motion that is "
-                        "connected keeps its own."
+                        "Length of the motion, in seconds; 0: until the last keyframe, or a single frame. A "
+                        "connected motion keeps its own."
                     ),
                 }),
                 "keyframes": ("STRING", {"default": "", "tooltip": (
-                    "Expressions at moments, as JSON that the timeline under the face writes. With keyframes the "
-                    "motion goes through them, and the sliders are where the next one is made."
+                    "Keyframes of the expression as JSON, written by the timeline under the face. With keyframes "
+                    "the motion interpolates between them, and the sliders set the next one."
                 )}),
             },
             "optional": {
-                "motion": ("MOTION", {"tooltip": "Motion that the expression is added to, such as a voice's."}),
-                "photo": ("IMAGE", {"tooltip": "A picture of somebody whose expression is copied, by parts."}),
+                "motion": ("MOTION", {"tooltip": (
+                    "Motion that the expression is added to, such as that from AudioToMotion."
+                )}),
+                "photo": ("IMAGE", {"tooltip": (
+                    "Picture of a face from which the expression is copied, in the parts chosen by copy_lips, "
+                    "copy_eyes, copy_brows and copy_head."
+                )}),
             },
         }  # fmt: skip
 

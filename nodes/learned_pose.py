@@ -23,7 +23,9 @@ POSE_SUFFIXES = (".safetensors", ".pkl", ".pt", ".pth")
 class LearnedPose(PosesHead, Node):
     """Head motion drawn pose by pose, each from those before it and the voice."""
 
-    DESCRIPTION = "Moves the head by an autoregressive network, such as a person's of Live Speech Portraits."
+    DESCRIPTION = (
+        "Generates head motion with an autoregressive network, such as a Live Speech Portraits model of a person."
+    )
     SEARCH_ALIASES = ("talking head", "autoregressive head pose", "live speech portraits", "audio2headpose")
 
     @classmethod
@@ -32,7 +34,7 @@ class LearnedPose(PosesHead, Node):
         return {
             "required": {
                 "motion": MOTION_IN,
-                "audio": ("AUDIO", {"tooltip": "The voice that the head moves to."}),
+                "audio": ("AUDIO", {"tooltip": "Voice that drives the head motion."}),
                 "model": file_choice(sorted(host.model_files("diffpose", POSE_FOLDER, POSE_SUFFIXES)), (
                     "A file in models/diffpose/pose: a model in this pack's motion space, or a person's "
                     "Audio2Headpose.pkl of Live Speech Portraits, which also needs APC_epoch_160.model in "
@@ -41,11 +43,14 @@ class LearnedPose(PosesHead, Node):
                 "weight": WEIGHT,
                 "seed": SEED,
                 "variety": ("FLOAT", {"default": SIGMA_SCALE, "min": 0.0, "max": 2.0, "step": 0.05, "tooltip": (
-                    "How freely poses are drawn: 0 the most likely ones, 0.3 as published, 1 as varied as training."
+                    "Factor on the standard deviation of the drawn poses: 0 the most likely pose, 0.3 as "
+                    "published, 1 as varied as the training data."
                 )}),
             },
             "optional": {
-                "speaker": ("SPEAKER", {"tooltip": "Whose sounds the voice is brought to, from BuildSpeaker."}),
+                "speaker": ("SPEAKER", {"tooltip": (
+                    "Speaker that the voice's features are mapped to, from BuildSpeaker."
+                )}),
             },
         }  # fmt: skip
 
@@ -73,7 +78,9 @@ class LearnedPose(PosesHead, Node):
 class SadTalkerPose(PosesHead, Node):
     """Head motion by SadTalker's PoseVAE."""
 
-    DESCRIPTION = "Moves the head by SadTalker's PoseVAE, in one of 46 speakers' manners; whole clips only."
+    DESCRIPTION = (
+        "Generates head motion with SadTalker's PoseVAE, in the style of one of 46 speakers; whole clips only."
+    )
     SEARCH_ALIASES = ("talking head", "sadtalker", "audio2pose", "pose style")
     EXPERIMENTAL = True
 
@@ -83,15 +90,17 @@ class SadTalkerPose(PosesHead, Node):
         return {
             "required": {
                 "motion": MOTION_IN,
-                "audio": ("AUDIO", {"tooltip": "The voice that the head moves to."}),
+                "audio": ("AUDIO", {"tooltip": "Voice that drives the head motion."}),
                 "weight": WEIGHT,
                 "seed": SEED,
                 "pose_style": ("INT", {"default": 0, "min": 0, "max": STYLES - 1, "tooltip": (
-                    "Which of the speakers that the network was trained on."
+                    "Index of the training speaker whose head motion is imitated."
                 )}),
             },
             "optional": {
-                "portrait": ("PORTRAIT", {"tooltip": "Whose own pose the network begins in; frontal without."}),
+                "portrait": ("PORTRAIT", {"tooltip": (
+                    "Portrait with the initial head pose of the network; frontal when not connected."
+                )}),
             },
         }  # fmt: skip
 

@@ -38,16 +38,18 @@ SAMPLING = OptionInputs(SampleOptions, same_names("steps"))
 class AudioToMotion(Node):
     """AUDIO to MOTION."""
 
-    DESCRIPTION = "Turns a voice into lips, blinks, gaze and head motion. The same seed gives the same motion."
+    DESCRIPTION = (
+        "Generates lip, blink, gaze, brow and head motion from a voice. The same seed gives the same motion."
+    )
     SEARCH_ALIASES = ("talking head", "lip sync", "speech to motion", "audio driven")
     HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the curves again when the node is taken from the cache
     RETURN_TYPES = ("MOTION", "AUDIO", "FLOAT", "INT")
     RETURN_NAMES = ("motion", "audio", "fps", "frames")
     OUTPUT_TOOLTIPS = (
-        "The motion, as long as the sound.",
-        "The sound as it came in, for VideoCombine.",
-        "Frames a second of the motion.",
-        "How many frames the motion has.",
+        "The motion; it has the duration of the sound.",
+        "The input sound, unchanged, for VideoCombine.",
+        "Frame rate of the motion, in frames a second.",
+        "Number of frames of the motion.",
     )
 
     @classmethod
@@ -55,17 +57,17 @@ class AudioToMotion(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "audio": ("AUDIO", {"tooltip": "A voice, at any sample rate, in any language."}),
+                "audio": ("AUDIO", {"tooltip": "Speech at any sample rate, in any language."}),
                 "motion": (list(GENERATORS), {"default": "auto", "tooltip": (
-                    "What makes the motion. procedural is built in; diffusion uses JoyVASA's networks; auto takes "
-                    "the best one that is installed. talker makes the lips by LivePortraitTalker's networks, ditto "
-                    "all by Ditto's."
+                    "Motion generator. procedural is built in; diffusion uses JoyVASA's networks; talker "
+                    "generates the lips with LivePortraitTalker's networks; ditto generates all motion with "
+                    "Ditto's; auto uses the best installed one."
                 )}),
                 "fps": widgets.frame_rate(
-                    "Frames a second. 23.976, 29.97 and 59.94 are taken as the exact broadcast rates."
+                    "Frame rate, in frames a second. 23.976, 29.97 and 59.94 mean the exact broadcast rates."
                 ),
                 "seed": widgets.seed(
-                    "Chooses blinks, glances and nods; the lips follow the voice with every seed."
+                    "Random seed of blinks, glances and nods. The lips follow the voice with every seed."
                 ),
                 **MOTION.widgets(
                     "lips", "blinks", "gaze", "brows", "head", "pose", "lip_lead_ms", "expression", "lips_only",
@@ -76,11 +78,14 @@ class AudioToMotion(Node):
                 **MOTION.widgets("subtle", "mood", "mood_strength", "look"),
             },
             "optional": {
-                "style": ("STYLE", {"tooltip": "Somebody's manner of moving, from StyleEncode."}),
-                "talker": ("TALKER_OPTIONS", {"tooltip": "How talker is run, from TalkerOptions."}),
-                "speaker": ("SPEAKER", {"tooltip": "Whose sounds the voice is brought to, from BuildSpeaker."}),
+                "style": ("STYLE", {"tooltip": "Style of motion of a person, from StyleEncode."}),
+                "talker": ("TALKER_OPTIONS", {"tooltip": "Settings of the talker generator, from TalkerOptions."}),
+                "speaker": ("SPEAKER", {"tooltip": (
+                    "Speaker that the voice's features are mapped to, from BuildSpeaker."
+                )}),
                 "portrait": ("PORTRAIT", {"tooltip": (
-                    "Who is going to speak: ditto sets out from that face when liveportrait draws it."
+                    "Portrait to be animated. The ditto generator starts from its face if liveportrait draws it; "
+                    "the others ignore it."
                 )}),
             },
         }  # fmt: skip
@@ -120,14 +125,14 @@ class SaveMotion(Node):
     OUTPUT_NODE = True
     RETURN_TYPES = ("MOTION", "STRING")
     RETURN_NAMES = ("motion", "filename")
-    OUTPUT_TOOLTIPS = ("The motion as it came in.", "The file that was written.")
+    OUTPUT_TOOLTIPS = ("The input motion, unchanged.", "Path of the file.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is saved."}),
+                "motion": ("MOTION", {"tooltip": "Style to be saved."}),
                 "filename_prefix": prefix_input("motion/talking_head"),
             }
         }
@@ -140,17 +145,21 @@ class SaveMotion(Node):
 class LoadMotion(ReadsFile, Node):
     """A file to MOTION."""
 
-    DESCRIPTION = "Loads motion that SaveMotion or the command line wrote, or a LivePortrait motion template."
+    DESCRIPTION = "Loads motion saved by SaveMotion or the command line, or a LivePortrait motion template."
     SEARCH_ALIASES = ("talking head", "import motion")
     RETURN_TYPES = ("MOTION", "FLOAT", "INT")
     RETURN_NAMES = ("motion", "fps", "frames")
-    OUTPUT_TOOLTIPS = ("The motion.", "Frames a second of the motion.", "How many frames the motion has.")
+    OUTPUT_TOOLTIPS = (
+        "The motion.",
+        "Frame rate of the motion, in frames a second.",
+        "Number of frames of the motion.",
+    )
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         file = file_input("A motion file (.safetensors) or LivePortrait template (.pkl)", MOTION_SUFFIXES)
-        neutral = neutral_frame_input("-1: a template's calmest one; a motion file keeps its own.")
+        neutral = neutral_frame_input("-1: the calmest frame of a template; a motion file keeps its own.")
         return {"required": {"file": file, "neutral_frame": neutral}}
 
     def run(self, file: str, neutral_frame: int) -> tuple[MotionSequence, float, int]:

@@ -13,12 +13,12 @@ from .wires import optional_audio
 class MotionPlot(Node):
     """MOTION to an IMAGE of its curves."""
 
-    DESCRIPTION = "Draws lips, lids, gaze and head over time, for reports and for finding what to edit."
+    DESCRIPTION = "Plots lips, lids, gaze and head over time, for reports and to find what to edit."
     SEARCH_ALIASES = ("talking head", "plot motion", "curves", "graph")
     OUTPUT_NODE = True
     RETURN_TYPES = ("IMAGE", "MOTION")
     RETURN_NAMES = ("plot", "motion")
-    OUTPUT_TOOLTIPS = ("The curves, as one picture.", "The motion as it came in.")
+    OUTPUT_TOOLTIPS = ("The curves, as one picture.", "The input motion, unchanged.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -26,16 +26,16 @@ class MotionPlot(Node):
         low, high = SIDES
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is drawn, measured from its rest."}),
+                "motion": ("MOTION", {"tooltip": "Motion to be plotted, relative to its neutral frame."}),
                 "width": ("INT", {"default": 1024, "min": low, "max": high, "step": 8, "tooltip": (
-                    "Pixels across the picture."
+                    "Width of the picture, in pixels."
                 )}),
                 "height": ("INT", {"default": 768, "min": low, "max": high, "step": 8, "tooltip": (
-                    "Pixels down the picture."
+                    "Height of the picture, in pixels."
                 )}),
             },
             "optional": {
-                "audio": ("AUDIO", {"tooltip": "The sound to draw behind the mouth's curves."}),
+                "audio": ("AUDIO", {"tooltip": "Sound plotted behind the mouth's curves."}),
             },
         }  # fmt: skip
 

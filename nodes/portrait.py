@@ -29,8 +29,8 @@ COMPUTE = OptionInputs(
     Compute,
     same_names("precision", "acceleration"),
     {"precision": {"help": (
-        "Number format of liveportrait's drawing: auto is fp16 on CUDA, bf16 on CPUs that compute in it and fp32 "
-        "elsewhere. fp32 is the most exact, and helps where fp16 overflows."
+        "Number format of the liveportrait renderer: auto is fp16 on CUDA, bf16 on CPUs with native bf16 and fp32 "
+        "elsewhere. fp32 is the most exact; use it where fp16 overflows."
     )}},
 )  # fmt: skip
 
@@ -38,15 +38,15 @@ COMPUTE = OptionInputs(
 class LoadPortrait(Node):
     """An IMAGE to a PORTRAIT."""
 
-    DESCRIPTION = "Finds a face in a picture and prepares it to be moved. Photo, painting or generated image."
+    DESCRIPTION = "Detects a face in a photo, painting or generated image and prepares it for animation."
     SEARCH_ALIASES = ("talking head", "face crop", "liveportrait source", "find face")
     HAS_INTERMEDIATE_OUTPUT = True  # newer versions show the preview again when the node is taken from the cache
     RETURN_TYPES = ("PORTRAIT", "IMAGE", "INT")
     RETURN_NAMES = ("portrait", "preview", "face_count")
     OUTPUT_TOOLTIPS = (
         "The prepared face, for LivePortraitRender.",
-        "The square that was cut out, with the landmarks that were found, to check the face.",
-        "How many faces were found; one when a box or mask names the face.",
+        "The face crop with the detected landmarks drawn on it, for checking.",
+        "Number of detected faces; one when face_box or mask marks the face.",
     )
 
     @classmethod
@@ -54,18 +54,20 @@ class LoadPortrait(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "image": ("IMAGE", {"tooltip": "A picture with a face; of a batch the first one is used."}),
+                "image": ("IMAGE", {"tooltip": "Image with a face; only the first image of a batch is used."}),
                 "renderer": (list(RENDERERS), {"default": "auto", "tooltip": (
-                    "What draws the frames. mesh moves the picture itself and needs no download; liveportrait uses "
-                    "LivePortrait's networks; auto takes the best one whose weights are installed."
+                    "Renderer of the frames. mesh warps the picture and needs no download; liveportrait uses "
+                    "LivePortrait's networks; auto uses the best renderer with installed weights."
                 )}),
-                "face_order": (list(ORDERS), {"default": ORDERS[0], "tooltip": "How several faces are counted."}),
+                "face_order": (list(ORDERS), {"default": ORDERS[0], "tooltip": (
+                    "Order in which several detected faces are numbered."
+                )}),
                 "face_index": ("INT", {"default": 0, "min": 0, "max": 99, "tooltip": (
-                    "Which face of the picture, in that order; 0 is the first."
+                    "Index of the face in face_order, counted from 0."
                 )}),
                 "face_box": ("STRING", {"default": "", "tooltip": (
-                    "Where the face is, as left, top, right, bottom in pixels of the picture, such as "
-                    "120, 80, 340, 360. Empty: it is looked for. Helps when none is found."
+                    "Face box as left, top, right, bottom in pixels of the picture, such as 120, 80, 340, 360. "
+                    "Empty: the face is detected. Set it when detection fails."
                 )}),
                 "longest_side": ("INT", {"default": 1024, "min": 64, "max": 8192, "step": 8, "tooltip": (
                     "Larger pictures are shrunk to this many pixels on their longer side. Frames have this size, "
@@ -73,14 +75,14 @@ class LoadPortrait(Node):
                 )}),
                 **CROP.widgets(),
                 "animal": ("BOOLEAN", {"default": False, "tooltip": (
-                    "The picture shows an animal: LivePortrait's networks for animals draw it, and face_box or the "
-                    "mask must say where its face is."
+                    "The picture shows an animal: LivePortrait's networks for animals draw it. face_box or the "
+                    "mask must mark the face."
                 )}),
                 **COMPUTE.widgets("precision"),
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": (
-                    "Paint over the face to say where it is. An empty mask is ignored."
+                    "Mask painted over the face, which marks its position. An empty mask is ignored."
                 )}),
                 **COMPUTE.widgets("acceleration"),
             },

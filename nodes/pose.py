@@ -15,9 +15,12 @@ from .node import Node
 from .option_inputs import OptionInputs, same_names, widget_of
 from .widgets import Widget
 
-MOTION_IN = ("MOTION", {"tooltip": "Gives the lips and everything but the head's motion."})
+MOTION_IN = (
+    "MOTION",
+    {"tooltip": ("Motion of lips, eyes and brows, and the head motion to be replaced or blended.")},
+)
 WEIGHT = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
-    "How far the head goes over from the motion's own to this one; 0 changes nothing."
+    "Blend of the head motion: 0 keeps the motion's own, 1 uses the new one alone."
 )})  # fmt: skip
 SEED = widgets.seed("The same seed gives the same motion.", changes=False)
 STARTS = ("beginning", "random", "offset")
@@ -36,7 +39,7 @@ class PosesHead:
 
     RETURN_TYPES = ("MOTION",)
     RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = ("The motion with its head moved.",)
+    OUTPUT_TOOLTIPS = ("The motion with the new head motion.",)
 
     @staticmethod
     def posed(motion: MotionSequence, pose: MotionSequence, weight: float) -> tuple[MotionSequence]:
@@ -47,7 +50,7 @@ class PosesHead:
 class ReferencePose(PosesHead, Node):
     """The head motion of another MOTION."""
 
-    DESCRIPTION = "Moves the head as somebody does in a clip; a clip that is too short plays back and forth."
+    DESCRIPTION = "Applies the head motion of a clip; a clip shorter than the motion plays back and forth."
     SEARCH_ALIASES = ("talking head", "reference head pose", "head motion transfer")
 
     @classmethod
@@ -56,10 +59,13 @@ class ReferencePose(PosesHead, Node):
         return {
             "required": {
                 "motion": MOTION_IN,
-                "reference": ("MOTION", {"tooltip": "Whose head motion is taken, from DriveFromVideo."}),
+                "reference": ("MOTION", {"tooltip": (
+                    "Motion with the head poses to be applied, from DriveFromVideo."
+                )}),
                 "weight": WEIGHT,
                 "start": (list(STARTS), {"default": STARTS[0], "tooltip": (
-                    "Where in the reference to start; random draws a frame by the seed, offset takes the given one."
+                    "Start position in the reference: its beginning, a random frame drawn by the seed, or the "
+                    "frame given by offset."
                 )}),
                 "seed": SEED,
                 "offset": ("INT", {"default": 0, "min": 0, "max": 1_000_000, "tooltip": (
@@ -68,8 +74,9 @@ class ReferencePose(PosesHead, Node):
             },
             "optional": {
                 "portrait": ("PORTRAIT", {"tooltip": (
-                    "Takes the reference's turns as they are, for this portrait, which may jump at the beginning. "
-                    "Without it the head moves from the portrait's own pose as the clip does from its first frame."
+                    "Portrait for which the reference's absolute head angles are used; the head may jump at the "
+                    "beginning. Not connected: the head moves relative to the portrait's own pose, as the clip "
+                    "does relative to its start frame."
                 )}),
             },
         }  # fmt: skip
@@ -95,7 +102,7 @@ class ReferencePose(PosesHead, Node):
 class PoseKeyframes(PosesHead, Node):
     """Head poses at moments."""
 
-    DESCRIPTION = "Moves the head through poses that are given with their times."
+    DESCRIPTION = "Moves the head through poses given with their times."
     SEARCH_ALIASES = ("talking head", "head pose", "keyframes", "pitch yaw roll")
 
     @classmethod
@@ -105,8 +112,8 @@ class PoseKeyframes(PosesHead, Node):
             "required": {
                 "motion": MOTION_IN,
                 "keyframes": ("STRING", {"default": EXAMPLE, "multiline": True, "tooltip": (
-                    "One pose a line: seconds: pitch, yaw, roll, in degrees from the portrait's own pose, and "
-                    "after it an easing if wished: linear, smooth, ease in, ease out, hold."
+                    "One pose a line: seconds: pitch, yaw, roll, in degrees relative to the portrait's own pose, "
+                    "optionally followed by an easing: linear, smooth, ease in, ease out, hold."
                 )}),
                 "weight": WEIGHT,
             }
@@ -121,7 +128,7 @@ class PoseKeyframes(PosesHead, Node):
 class SyntheticPose(PosesHead, Node):
     """A head that sways while the lips move."""
 
-    DESCRIPTION = "Sways the head while the lips of a motion move, and stills it where they rest."
+    DESCRIPTION = "Sways the head while the lips of a motion move, and holds it still while they rest."
     SEARCH_ALIASES = ("talking head", "head sway", "synthetic head pose")
 
     @classmethod
@@ -145,7 +152,7 @@ class SyntheticPose(PosesHead, Node):
 class MotionFilter(Node):
     """Smoothing, gains, lips that do not cross, delay."""
 
-    DESCRIPTION = "Smooths a motion, scales the head's turns and the lips by axis, and shifts it in time."
+    DESCRIPTION = "Smooths a motion, scales the head rotation and the lips by axis, and shifts it in time."
     SEARCH_ALIASES = ("talking head", "smooth motion", "kalman", "savitzky golay")
     RETURN_TYPES = ("MOTION",)
     RETURN_NAMES = ("motion",)
@@ -156,7 +163,7 @@ class MotionFilter(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "What is filtered."}),
+                "motion": ("MOTION", {"tooltip": "Motion to be filtered."}),
                 **FILTER.widgets("smoothing", "width", "noise"),
                 "pitch_gain": _gain("the head's nodding"),
                 "yaw_gain": _gain("the head's turning"),
@@ -166,7 +173,7 @@ class MotionFilter(Node):
                 "lip_z_gain": _gain("the lips' motion forwards"),
                 **FILTER.widgets("uncross_lips"),
                 "delay_ms": ("FLOAT", {"default": 0.0, "min": -2000.0, "max": 2000.0, "step": 5.0, "tooltip": (
-                    "Milliseconds that everything comes later; below zero earlier."
+                    "Delay of the whole motion, in milliseconds; negative values move it earlier."
                 )}),
             }
         }  # fmt: skip
@@ -195,4 +202,6 @@ class MotionFilter(Node):
 
 def _gain(what: str) -> Widget:
     described = options_of(FilterOptions)["pose_gain"]
-    return widget_of(replace(described, default=1.0, help=f"Factor on {what}: 1 keeps it, 0 takes it away."))
+    return widget_of(
+        replace(described, default=1.0, help=f"Factor on {what}: 1 leaves it unchanged, 0 removes it.")
+    )

@@ -22,7 +22,7 @@ from .wires import frames_of, stack_of
 DRAWING = OptionInputs(
     RenderOptions,
     same_names("relative", "stitching"),
-    {"relative": {"help": "Motion is added to the clip's own; off: it replaces it."}},
+    {"relative": {"help": "Adds the motion to the clip's own; off: the motion replaces it."}},
 )
 
 
@@ -30,16 +30,16 @@ class ReenactVideo(Node):
     """IMAGE frames and a MOTION to IMAGE."""
 
     DESCRIPTION = (
-        "Lets the face in a clip do what a motion says; the head keeps its place and size in the clip. The shorter "
-        "of the two decides how many frames there are; a single motion frame holds for the whole clip."
+        "Animates the face in a clip with a motion; the head keeps its position and size in the clip. The shorter "
+        "of the two sets the number of frames; a single motion frame applies to the whole clip."
     )
     SEARCH_ALIASES = ("talking head", "video to video", "reenact", "edit expression in video")
     RETURN_TYPES = ("IMAGE", "FLOAT", "STRING")
     RETURN_NAMES = ("frames", "fps", "faceless")
     OUTPUT_TOOLTIPS = (
         "The frames with the face redrawn.",
-        "Frames a second, the clip's own.",
-        "Which frames have no face and passed through, counted from 0; empty when none.",
+        "Frame rate of the clip, in frames a second.",
+        "Indices, from 0, of the frames that have no face and are returned unchanged; empty when there are none.",
     )
 
     @classmethod
@@ -48,12 +48,14 @@ class ReenactVideo(Node):
         return {
             "required": {
                 "frames": ("IMAGE", {"tooltip": "The clip, with one face."}),
-                "motion": ("MOTION", {"tooltip": "What the face does; brought to the clip's rate."}),
-                "frames_fps": widgets.frame_rate("Frames a second of the clip."),
+                "motion": ("MOTION", {"tooltip": (
+                    "Motion to be applied; it is resampled to the clip's frame rate."
+                )}),
+                "frames_fps": widgets.frame_rate("Frame rate of the clip, in frames a second."),
                 "renderer": widgets.renderer(),
                 **DRAWING.widgets("relative"),
                 **region_switches(),
-                "smooth": switch(True, "Calms what is left of trembling; rotations are smoothed as rotations."),
+                "smooth": switch(True, "Smooths the remaining jitter; rotations are smoothed as rotations."),
                 **DRAWING.widgets("stitching"),
             }
         }  # fmt: skip

@@ -41,26 +41,30 @@ REGION_SWITCHES = {
 class LivePortraitRender(Node):
     """PORTRAIT and MOTION to IMAGE."""
 
-    DESCRIPTION = "Draws the portrait moving, with the renderer that LoadPortrait prepared it for."
+    DESCRIPTION = (
+        "Renders the frames of a portrait that follows a motion, with the renderer chosen in LoadPortrait."
+    )
     SEARCH_ALIASES = ("talking head", "animate portrait", "liveportrait")
     RETURN_TYPES = ("IMAGE", "FLOAT")
     RETURN_NAMES = ("frames", "fps")
-    OUTPUT_TOOLTIPS = ("The frames.", "Frames a second, for VideoCombine.")
+    OUTPUT_TOOLTIPS = ("The rendered frames.", "Frame rate in frames a second, for VideoCombine.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "portrait": ("PORTRAIT", {"tooltip": "Who moves, from LoadPortrait."}),
-                "motion": ("MOTION", {"tooltip": "How it moves, from AudioToMotion, DriveFromVideo or an edit."}),
+                "portrait": ("PORTRAIT", {"tooltip": "Portrait to be animated, from LoadPortrait."}),
+                "motion": ("MOTION", {"tooltip": (
+                    "Motion of the face, from AudioToMotion, DriveFromVideo or an editing node."
+                )}),
                 **drawing_inputs(),
             },
             "optional": {
                 "mask": mask_input(),
                 "background": ("IMAGE", {"tooltip": (
-                    "Frames of the same picture in which another face moves already: this one is pasted over them, "
-                    "whatever paste_back says. The shorter holds its last frame."
+                    "Rendered frames of the same picture with another animated face. This face is pasted over "
+                    "them, even with paste_back off. The shorter of the two holds its last frame."
                 )}),
             },
         }  # fmt: skip
@@ -94,7 +98,7 @@ def drawing_inputs() -> dict[str, Widget]:
 def mask_input() -> Widget:
     """The MASK that goes with `drawing_inputs`."""
     return ("MASK", {"tooltip": (
-        "Where the moved face may show in the picture; everywhere when empty. Needs paste_back."
+        "Area of the picture in which the animated face is shown; everywhere when empty. Needs paste_back."
     )})  # fmt: skip
 
 
@@ -107,12 +111,20 @@ def region_switches() -> dict[str, Widget]:
     """Widgets that say what of a motion is taken, by name, which `regions_taken` reads."""
     return {
         "take_expression": switch(
-            True, "Takes all of the motion's expression; off: only lips, eyes and brows, where those are on."
+            True,
+            (
+                "Applies the whole expression of the motion; off: only the parts switched on in take_lips, "
+                "take_eyes and take_brows."
+            ),
         ),
-        "take_lips": switch(True, "Takes the lips; means something when take_expression is off."),
-        "take_eyes": switch(True, "Takes lids and gaze; means something when take_expression is off."),
-        "take_brows": switch(True, "Takes the brows; means something when take_expression is off."),
-        "take_head": switch(True, "Takes the head's turns and moves; off: the head stays as it is."),
+        "take_lips": switch(True, "Applies the lips of the motion. Used only when take_expression is off."),
+        "take_eyes": switch(
+            True, "Applies the lids and gaze of the motion. Used only when take_expression is off."
+        ),
+        "take_brows": switch(True, "Applies the brows of the motion. Used only when take_expression is off."),
+        "take_head": switch(
+            True, "Applies the head's rotation and translation; off: the head keeps the portrait's pose."
+        ),
     }
 
 

@@ -20,16 +20,16 @@ class RenderToFile(Node):
     """PORTRAIT, MOTION and AUDIO to a file."""
 
     DESCRIPTION = (
-        "LivePortrait Render and Video Combine in one: frames go into the file as they are drawn and are not kept, "
-        "so that an hour needs no more memory than a second."
+        "LivePortrait Render and Video Combine in one node, for long videos: each frame is written to the file "
+        "once rendered and then released, so memory use does not grow with length."
     )
     SEARCH_ALIASES = ("talking head", "long video", "save video", "animate portrait", "low memory", "stream")
     OUTPUT_NODE = True
     RETURN_TYPES = ("STRING", "VIDEO")
     RETURN_NAMES = ("filename", "video")
     OUTPUT_TOOLTIPS = (
-        "The file that was written; of a picture sequence its folder.",
-        "The video that was written, for core's video nodes; nothing for WebP and picture sequences.",
+        "Path of the file; for a picture sequence, of its folder.",
+        "The written video, for ComfyUI's own video nodes; None for WebP and picture sequences.",
     )
 
     @classmethod
@@ -37,14 +37,14 @@ class RenderToFile(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "portrait": ("PORTRAIT", {"tooltip": "Who moves, from LoadPortrait."}),
-                "motion": ("MOTION", {"tooltip": "How it moves; its frame rate becomes the video's."}),
+                "portrait": ("PORTRAIT", {"tooltip": "Portrait to be animated, from LoadPortrait."}),
+                "motion": ("MOTION", {"tooltip": "Motion of the face; its frame rate becomes the video's."}),
                 **file_inputs(),
                 **drawing_inputs(),
             },
             "optional": {
                 "audio": ("AUDIO", {"tooltip": (
-                    "The sound; it keeps its rate and channels, and is cut where the frames end."
+                    "The sound; it keeps its sample rate and channels and is cut where the frames end."
                 )}),
                 "mask": mask_input(),
             },

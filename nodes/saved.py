@@ -10,7 +10,7 @@ from .widgets import Widget, file_choice
 
 def prefix_input(default: str) -> Widget:
     """The widget that names a file to be written."""
-    tooltip = "Name in the output folder, with a subfolder if wished; a number is added."
+    tooltip = "File name in the output folder, optionally with a subfolder; a number is added."
     return ("STRING", {"default": default, "tooltip": tooltip})
 
 

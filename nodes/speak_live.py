@@ -22,19 +22,19 @@ class SpeakLive(Node):
     """PORTRAIT and AUDIO to previews in time and a file."""
 
     DESCRIPTION = (
-        "Says a voice at the voice's own pace, as if it were just being spoken: frames appear in the node while "
-        "they are drawn, and are dropped where the machine is too slow, never delayed. Shows whether this machine "
-        "is quick enough for talking-head live, which takes a microphone."
+        "Animates a portrait from a voice in real time: frames appear in the node as they are rendered and are "
+        "dropped, never delayed, when the machine is too slow. Use it to test whether this machine is fast enough "
+        "for talking-head live, which takes a microphone."
     )
     SEARCH_ALIASES = ("talking head", "live", "real time", "stream", "microphone", "preview", "low latency")
     OUTPUT_NODE = True
     RETURN_TYPES = ("STRING", "VIDEO", "INT", "FLOAT")
     RETURN_NAMES = ("filename", "video", "dropped_frames", "latency")
     OUTPUT_TOOLTIPS = (
-        "The file that was written along.",
-        "The video that was written, with the picture before repeated for every dropped frame.",
-        "How many frames came too late and were left out.",
-        "Seconds from a sound to its frame.",
+        "Path of the video file.",
+        "The written video; every dropped frame is replaced by the previous one.",
+        "Number of frames dropped because they were late.",
+        "Latency from a sound to its frame, in seconds.",
     )
 
     @classmethod
@@ -42,10 +42,10 @@ class SpeakLive(Node):
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "portrait": ("PORTRAIT", {"tooltip": "Who speaks, from LoadPortrait."}),
-                "audio": ("AUDIO", {"tooltip": "The voice; the run takes as long as it does."}),
+                "portrait": ("PORTRAIT", {"tooltip": "Portrait to be animated, from LoadPortrait."}),
+                "audio": ("AUDIO", {"tooltip": "The voice; the run takes as long as its duration."}),
                 "seed": widgets.seed("The same seed gives the same head, blinks and gaze."),
-                "fps": widgets.frame_rate("Frames a second.", highest=60.0),
+                "fps": widgets.frame_rate("Frame rate, in frames a second.", highest=60.0),
                 "filename_prefix": prefix_input("talking_head_live"),
             },
             "hidden": {"unique_id": "UNIQUE_ID"},

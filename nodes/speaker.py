@@ -12,10 +12,12 @@ from .wires import audio_of
 
 BANK_SUFFIXES = (".safetensors", ".npy")
 STRENGTH = ("FLOAT", {"default": 0.5, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
-    "How near voices are brought to this speaker's sounds: 0 leaves them, 1 says all in the speaker's sounds."
+    "Strength of the mapping to this speaker: 0 leaves the voice's features unchanged, 1 replaces them by the "
+    "speaker's."
 )})  # fmt: skip
 NEIGHBOUR_COUNT = ("INT", {"default": NEIGHBOURS, "min": 1, "max": 100, "tooltip": (
-    "How many of the speaker's sounds each sound is put together from; 1 takes the nearest as it is."
+    "Number of nearest neighbours in the bank that each feature is reconstructed from; 1 uses the nearest one "
+    "itself."
 )})  # fmt: skip
 SPEAKER_OUT = "The speaker, for AudioToMotion or LearnedPose."
 
@@ -24,31 +26,32 @@ class BuildSpeaker(Node):
     """AUDIO to SPEAKER."""
 
     DESCRIPTION = (
-        "Remembers how somebody's voice sounds to a motion generator, so that singing, noise, another voice or a "
-        "foreign one moves the lips as that person's would."
+        "Builds a bank of a speaker's voice features. Features of other voices, singing or noisy speech are "
+        "mapped to it before a generator uses them, so that the lips move as for that speaker."
     )
     SEARCH_ALIASES = ("talking head", "speech bank", "manifold projection", "locally linear embedding")
     RETURN_TYPES = ("SPEAKER", "INT")
     RETURN_NAMES = ("speaker", "sounds")
-    OUTPUT_TOOLTIPS = (SPEAKER_OUT, "How many different sounds were kept.")
+    OUTPUT_TOOLTIPS = (SPEAKER_OUT, "Number of features in the bank.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "audio": ("AUDIO", {"tooltip": "The person speaking, clearly and alone: a minute or more."}),
+                "audio": ("AUDIO", {"tooltip": "Clear speech of this speaker alone: a minute or more."}),
                 "encoder": (list(ENCODERS), {"default": ENCODERS[0], "tooltip": (
-                    "How the voice is heard, which must be as the motion hears it: mel for procedural, sadtalker "
-                    "for talker, hubert for diffusion, apc for Live Speech Portraits' head motion."
+                    "Audio features of the bank, which must be those of the motion generator: mel for procedural, "
+                    "sadtalker for talker, hubert for diffusion, apc for Live Speech Portraits' head motion."
                 )}),
                 "strength": STRENGTH,
                 "neighbours": NEIGHBOUR_COUNT,
                 "distance": ("FLOAT", {"default": 0.0, "min": 0.0, "max": 1000.0, "step": 0.01, "tooltip": (
-                    "Sounds nearer to a kept one than this are left out; 0 leaves out repetitions alone."
+                    "Smallest distance between features kept in the bank; closer ones are left out. 0 leaves out "
+                    "exact repetitions only."
                 )}),
                 "limit": ("INT", {"default": BANK_LIMIT, "min": 1, "max": 100_000, "tooltip": (
-                    "How many sounds are kept at most, drawn by chance; fewer are quicker."
+                    "Maximum number of features in the bank, drawn at random; fewer are faster."
                 )}),
             }
         }  # fmt: skip
@@ -65,19 +68,19 @@ class BuildSpeaker(Node):
 class SaveSpeaker(Node):
     """SPEAKER to a file."""
 
-    DESCRIPTION = "Saves a speaker's sounds to ComfyUI's output folder, for LoadSpeaker."
+    DESCRIPTION = "Saves a speaker's feature bank to ComfyUI's output folder, for LoadSpeaker."
     SEARCH_ALIASES = ("talking head", "export speaker", "speech bank")
     OUTPUT_NODE = True
     RETURN_TYPES = ("SPEAKER", "STRING")
     RETURN_NAMES = ("speaker", "filename")
-    OUTPUT_TOOLTIPS = ("The speaker as it came in.", "The file that was written.")
+    OUTPUT_TOOLTIPS = ("The input speaker, unchanged.", "Path of the file.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "speaker": ("SPEAKER", {"tooltip": "Whose sounds are saved; strength and neighbours are not."}),
+                "speaker": ("SPEAKER", {"tooltip": "Speaker to be saved; strength and neighbours are not stored."}),
                 "filename_prefix": prefix_input("speaker/talking_head"),
             }
         }
@@ -90,7 +93,9 @@ class SaveSpeaker(Node):
 class LoadSpeaker(ReadsFile, Node):
     """A file to SPEAKER."""
 
-    DESCRIPTION = "Loads a speaker's sounds that SaveSpeaker wrote, or Live Speech Portraits' APC_feature_base.npy."
+    DESCRIPTION = (
+        "Loads a speaker's feature bank saved by SaveSpeaker, or Live Speech Portraits' APC_feature_base.npy."
+    )
     SEARCH_ALIASES = ("talking head", "import speaker", "speech bank")
     RETURN_TYPES = ("SPEAKER",)
     RETURN_NAMES = ("speaker",)
@@ -115,23 +120,24 @@ class LoadSpeaker(ReadsFile, Node):
 class ProjectLips(Node):
     """A MOTION's lips brought to a person's own mouth shapes."""
 
-    DESCRIPTION = "Lets the lips of a motion take only shapes that a person's mouth takes in a clip."
+    DESCRIPTION = "Projects the lips of a motion onto the mouth shapes of a person in a clip."
     SEARCH_ALIASES = ("talking head", "mouth shapes", "manifold projection")
     RETURN_TYPES = ("MOTION",)
     RETURN_NAMES = ("motion",)
-    OUTPUT_TOOLTIPS = ("The motion with the person's mouth shapes; head, eyes and brows stay.",)
+    OUTPUT_TOOLTIPS = ("The motion with the person's mouth shapes; head, eyes and brows are unchanged.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "motion": ("MOTION", {"tooltip": "Whose lips are changed."}),
+                "motion": ("MOTION", {"tooltip": "Motion with the lips to be changed."}),
                 "person": ("MOTION", {"tooltip": (
-                    "The person speaking, from DriveFromVideo: half a minute or more has most mouth shapes."
+                    "Motion of the person speaking, from DriveFromVideo; half a minute or more covers most mouth "
+                    "shapes."
                 )}),
                 "strength": ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
-                    "How far the lips go over to the person's shapes; 0 changes nothing."
+                    "Blend of the lips: 0 changes nothing, 1 uses the person's shapes alone."
                 )}),
             }
         }  # fmt: skip

@@ -21,11 +21,11 @@ STYLE_SUFFIXES = (".safetensors",)
 class StyleEncode(Node):
     """MOTION or IMAGE frames to STYLE."""
 
-    DESCRIPTION = "Measures how somebody moves in a clip, so that AudioToMotion can speak in that manner."
+    DESCRIPTION = "Measures a person's style of motion in a clip, for AudioToMotion to reproduce."
     SEARCH_ALIASES = ("talking head", "talking style", "style transfer")
     RETURN_TYPES = ("STYLE",)
     RETURN_NAMES = ("style",)
-    OUTPUT_TOOLTIPS = ("The manner of moving, for AudioToMotion.",)
+    OUTPUT_TOOLTIPS = ("The style of motion, for AudioToMotion.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -34,17 +34,18 @@ class StyleEncode(Node):
             "required": {
                 "strength": ("FLOAT", {
                     "default": 1.0, "min": 0.0, "max": MAXIMUM_STRENGTH, "step": 0.05,
-                    "tooltip": "How much of the manner: 0 none, 1 as measured, 2 exaggerated.",
+                    "tooltip": "Strength of the style: 0 none, 1 as measured, 2 exaggerated.",
                 }),
-                "frames_fps": widgets.frame_rate("Frames a second of the frames input; motion tells its own."),
+                "frames_fps": widgets.frame_rate(
+                    "Frame rate of the frames input, in frames a second; a motion has its own."
+                ),
             },
             "optional": {
                 "motion": ("MOTION", {"tooltip": (
-                    "Motion of somebody speaking, from DriveFromVideo; ten seconds or more tell the manner well."
+                    "Motion of a speaking person, from DriveFromVideo; ten seconds or more measure the style well."
                 )}),
                 "frames": ("IMAGE", {"tooltip": (
-                    "A clip of somebody speaking as pictures, in place of motion: one second at least, four are "
-                    "better."
+                    "Frames of a speaking person, instead of motion: at least one second, better four."
                 )}),
             },
         }  # fmt: skip
@@ -72,21 +73,21 @@ class StyleEncode(Node):
 class MixStyles(Node):
     """Two STYLEs to one."""
 
-    DESCRIPTION = "Mixes two manners of moving; at 0.5 the result is their average."
+    DESCRIPTION = "Interpolates between two styles of motion; a weight of 0.5 is their average."
     SEARCH_ALIASES = ("talking head", "average style", "interpolate style", "blend style")
     RETURN_TYPES = ("STYLE",)
     RETURN_NAMES = ("style",)
-    OUTPUT_TOOLTIPS = ("The manner between the two, for AudioToMotion.",)
+    OUTPUT_TOOLTIPS = ("The interpolated style, for AudioToMotion.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "first": ("STYLE", {"tooltip": "The manner at weight 0."}),
-                "second": ("STYLE", {"tooltip": "The manner at weight 1."}),
+                "first": ("STYLE", {"tooltip": "Style at weight 0."}),
+                "second": ("STYLE", {"tooltip": "Style at weight 1."}),
                 "weight": ("FLOAT", {"default": 0.5, "min": 0.0, "max": 1.0, "step": 0.05, "tooltip": (
-                    "How far from the first to the second; 0.5 is the average."
+                    "Weight of the second style: 0 is the first style, 1 the second, 0.5 their average."
                 )}),
             }
         }  # fmt: skip
@@ -99,19 +100,19 @@ class MixStyles(Node):
 class SaveStyle(Node):
     """STYLE to a file."""
 
-    DESCRIPTION = "Saves a manner of moving to ComfyUI's output folder, for LoadStyle or the command line."
+    DESCRIPTION = "Saves a style of motion to ComfyUI's output folder, for LoadStyle or the command line."
     SEARCH_ALIASES = ("talking head", "export style")
     OUTPUT_NODE = True
     RETURN_TYPES = ("STYLE", "STRING")
     RETURN_NAMES = ("style", "filename")
-    OUTPUT_TOOLTIPS = ("The style as it came in.", "The file that was written.")
+    OUTPUT_TOOLTIPS = ("The input style, unchanged.", "Path of the file.")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """The inputs, as ComfyUI asks for them."""
         return {
             "required": {
-                "style": ("STYLE", {"tooltip": "What is saved."}),
+                "style": ("STYLE", {"tooltip": "Style to be saved."}),
                 "filename_prefix": prefix_input("style/talking_head"),
             }
         }
@@ -124,11 +125,11 @@ class SaveStyle(Node):
 class LoadStyle(ReadsFile, Node):
     """A file to STYLE."""
 
-    DESCRIPTION = "Loads a manner of moving that SaveStyle wrote."
+    DESCRIPTION = "Loads a style of motion saved by SaveStyle."
     SEARCH_ALIASES = ("talking head", "import style")
     RETURN_TYPES = ("STYLE",)
     RETURN_NAMES = ("style",)
-    OUTPUT_TOOLTIPS = ("The manner of moving, for AudioToMotion.",)
+    OUTPUT_TOOLTIPS = ("The style of motion, for AudioToMotion.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

@@ -18,7 +18,7 @@ RUNNING = OptionInputs(Options, {"lip_reference": "lip_reference", "window": "wi
 class TalkerOptions(Node):
     """How AudioToMotion's talker is run."""
 
-    DESCRIPTION = "Sets how AudioToMotion's talker reads the voice; nothing else uses it."
+    DESCRIPTION = "Settings of AudioToMotion's talker generator; other generators ignore them."
     SEARCH_ALIASES = ("talking head", "liveportrait talker", "sadtalker")
     RETURN_TYPES = ("TALKER_OPTIONS",)
     RETURN_NAMES = ("talker",)
@@ -36,7 +36,8 @@ class TalkerOptions(Node):
             },
             "optional": {
                 "portrait": ("PORTRAIT", {"tooltip": (
-                    "Whose face the networks hear the voice with; an average face without."
+                    "Portrait that conditions the networks, by its expression coefficients; an average face when "
+                    "not connected."
                 )}),
             },
         }  # fmt: skip
@@ -58,4 +59,6 @@ class TalkerOptions(Node):
 
 def _gain(way: str) -> Widget:
     described = options_of(Options)["gain"]
-    return widget_of(replace(described, default=1.0, help=f"Factor on the lips' motion {way}: 1 keeps it."))
+    return widget_of(
+        replace(described, default=1.0, help=f"Factor on the lips' motion {way}: 1 leaves it unchanged.")
+    )

@@ -22,16 +22,17 @@ class VideoCombine(Node):
     """IMAGE and AUDIO, or VIDEO, to a file."""
 
     DESCRIPTION = (
-        "Writes frames and sound as one file, usually a video that browsers play, with the workflow in it."
+        "Writes frames and sound to one file, by default a video that browsers play, with the workflow stored in "
+        "it."
     )
     SEARCH_ALIASES = ("talking head", "save video", "mp4", "export video", "gif", "webm", "prores")
     OUTPUT_NODE = True
     RETURN_TYPES = ("STRING", "IMAGE", "VIDEO")
     RETURN_NAMES = ("filename", "images", "video")
     OUTPUT_TOOLTIPS = (
-        "The file that was written; of a picture sequence its folder.",
-        "The frames as they came in.",
-        "The video that was written, for core's video nodes; nothing for WebP and picture sequences.",
+        "Path of the file; for a picture sequence, of its folder.",
+        "The input frames, unchanged.",
+        "The written video, for ComfyUI's own video nodes; None for WebP and picture sequences.",
     )
 
     @classmethod
@@ -41,31 +42,33 @@ class VideoCombine(Node):
         return {
             "required": {
                 "frame_rate": ("FLOAT", {"default": 25.0, "min": 0.1, "max": 240.0, "step": 0.001, "tooltip": (
-                    "Frames a second; connect the fps of what made them. 29.97 means exactly 30000/1001. A "
-                    "connected video tells its own."
+                    "Frame rate, in frames a second; connect the fps output of the rendering node. 29.97 means "
+                    "exactly 30000/1001. Ignored with a connected video, which has its own."
                 )}),
                 "loop_count": ("INT", {"default": 0, "min": 0, "max": 100, "tooltip": (
-                    "How often the frames are repeated after the first time. GIF and WebP play endlessly anyway."
+                    "Number of repetitions of the frames after the first time. GIF and WebP always play endlessly."
                 )}),
                 "filename_prefix": of_the_file["filename_prefix"],
                 "format": of_the_file["format"],
                 "crf": of_the_file["crf"],
                 "save_metadata": of_the_file["save_metadata"],
-                "pingpong": ("BOOLEAN", {"default": False, "tooltip": "Plays the frames forwards, then back."}),
+                "pingpong": ("BOOLEAN", {"default": False, "tooltip": (
+                    "Plays the frames forwards, then backwards."
+                )}),
                 "save_output": of_the_file["save_output"],
                 "trim_to_audio": of_the_file["trim_to_audio"],
                 "pix_fmt": of_the_file["pix_fmt"],
             },
             "optional": {
                 "images": ("IMAGE", {"tooltip": (
-                    "The frames, with transparency if they have four channels; most formats add a row or column to "
-                    "a side of odd length."
+                    "The frames; a fourth channel is transparency. Most formats add a row or column to a side of "
+                    "odd length."
                 )}),
                 "audio": ("AUDIO", {"tooltip": (
-                    "The sound; it keeps its rate and channels, and is cut where the frames end. Takes the place "
-                    "of a video's own."
+                    "The sound; it keeps its sample rate and channels and is cut where the frames end. Replaces "
+                    "the sound of a connected video."
                 )}),
-                "video": ("VIDEO", {"tooltip": "A video in place of images, with its rate and sound."}),
+                "video": ("VIDEO", {"tooltip": "A video instead of images, with its own frame rate and sound."}),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }  # fmt: skip

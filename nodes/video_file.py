@@ -77,26 +77,26 @@ def file_inputs() -> dict[str, tuple[Any, dict[str, Any]]]:
     formats = [*(form.name for form in available_formats()), PICTURES]
     return {
         "filename_prefix": ("STRING", {"default": "talking_head", "tooltip": (
-            "Name in the output folder, with a subfolder if wished; a number is added. %date% becomes the "
+            "File name in the output folder, optionally with a subfolder; a number is added. %date% becomes the "
             "day, %date:yyyy-MM-dd_hhmmss% day and time, %width% and %height% the size."
         )}),
         "format": (formats, {"default": H264.name, "tooltip": (
-            "h264-mp4 plays everywhere; h265 and av1 are smaller; vp9, prores, ffv1, gif, webp and png "
-            "keep transparency; ffv1 loses nothing; gif, webp and png have no sound. Hardware encoders "
-            "such as nvenc_h264 are listed where the machine has one."
+            "File format. h264-mp4 plays everywhere; h265 and av1 are smaller; vp9, prores, ffv1, gif, webp and "
+            "png keep transparency; ffv1 is lossless; gif, webp and png have no sound. Hardware encoders such as "
+            "nvenc_h264 are listed where the machine has one."
         )}),
         "crf": widget_of(options_of(VideoOptions)["crf"]),
         "save_metadata": ("BOOLEAN", {"default": True, "tooltip": (
-            "Keeps the workflow in the file: drop the video on ComfyUI's page to open it again. GIF has no "
-            "place for it."
+            "Stores the workflow in the file: drop the video on ComfyUI's page to open it again. GIF cannot store "
+            "it."
         )}),
         "save_output": ("BOOLEAN", {"default": True, "tooltip": (
-            "Writes to the output folder; off: to the temporary one, for a look."
+            "Writes to the output folder; off: to the temporary folder, for a preview."
         )}),
-        "trim_to_audio": ("BOOLEAN", {"default": False, "tooltip": "Ends the video with the sound."}),
+        "trim_to_audio": ("BOOLEAN", {"default": False, "tooltip": "Cuts the video where the sound ends."}),
         "pix_fmt": (_pixel_formats(), {"default": AUTO, "tooltip": (
-            "How pixels are kept. auto takes what plays widely, with transparency where frames and format "
-            "have it; yuv420p10le shows finer shades; yuv444p keeps every pixel's colour."
+            "Pixel format. auto uses the most widely playable one, with transparency where frames and format have "
+            "it; yuv420p10le stores finer shades; yuv444p keeps every pixel's colour."
         )}),
     }  # fmt: skip
 

@@ -18,8 +18,8 @@ class MixVoices(Node):
     """AUDIOs to AUDIOs of one length and their mix."""
 
     DESCRIPTION = (
-        "Lets several people speak in one video, in turn or at once: each voice alone, with silence while others "
-        "speak, for its own face, and all together for the video. All have the same length."
+        "Arranges up to four voices in one video, in turn or overlapping. Returns each voice alone, with silence "
+        "while the others speak, for its own face, and the mix for the video. All have the same length."
     )
     SEARCH_ALIASES = ("talking head", "several speakers", "dialogue", "conversation", "join audio", "merge audio")
     RETURN_TYPES = ("AUDIO",) * (VOICES + 1)
@@ -28,7 +28,7 @@ class MixVoices(Node):
         "All voices together, for the video.",
         "The first voice alone, for the AudioToMotion of the face that speaks it.",
         "The second voice alone.",
-        "The third voice alone; silence when none is connected, for somebody who listens.",
+        "The third voice alone; silence when none is connected, for a listening face.",
         "The fourth voice alone; silence when none is connected.",
     )
 
@@ -40,8 +40,8 @@ class MixVoices(Node):
                 "voice_1": ("AUDIO", {"tooltip": "The first voice."}),
                 "voice_2": ("AUDIO", {"tooltip": "The second voice."}),
                 "order": ([IN_TURN, FROM_THE_BEGINNING], {"default": IN_TURN, "tooltip": (
-                    "What the starts count from: the end of the voice before, so that they are pauses, or the "
-                    "beginning of the video, so that voices may overlap as you like."
+                    "Reference of the start times: the end of the previous voice, so that they are pauses, or the "
+                    "beginning of the video, so that voices may overlap."
                 )}),
                 **{f"start_{number}": _start(number) for number in range(1, VOICES + 1)},
             },
@@ -78,5 +78,8 @@ class MixVoices(Node):
 
 def _start(number: int) -> tuple[str, dict[str, Any]]:
     waits = {"default": 0.0 if number == 1 else 0.3, "min": -LONGEST_WAIT, "max": LONGEST_WAIT, "step": 0.05}
-    tooltip = f"Seconds before voice {number} begins; one after another, below zero interrupts the voice before."
+    tooltip = (
+        f"Start of voice {number}, in seconds, from the point set by order. With one after another, negative "
+        "values overlap the previous voice."
+    )
     return ("FLOAT", {**waits, "tooltip": tooltip})

@@ -15,7 +15,7 @@ def switch(default: bool, tooltip: str) -> Widget:
 
 
 def frame_rate(tooltip: str, highest: float = 120.0) -> Widget:
-    """Frames a second."""
+    """Frame rate, in frames a second."""
     return ("FLOAT", {"default": 25.0, "min": 1.0, "max": highest, "step": 0.001, "tooltip": tooltip})
 
 
@@ -25,11 +25,11 @@ def seed(tooltip: str, changes: bool = True) -> Widget:
     return ("INT", {**limits, "control_after_generate": changes, "tooltip": tooltip})
 
 
-def renderer(draws: str = "draws") -> Widget:
+def renderer(drawn: str = "frames") -> Widget:
     """The renderer of a node that prepares its portraits itself."""
     return (list(RENDERERS), {"default": "auto", "tooltip": (
-        f"What {draws}: mesh needs no download, liveportrait uses its networks, auto the best one that is "
-        "installed."
+        f"Renderer of the {drawn}: mesh needs no download; liveportrait uses LivePortrait's networks; auto uses "
+        "the best installed one."
     )})  # fmt: skip
 
 

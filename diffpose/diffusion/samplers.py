@@ -69,7 +69,8 @@ class Guidance:
 
     audio: float | None = option(
         2.0,
-        "How closely diffusion follows the voice: 1 plainly, more exaggerates.",
+        "Scale of the diffusion generator's guidance by the voice: 1 is the plain prediction; higher values "
+        "exaggerate.",
         minimum=0.0,
         maximum=10.0,
         step=0.1,
@@ -78,7 +79,7 @@ class Guidance:
     )
     style: float | None = option(
         None,
-        "How closely diffusion follows a learned style, times the style's strength.",
+        "Scale of the diffusion generator's guidance by a learned style; multiplied by the style's strength.",
         minimum=0.0,
         maximum=10.0,
         step=0.1,
@@ -192,7 +193,8 @@ class SampleOptions:
     )
     steps: int | None = option(
         10,
-        "Denoising steps of diffusion: 10 is quick, 50 fine; never more than it was trained with.",
+        "Denoising steps of the diffusion generator: 10 is fast, 50 gives finer motion; limited to the number it "
+        "was trained with.",
         minimum=1,
         maximum=1000,
         label="number of steps",

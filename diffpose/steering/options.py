@@ -26,36 +26,37 @@ class MotionOptions:
     lips: float = _strength("lip motion", "lips")
     brows: float = _strength("brow motion", "brows")
     head: float = _strength("head motion", "head")
-    blinks: float = _strength("blinking, as how often", "blinks")
+    blinks: float = _strength("blinking (its rate)", "blinks")
     gaze: float = _strength("glances", "gaze")
     pose: str = option(
         "synthetic",
-        "synthetic moves the head with the speech; still leaves it as it is in the portrait.",
+        "Head motion: synthetic moves the head with the speech; still keeps the portrait's head pose.",
         choices=POSES,
     )
     lip_lead_ms: float = option(
         30.0,
-        "How far the lips are ahead of the sound, milliseconds; a little looks natural.",
+        "Lead of the lips over the sound, in milliseconds. A small lead looks natural.",
         minimum=-MAXIMUM_LEAD_MS,
         maximum=MAXIMUM_LEAD_MS,
         step=5.0,
         unit="ms",
         label="lips' lead",
     )
-    lips_only: bool = option(False, "Moves the lips and nothing else, whatever the other strengths say.")
+    lips_only: bool = option(False, "Moves the lips only; the other strengths are ignored.")
     expression: float = _strength("the whole face's expression, lips and brows included", "expression")
     rest_in_silence: bool = option(
         True,
-        "Lets the lips rest while nobody speaks; off leaves them to the network. procedural rests in any case.",
+        "Brings the lips to rest in silence; off: the network's own lips are kept. The procedural generator "
+        "always rests in silence.",
     )
     subtle: float = _strength(
-        "small expressions beside the speech: brow flashes on emphasis, lid tension, one-sided smiles", "subtle"
+        "small expressions during speech (brow flashes on emphasis, lid tension, one-sided smiles)", "subtle"
     )
-    mood: str = option("neutral", "A mood that the face holds through speech and silence.", choices=MOODS)
+    mood: str = option("neutral", "Facial expression held through speech and silence.", choices=MOODS)
     mood_strength: float = _strength("the mood", "mood")
     look: str = option(
         "natural",
-        "natural is the generator's own gaze; viewer locks the eyes on the viewer while the head turns.",
+        "Gaze: natural keeps the generator's own gaze; viewer keeps the eyes on the viewer while the head turns.",
         choices=LOOKS,
     )
 

@@ -55,19 +55,19 @@ class TalkerOptions:
 
     window: int = option(
         SHORT_WINDOW,
-        "Frames that are seen at once: 28 as published, 29 as the network was trained.",
+        "Window length of the network, in frames: 28 as published, 29 as in training.",
         choices=(SHORT_WINDOW, TRAINED_WINDOW),
         unit="frames",
     )
     lip_reference: LipReference = option(  # noqa: RUF009 makes a dataclasses.field
         "silence",
-        "What lip motion is measured from: the networks' silent lips, those of the first frame as in the original, "
-        "their mean over the clip, or nothing.",
+        "Reference that lip motion is measured from: the networks' output for silence, the first frame as in the "
+        "original, the mean over the clip, or none.",
         choices=LIP_REFERENCES,
     )
     ahead: int = option(
         SHORT_WINDOW - CONTEXT_FRAMES - 1,
-        "Frames of the voice that are heard ahead, 40 ms each; 13 is all that a window of 28 takes in.",
+        "Look-ahead into the voice, in frames of 40 ms; 13 is the most for a window of 28.",
         minimum=0,
         maximum=CONTEXT_FRAMES,
         unit="frames",
@@ -75,7 +75,7 @@ class TalkerOptions:
     )
     gain: tuple[float, float, float] = option(
         (1.0, 1.0, 1.0),
-        "Factors on the lips' motion along x, y and z: 1 keeps it.",
+        "Factors on the lips' motion along x, y and z: 1 leaves it unchanged.",
         minimum=-MAXIMUM_GAIN,
         maximum=MAXIMUM_GAIN,
         step=0.05,

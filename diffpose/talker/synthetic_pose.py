@@ -31,7 +31,7 @@ class SyntheticPoseOptions:
 
     degrees: float = option(
         3.0,
-        "The greatest turn about each axis.",
+        "Largest rotation about each axis, in degrees.",
         minimum=0.0,
         maximum=30.0,
         step=0.5,
@@ -41,7 +41,7 @@ class SyntheticPoseOptions:
     frequency: tuple[float, float] = (0.5, 1.5)
     jitter: float = option(
         0.05,
-        "Unrest from frame to frame, as a share of the turn; LivePortraitTalker has 0.05.",
+        "Random change from frame to frame, as a fraction of the rotation; LivePortraitTalker uses 0.05.",
         minimum=0.0,
         maximum=0.5,
         step=0.01,

@@ -32,8 +32,9 @@ class Compute:
     )
     acceleration: str = option(
         "none",
-        "For liveportrait's drawing: compile lets torch.compile translate its networks, minutes the first time; "
-        "graphs records them as CUDA graphs. Where one cannot run, the log says why and drawing goes on without.",
+        "Acceleration of the liveportrait renderer: compile runs its networks through torch.compile, which takes "
+        "minutes the first time; graphs records them as CUDA graphs. Where one cannot run, the reason is logged "
+        "and rendering continues without it.",
         choices=ACCELERATIONS,
     )
     placement: ModelPlacement = place_permanently

@@ -34,15 +34,25 @@ class CropOptions:
 
     scale: float = option(
         2.3,
-        "Side of the square around the face, in face sizes. More takes in more hair and shoulders.",
+        "Side of the crop square, in face sizes. Higher values include more hair and shoulders.",
         minimum=1.0,
         maximum=8.0,
         step=0.05,
         label="crop scale",
     )
-    shift_x: float = _shift(0.0, "Moves the square right, in its sides; below zero left.", "crop's shift right")
-    shift_y: float = _shift(-0.125, "Moves the square down, in its sides; below zero up.", "crop's shift down")
-    upright: bool = option(True, "Turns the square with the eyes, so that a tilted head stands upright in it.")
+    shift_x: float = _shift(
+        0.0,
+        "Shift of the crop square to the right, as a fraction of its side; negative values shift it left.",
+        "crop's shift right",
+    )
+    shift_y: float = _shift(
+        -0.125,
+        "Shift of the crop square downwards, as a fraction of its side; negative values shift it up.",
+        "crop's shift down",
+    )
+    upright: bool = option(
+        True, "Rotates the crop square to the line of the eyes, so that a tilted head is upright in it."
+    )
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -54,8 +54,8 @@ class VideoOptions:
 
     crf: int = option(
         18,
-        "Quality: lower is better and larger; 18 is hard to tell from the frames, 23 is usual. Formats that lose "
-        "nothing do without.",
+        "Constant rate factor: lower values give better quality and larger files; 18 is visually almost lossless, "
+        "23 is usual. Ignored by lossless formats.",
         minimum=1,
         maximum=WORST_CRF,
         label="video quality (crf)",

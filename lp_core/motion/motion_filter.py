@@ -23,7 +23,7 @@ LEAST_VARIANCE = 1e-7
 
 def _gains(what: str) -> Any:
     """Returns the option of factors per axis."""
-    text = f"Factors on {what}: 1 keeps it, 0 takes it away."
+    text = f"Factors on {what}: 1 leaves it unchanged, 0 removes it."
     return option(NEUTRAL_GAIN, text, minimum=-MAXIMUM_GAIN, maximum=MAXIMUM_GAIN, step=0.05)
 
 
@@ -38,12 +38,14 @@ class FilterOptions:
 
     smoothing: str = option(
         "none",
-        "Which smoother; rotations are smoothed as rotations. exponential calms the head alone, as JoyVASA does.",
+        "Smoothing method; rotations are smoothed as rotations. exponential smooths the head only, as JoyVASA "
+        "does.",
         choices=SMOOTHINGS,
     )
     width: float = option(
         0.06,
-        "Seconds the gaussian and savitzky-golay smoothers reach, or the exponential one lags; more is calmer.",
+        "Width of the gaussian and savitzky-golay smoothers, or lag of the exponential one, in seconds; larger "
+        "values smooth more.",
         minimum=0.0,
         maximum=5.0,
         step=0.01,
@@ -52,7 +54,7 @@ class FilterOptions:
     )
     observation: float = option(
         OBSERVATION_VARIANCE,
-        "Variance the kalman smoother takes for noise; more is calmer.",
+        "Noise variance assumed by the kalman smoother; larger values smooth more.",
         minimum=LEAST_VARIANCE,
         maximum=1.0,
         step=1e-7,
@@ -65,7 +67,7 @@ class FilterOptions:
     )
     pose_gain: tuple[float, float, float] = _gains("pitch, yaw and roll from the rest pose")
     uncross: bool = option(
-        False, "Does not let the lips pass through each other; for portraits with a closed mouth."
+        False, "Prevents the lips from passing through each other; for portraits with a closed mouth."
     )
     closed: float = 0.0
     delay: float = option(0.0, "Seconds that everything comes later; below zero earlier.", unit="s")

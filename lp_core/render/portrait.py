@@ -32,14 +32,17 @@ class RenderOptions:
 
     batch_size: int = option(
         8,
-        "Frames drawn at once: more is faster on a GPU and takes more memory.",
+        "Number of frames rendered in one pass. Larger batches are faster on a GPU and use more memory.",
         minimum=1,
         maximum=64,
         unit="frames",
     )
-    paste_back: bool = option(True, "Frames are the whole picture; off: the square around the face alone, 512×512.")
+    paste_back: bool = option(
+        True,
+        "Pastes the face back into the whole picture; off: the frames are the face crop alone, 512×512 pixels.",
+    )
     relative: bool = option(
-        True, "Motion is added to the portrait's own pose and expression; off: it replaces them."
+        True, "Adds the motion to the portrait's own pose and expression; off: the motion replaces them."
     )
     regions: tuple[str, ...] = option(
         ("all",),
@@ -47,20 +50,26 @@ class RenderOptions:
         choices=REGIONS,
         label="choice of regions",
     )
-    keep_identity: bool = option(True, "With relative off: what tells whose face it is stays the portrait's.")
+    keep_identity: bool = option(
+        True,
+        (
+            "With relative off: expression values that describe a face's shape rather than its movement stay the "
+            "portrait's."
+        ),
+    )
     mask: Tensor | None = field(default=None, compare=False)
     multiplier: float = option(
         1.0,
-        "Factor on all motion: 1 keeps it, 0 takes it away. LivePortrait only.",
+        "Factor on all motion: 1 leaves it unchanged, 0 removes it. LivePortrait only.",
         minimum=0.0,
         maximum=3.0,
         step=0.01,
     )
     stitching: bool = option(
-        True, "Keeps the shoulders where they are, so that the face joins the picture. LivePortrait only."
+        True, "Keeps the shoulders in place, so that the crop fits the picture without a seam. LivePortrait only."
     )
     close_mouth: bool = option(
-        False, "Closes the portrait's own mouth first, where it stands open. LivePortrait only."
+        False, "Closes the portrait's mouth before the motion is applied, if it is open. LivePortrait only."
     )
     eye_opening: float | None = option(
         None,
@@ -71,8 +80,8 @@ class RenderOptions:
     )
     anchored: bool = option(
         False,
-        "With relative off: moves from the driver's rest on, by the size of the portrait's face; for faces unlike "
-        "the driver's. LivePortrait only.",
+        "With relative off: measures the motion from the driver's neutral frame and scales it to the size of the "
+        "portrait's face. Use it for faces unlike the driver's. LivePortrait only.",
     )
 
     def __post_init__(self) -> None:
