@@ -53,7 +53,8 @@ class Damage:
             return
         what = "pictures" if self.kind == "video" else "sound"
         where = "" if self._seconds is None else f", the first at {self._seconds:.2f} s"
-        _log.warning("%d damaged packets in the %s of %s were stepped over%s.", self.count, what, self.path, where)
+        packets = "damaged packet" if self.count == 1 else "damaged packets"
+        _log.warning("%d %s in the %s of %s stepped over%s.", self.count, packets, what, self.path, where)
 
 
 @contextmanager

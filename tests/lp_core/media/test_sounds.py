@@ -74,7 +74,7 @@ def test_damage_is_told_in_one_line_that_says_how_much_and_where(tmp_path, caplo
     with caplog.at_level(logging.WARNING):
         load_audio(path)
     assert [record.getMessage() for record in caplog.records] == [
-        f"1 damaged packets in the sound of {path} were stepped over, the first at 2.04 s."
+        f"1 damaged packet in the sound of {path} stepped over, the first at 2.04 s."
     ]
 
 
