@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,9 +13,12 @@ from .registry import Finding, State, WeightEntry, check
 
 PACKAGES = (
     "torch", "numpy", "scipy", "safetensors", "av", "pillow", "librosa", "soxr", "scikit-image", "kornia",
-    "transformers",
+    "transformers", "opencv-python",
 )  # fmt: skip
 OPTIONAL = ("onnxruntime", "mediapipe")
+OTHER_DISTRIBUTIONS = {  # of the same module; any of them will do
+    "opencv-python": ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+}
 
 
 def diagnosis(weights: Sequence[tuple[WeightEntry, Sequence[Path]]]) -> Iterator[str]:
@@ -44,10 +48,10 @@ def weights_table(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    for name in (package, *OTHER_DISTRIBUTIONS.get(package, ())):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return None
 
 
 def _device() -> str:

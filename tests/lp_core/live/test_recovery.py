@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import pytest
 import torch
+from recording_process import grey_level
 
 from talking_head.lp_core.live import recovery
 from talking_head.lp_core.live.recording import RATE, Recording
@@ -50,12 +51,16 @@ def recorded(path: Path, frames: int = 5) -> None:
 
 
 def check_numbers(path: Path, at_least: int) -> None:
-    """All frames up to some are there, each in its place, and the sound beside them."""
+    """All frames up to some are there, each in its place, and the sound beside them.
+
+    The last one may have been cut off on the way to the disk: decoders then fill it with the one before.
+    """
     video = read_video(path)
     frames = torch.cat(list(video.frames()))
     assert len(frames) >= at_least
     numbers = frames[:, 4 : SIDE // 2 - 4].mean((1, 2, 3)) * 255
-    assert (numbers - torch.arange(len(frames)) % 256).abs().max() < 3
+    expected = torch.tensor([float(grey_level(index)) for index in range(len(frames))])
+    assert (numbers - expected)[:-1].abs().max() < 3
     sound = video.audio()
     assert sound is not None
     assert abs(float(sound.duration) - len(frames) / FPS) < 1.2
@@ -146,7 +151,8 @@ def test_a_recording_that_fails_in_its_own_process_is_kept(tmp_path):
     recording = Recording(path, torch.zeros(SIDE, SIDE, 3, dtype=torch.uint8), Fraction(FPS), RATE)
     recording.sound(torch.zeros(1, 4 * RATE))
     for index in range(40):
-        recording.frame(LiveFrame(index, torch.full((SIDE, SIDE, 3), index, dtype=torch.uint8), 0.0))
+        picture = torch.full((SIDE, SIDE, 3), grey_level(index), dtype=torch.uint8)
+        recording.frame(LiveFrame(index, picture, 0.0))
     recording.frame(LiveFrame(40, torch.zeros(SIDE, SIDE + 2, 3, dtype=torch.uint8), 0.0))
     with pytest.raises(ValueError, match="one size"):
         recording.end()
